@@ -1,0 +1,14 @@
+//! Bytes to messages and back.
+//!
+//! Owns:    the message model, its wire formats, splitters and timestamps.
+//! Runs on: build time and every shard.            Plane: data.
+//! Bounds:  see `limits`.
+//! Never:   does I/O, reads a clock, starts a thread, or uses unsafe code.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod field;
+pub mod limits;
+pub mod message;
+pub mod protobuf;
+pub mod splitter;
