@@ -1,1 +1,14 @@
-//! x
+//! Shards, io seam, routing, delivery, configuration and reports.
+//!
+//! Owns:    everything between a plugin table and the kernel.
+//! Runs on: every shard (data plane) and the main thread (control plane).            Plane: both, by folder.
+//! Bounds:  see `limits`.
+//! Never:   names a plugin.
+//!
+//! Modules, each using only those before it: `limits, event` <- `io` <- `pack` <- `plugin` <- `shard` <- `control`.
+
+pub mod event;
+pub mod io;
+pub mod plugin;
+pub mod shard;
+pub mod control;

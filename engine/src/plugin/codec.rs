@@ -1,0 +1,145 @@
+//! Splitters, decoders and encoders as plugins: pure steps over messages.
+//!
+//! Owns:    their traits and factories.
+//! Runs on: every shard that has an input or a consumer using them.            Plane: data.
+//! Bounds:  a step sees one record or one message; output goes to the message table or to a caller's buffer.
+//! Never:   awaits, logs, or does I/O.
+
+use codecs::error::Full;
+use codecs::field::Span;
+use codecs::message::{Draft, IndexError, MessageRef};
+use codecs::splitter::Splitter;
+
+/// Makes splitters. One per splitter section.
+pub trait SplitterFactory: Send + Sync {
+    /// A splitter for one stream.
+    fn make(&self) -> Box<dyn Splitter>;
+
+    /// Whether records go to the decoder as message bytes, not as a payload.
+    fn use_message_bytes(&self) -> bool;
+
+    /// Names of signers by `Record::signer - 1`.
+    fn signers(&self) -> &[String] {
+        &[]
+    }
+}
+
+/// Why a decoder refused a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeFailure {
+    /// Constant text, for the report and for the field `decode_error`.
+    pub reason: &'static str,
+}
+
+/// Why `decode` did not make a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The record is not what this decoder reads. The draft may be half changed; the engine restores it.
+    Failed(DecodeFailure),
+    /// No room in the message table: the engine repeats the call in a fresh one.
+    Full,
+}
+
+impl DecodeError {
+    /// A failure with this reason.
+    pub const fn failed(reason: &'static str) -> DecodeError {
+        DecodeError::Failed(DecodeFailure { reason })
+    }
+}
+
+impl From<Full> for DecodeError {
+    fn from(_: Full) -> Self {
+        DecodeError::Full
+    }
+}
+
+impl From<IndexError> for DecodeError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Full => DecodeError::Full,
+            IndexError::Damage(damage) => DecodeError::failed(damage.as_str()),
+        }
+    }
+}
+
+/// What a successful decode left in the draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A message; further ones may stand behind it in the table.
+    Message,
+    /// Nothing: the record was read and filtered out.
+    Nothing,
+}
+
+/// What a decoder is told beside the draft.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeInput {
+    /// The record's content (an encoded message, a line); also the payload unless `use_message_bytes`.
+    pub content: Span,
+    /// Now, nanoseconds since the Unix epoch.
+    pub now: i64,
+}
+
+/// Turns a record into a message, in place.
+pub trait Decoder {
+    /// Changes the draft, which begins as the input's own message (payload or nothing, headers of the input).
+    fn decode(&mut self, draft: &mut Draft<'_>, input: DecodeInput) -> Result<Decoded, DecodeError>;
+}
+
+/// Makes decoders. One per decoder section.
+pub trait DecoderFactory: Send + Sync {
+    /// Sections of the decoders that it calls, in order.
+    fn subs(&self) -> &[String] {
+        &[]
+    }
+
+    /// A decoder for one stream; `subs` are instances of `self.subs()`, in order.
+    fn make(&self, subs: Vec<Box<dyn Decoder>>) -> Box<dyn Decoder>;
+}
+
+/// Why an encoder refused a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncodeFailure {
+    /// Constant text for the report.
+    pub reason: &'static str,
+}
+
+/// What an encoder did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoded {
+    /// It appended the bytes to `out`.
+    Appended,
+    /// The bytes stand in the message's table already: nothing was appended or copied.
+    InPlace(Span),
+    /// This message has no encoded form; the output skips it and it counts as taken.
+    Nothing,
+}
+
+/// What an encoder is told beside the message.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodeContext {
+    /// Now, nanoseconds since the Unix epoch.
+    pub now: i64,
+}
+
+/// Turns a message into bytes for an output.
+pub trait Encoder {
+    /// Appends the encoded message to `out`, or names where it stands already.
+    fn encode(
+        &mut self,
+        message: MessageRef<'_>,
+        context: EncodeContext,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded, EncodeFailure>;
+}
+
+/// Makes encoders. One per encoder section; every output has its own instance on every shard.
+pub trait EncoderFactory: Send + Sync {
+    /// An encoder for one output on one shard.
+    fn make(&self) -> Box<dyn Encoder>;
+
+    /// Whether outputs frame its bytes when `use_framing` is not set (only ProtobufEncoder).
+    fn frames_by_default(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,45 @@
+//! Inputs as plugins: what brings bytes in.
+//!
+//! Owns:    the `Input` trait and its factory.
+//! Runs on: the shards that its placement names.            Plane: data.
+//! Bounds:  an input holds no bytes of its own; it reads into the intake's batch.
+//! Never:   splits, decodes or routes by itself.
+
+use super::{Fault, LocalFuture};
+use crate::shard::intake::InputContext;
+
+/// Where an input lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// On one shard, which the plan chooses; it may hand connections to others.
+    OneShard,
+    /// One instance on every shard (datagram sockets with SO_REUSEPORT).
+    EveryShard,
+}
+
+/// Brings bytes in.
+pub trait Input {
+    /// Opens what it reads from (binds, opens files). Called on its shard before any `run` begins.
+    fn open(&mut self, context: &InputContext) -> Result<(), Fault>;
+
+    /// Reads until the context says stop. An error ends the input; the supervisor decides what then.
+    fn run<'a>(&'a mut self, context: &'a InputContext) -> LocalFuture<'a, Result<(), Fault>>;
+
+    /// Serves a connection that this input accepted on another shard.
+    fn serve(
+        &self,
+        _connection: crate::io::Accepted,
+        _context: InputContext,
+    ) -> LocalFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// Makes inputs. One per input section.
+pub trait InputFactory: Send + Sync {
+    /// Where it lives.
+    fn placement(&self) -> Placement;
+
+    /// The instance for one shard; every shard has one, so that it can serve connections.
+    fn make(&self) -> Box<dyn Input>;
+}

@@ -1,0 +1,54 @@
+//! What a plugin is: the traits that plugins implement, and their specification for the table.
+//!
+//! Owns:    the vocabulary between `plugins` and the engine.
+//! Runs on: factories at build time; what they make, on shards.            Plane: both, as each item says.
+//! Bounds:  a plugin sees batches, never the pool, the mesh or another shard.
+//! Never:   names a plugin.
+//!
+//! Two steps, always: a *factory* is made once per plan from checked options; it is immutable, `Send + Sync`, and touches nothing.
+//! On each shard where the plugin lives, the factory makes the *instance*, which is single-threaded and owns its state.
+
+pub mod codec;
+pub mod consumer;
+pub mod input;
+pub mod options;
+pub mod spec;
+
+pub use codec::{
+    DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, DecoderFactory, EncodeContext,
+    EncodeFailure, Encoded, Encoder, EncoderFactory, SplitterFactory,
+};
+pub use consumer::{Filter, FilterContext, FilterFactory, Output, OutputFactory, Selection};
+pub use input::{Input, InputFactory, Placement};
+pub use spec::{Build, Kind, PluginSpec, Section};
+
+/// A future that lives on one shard.
+pub type LocalFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + 'a>>;
+
+/// Why a running plugin ended. Who recovers: the supervisor, by the plugin's `retries` and `can_exit`.
+#[derive(Debug)]
+pub struct Fault {
+    /// What happened, with the peer or path, and what an operator can do.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault with this text.
+    pub fn new(message: impl Into<String>) -> Self {
+        Fault { message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Fault::new(error.to_string())
+    }
+}

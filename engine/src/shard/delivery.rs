@@ -1,0 +1,5 @@
+//! Delivery.
+
+/// What an output works with.
+#[derive(Debug)]
+pub struct OutputContext;

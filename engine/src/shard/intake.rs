@@ -1,0 +1,5 @@
+//! Intake.
+
+/// What an input works with.
+#[derive(Debug)]
+pub struct InputContext;

@@ -1,0 +1,4 @@
+//! Shards.
+
+pub mod delivery;
+pub mod intake;
