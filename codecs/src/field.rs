@@ -64,6 +64,21 @@ pub enum ValueType {
     Bool = 4,
 }
 
+impl ValueType {
+    /// The type with that number on the wire.
+    #[inline]
+    pub const fn from_wire(number: i32) -> Option<ValueType> {
+        Some(match number {
+            0 => ValueType::String,
+            1 => ValueType::Bytes,
+            2 => ValueType::Integer,
+            3 => ValueType::Double,
+            4 => ValueType::Bool,
+            _ => return None,
+        })
+    }
+}
+
 /// One value, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
@@ -77,6 +92,20 @@ pub enum Value<'a> {
     Double(f64),
     /// Truth value.
     Bool(bool),
+}
+
+impl Value<'_> {
+    /// Its type.
+    #[inline]
+    pub const fn value_type(&self) -> ValueType {
+        match self {
+            Value::String(_) => ValueType::String,
+            Value::Bytes(_) => ValueType::Bytes,
+            Value::Integer(_) => ValueType::Integer,
+            Value::Double(_) => ValueType::Double,
+            Value::Bool(_) => ValueType::Bool,
+        }
+    }
 }
 
 /// A field as a message table stores it.
@@ -180,7 +209,11 @@ impl<'a> FieldRef<'a> {
             crate::protobuf::FieldValues::new(self.field.body.of(self.bytes), self.field.value_type)
         });
         Values {
-            single: if self.field.count == 1 { self.first() } else { None },
+            single: if self.field.count == 1 {
+                self.first()
+            } else {
+                None
+            },
             encoded,
         }
     }
@@ -193,7 +226,7 @@ impl<'a> FieldRef<'a> {
 }
 
 /// Iterator over the values of a field.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Values<'a> {
     single: Option<Value<'a>>,
     encoded: Option<crate::protobuf::FieldValues<'a>>,

@@ -12,3 +12,4 @@ pub mod limits;
 pub mod message;
 pub mod protobuf;
 pub mod splitter;
+mod wire;

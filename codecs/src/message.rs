@@ -115,7 +115,11 @@ impl<'a> MessageRef<'a> {
     /// A view over parts; the fields are this message's own.
     #[inline]
     pub fn new(bytes: &'a [u8], head: &'a Head, fields: &'a [Field]) -> Self {
-        MessageRef { bytes, head, fields }
+        MessageRef {
+            bytes,
+            head,
+            fields,
+        }
     }
 
     /// A text header; empty where absent.
@@ -174,13 +178,17 @@ impl<'a> MessageRef<'a> {
     #[inline]
     pub fn fields(self) -> impl ExactSizeIterator<Item = FieldRef<'a>> + Clone {
         let bytes = self.bytes;
-        self.fields.iter().map(move |field| FieldRef { bytes, field })
+        self.fields
+            .iter()
+            .map(move |field| FieldRef { bytes, field })
     }
 
     /// The `index`th field of that name.
     #[inline]
     pub fn field(self, name: &[u8], index: usize) -> Option<FieldRef<'a>> {
-        self.fields().filter(|field| field.name() == name).nth(index)
+        self.fields()
+            .filter(|field| field.name() == name)
+            .nth(index)
     }
 
     /// The record as received; empty for a message made here.
@@ -546,7 +554,8 @@ impl Draft<'_> {
         }
         protobuf::write_values(value_type, values, &mut self.table.bytes);
         let body = Span::new(start, self.table.bytes.len());
-        let field = protobuf::array_field(&self.table.bytes, body, name, representation, value_type);
+        let field =
+            protobuf::array_field(&self.table.bytes, body, name, representation, value_type);
         self.push_field(field)
     }
 
@@ -603,7 +612,13 @@ impl Draft<'_> {
             ..Head::EMPTY
         };
         let table = &mut *self.table;
-        match protobuf::index(&table.bytes, encoded, &mut head, &mut table.fields, table.limits.fields) {
+        match protobuf::index(
+            &table.bytes,
+            encoded,
+            &mut head,
+            &mut table.fields,
+            table.limits.fields,
+        ) {
             Ok(()) => {
                 head.fields_len = (table.fields.len() - fields_start) as u32;
                 head.encoded = encoded;
@@ -633,7 +648,11 @@ impl Draft<'_> {
 
     /// Takes the message out of the table again. Only the last message can be discarded.
     pub fn discard(self) {
-        assert_eq!(self.index + 1, self.table.heads.len(), "only the last message can be discarded");
+        assert_eq!(
+            self.index + 1,
+            self.table.heads.len(),
+            "only the last message can be discarded"
+        );
         let head = self.table.heads.pop().expect("the draft's own message");
         if (head.fields_start + head.fields_len) as usize == self.table.fields.len() {
             self.table.fields.truncate(head.fields_start as usize);

@@ -70,6 +70,8 @@ pub enum SkipCause {
     Garbage,
     /// A record longer than the limit: one record is lost.
     TooLong,
+    /// A frame whose announced message swallows the start of the next frame: one record is lost.
+    BadFrame,
     /// A signature by a known signer that does not fit the message: one record is lost.
     WrongSignature,
     /// A signature by a signer and version that no key is configured for: one record is lost.
