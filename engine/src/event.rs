@@ -101,12 +101,6 @@ impl DropCause {
     }
 }
 
-impl From<SkipCause> for Option<DropCause> {
-    fn from(cause: SkipCause) -> Self {
-        DropCause::of_skip(cause)
-    }
-}
-
 impl DropCause {
     /// The drop that a splitter's skip is; `None` for garbage, which never was a record.
     pub const fn of_skip(cause: SkipCause) -> Option<DropCause> {
