@@ -107,6 +107,7 @@ impl DropCause {
         match cause {
             SkipCause::Garbage => None,
             SkipCause::TooLong => Some(DropCause::TooLong),
+            SkipCause::BadFrame => Some(DropCause::BadFrame),
             SkipCause::WrongSignature => Some(DropCause::WrongSignature),
             SkipCause::UnknownSigner => Some(DropCause::UnknownSigner),
             SkipCause::Incomplete => Some(DropCause::Incomplete),
