@@ -12,4 +12,5 @@ pub mod limits;
 pub mod message;
 pub mod protobuf;
 pub mod splitter;
+pub mod time;
 mod wire;
