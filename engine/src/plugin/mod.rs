@@ -12,6 +12,7 @@ pub mod codec;
 pub mod consumer;
 pub mod input;
 pub mod options;
+pub mod section;
 pub mod spec;
 
 pub use codec::{
@@ -20,7 +21,11 @@ pub use codec::{
 };
 pub use consumer::{Filter, FilterContext, FilterFactory, Output, OutputFactory, Selection};
 pub use input::{Input, InputFactory, Placement};
-pub use spec::{Build, Kind, PluginSpec, Section};
+pub use section::{Complaint, Report, Section};
+pub use spec::{
+    Build, DecoderPlugin, EncoderPlugin, EncoderUse, FilterPlugin, InputPlugin, Kind, Options,
+    OutputPlugin, PluginSpec, SplitterPlugin,
+};
 
 /// A future that lives on one shard.
 pub type LocalFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + 'a>>;
@@ -35,7 +40,9 @@ pub struct Fault {
 impl Fault {
     /// A fault with this text.
     pub fn new(message: impl Into<String>) -> Self {
-        Fault { message: message.into() }
+        Fault {
+            message: message.into(),
+        }
     }
 }
 

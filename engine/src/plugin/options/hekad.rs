@@ -1,0 +1,129 @@
+//! The global `[hekad]` section.
+//!
+//! Owns:    `HekadOptions` and what its sizes mean.
+//! Runs on: build time.            Plane: control.
+//! Bounds:  as each option says.
+//! Never:   reads the environment: an empty `hostname` is filled in when the plan is built.
+
+use codecs::limits;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Duration;
+
+/// Options of the daemon.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HekadOptions {
+    /// Cores to work on, one shard each; zero means all that the process may run on
+    pub shards: u32,
+    /// How long each phase of an orderly shutdown may take
+    pub shutdown_timeout: Duration,
+    /// Go scheduler processor count
+    #[schemars(extend("x-no-effect" = "`shards` says how many cores are used"))]
+    pub maxprocs: i64,
+    /// Message packs in the input and injection pools each
+    #[schemars(extend("x-no-effect" = "pools are sized by the plan"))]
+    pub poolsize: i64,
+    /// Buffer length of plugin input channels
+    #[schemars(extend("x-no-effect" = "queues between shards are sized by the plan"))]
+    pub plugin_chansize: i64,
+    /// File receiving a CPU profile
+    #[schemars(extend("x-no-effect" = "profile the process with perf instead"))]
+    pub cpuprof: String,
+    /// File receiving a heap profile at exit
+    #[schemars(extend("x-no-effect" = "memory for messages is fixed at start"))]
+    pub memprof: String,
+    /// Times a message may be injected again; zero means one
+    #[schemars(range(max = 255))]
+    pub max_message_loops: u32,
+    /// Injections per process_message call of a sandbox filter
+    pub max_process_inject: u32,
+    /// Nanoseconds that a process_message call may take on average
+    pub max_process_duration: u64,
+    /// Injections per timer_event call of a sandbox filter
+    pub max_timer_inject: u32,
+    /// Idle time after which packs count as leaked
+    #[schemars(extend("x-no-effect" = "packs cannot leak"))]
+    pub max_pack_idle: Duration,
+    /// Root for relative paths of what is written at run time
+    pub base_dir: String,
+    /// Root for relative paths of scripts and other resources
+    pub share_dir: String,
+    /// One in this many messages is timed
+    #[schemars(range(min = 1))]
+    pub sample_denominator: i64,
+    /// File receiving the process id
+    pub pid_file: String,
+    /// Name used in the messages that are made here
+    #[schemars(extend("x-default" = "<os hostname>"))]
+    pub hostname: String,
+    /// Largest message in bytes, more than 1024; zero means 65536
+    #[schemars(range(max = 268_435_456))]
+    pub max_message_size: u64,
+    /// What stands before each log line: 3 is date and time, 0 is nothing
+    pub log_flags: i64,
+    /// Checks of a full disk queue at start, each up to a second
+    pub full_buffer_max_retries: u32,
+}
+
+const _: () = assert!(limits::MESSAGE_BYTES_MAX == 268_435_456);
+
+impl Default for HekadOptions {
+    fn default() -> Self {
+        HekadOptions {
+            shards: 0,
+            shutdown_timeout: Duration::seconds(30),
+            maxprocs: 1,
+            poolsize: 100,
+            plugin_chansize: 30,
+            cpuprof: String::new(),
+            memprof: String::new(),
+            max_message_loops: 4,
+            max_process_inject: 1,
+            max_process_duration: 100_000,
+            max_timer_inject: 10,
+            max_pack_idle: Duration::seconds(120),
+            base_dir: "/var/cache/hekad".to_owned(),
+            share_dir: "/usr/share/heka".to_owned(),
+            sample_denominator: 1000,
+            pid_file: String::new(),
+            hostname: String::new(),
+            max_message_size: 0,
+            log_flags: 3,
+            full_buffer_max_retries: 10,
+        }
+    }
+}
+
+impl HekadOptions {
+    /// Largest message, bytes.
+    pub fn message_bytes_max(&self) -> usize {
+        match self.max_message_size {
+            0 => limits::MESSAGE_BYTES_DEFAULT,
+            bytes => usize::try_from(bytes)
+                .unwrap_or(limits::MESSAGE_BYTES_MAX)
+                .min(limits::MESSAGE_BYTES_MAX),
+        }
+    }
+
+    /// Largest record, bytes: a message with its frame.
+    pub fn record_bytes_max(&self) -> usize {
+        limits::record_bytes_max(self.message_bytes_max())
+    }
+
+    /// How often a message may be injected again.
+    pub fn message_loops_max(&self) -> u8 {
+        u8::try_from(self.max_message_loops.max(1)).unwrap_or(u8::MAX)
+    }
+
+    /// A path of something written at run time: as it is, or below `base_dir`.
+    pub fn below_base_dir(&self, path: &str) -> std::path::PathBuf {
+        std::path::Path::new(&self.base_dir).join(path)
+    }
+
+    /// A path of a resource: as it is, or below `share_dir`.
+    pub fn below_share_dir(&self, path: &str) -> std::path::PathBuf {
+        std::path::Path::new(&self.share_dir).join(path)
+    }
+}
