@@ -10,6 +10,7 @@ pub mod error;
 pub mod field;
 pub mod limits;
 pub mod message;
+pub mod plain_header;
 pub mod protobuf;
 pub mod splitter;
 pub mod time;

@@ -26,7 +26,7 @@ pub const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const TABLE_FIELDS_MAX: usize = 16 * 1024;
 
 /// Messages that one table holds.
-pub const TABLE_MESSAGES_MAX: usize = 512;
+pub const TABLE_MESSAGES_MAX: usize = 1024;
 
 /// Bytes of values made here (not received) that one table holds beyond a record's own size.
 pub const TABLE_ARENA_BYTES: usize = 64 * 1024;

@@ -332,6 +332,18 @@ impl MessageTable {
         self.bytes.truncate(mark.bytes);
     }
 
+    /// Copies bytes into the arena.
+    #[inline]
+    pub fn store(&mut self, bytes: &[u8]) -> Result<Span, Full> {
+        let start = self.bytes.len();
+        let end = start + bytes.len();
+        if end > self.limits.received_bytes + self.limits.arena_bytes {
+            return Err(Full);
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(Span::new(start, end))
+    }
+
     /// Where the table ends now, for `rollback`.
     #[inline]
     pub fn mark(&self) -> Mark {
@@ -441,13 +453,22 @@ impl Draft<'_> {
     /// Copies bytes into the arena.
     #[inline]
     pub fn store(&mut self, bytes: &[u8]) -> Result<Span, Full> {
+        self.table.store(bytes)
+    }
+
+    /// Copies ranges of the table, one behind the other, into the arena.
+    pub fn gather(&mut self, parts: &[Span]) -> Result<Span, Full> {
         let start = self.table.bytes.len();
-        let end = start + bytes.len();
-        if end > self.table.limits.received_bytes + self.table.limits.arena_bytes {
+        let len: usize = parts.iter().map(|part| part.len as usize).sum();
+        if start + len > self.table.limits.received_bytes + self.table.limits.arena_bytes {
             return Err(Full);
         }
-        self.table.bytes.extend_from_slice(bytes);
-        Ok(Span::new(start, end))
+        for part in parts {
+            self.table
+                .bytes
+                .extend_from_within(part.start as usize..part.end());
+        }
+        Ok(Span::new(start, start + len))
     }
 
     /// A span for text, copying it into the arena if it is not in the table yet.

@@ -85,17 +85,29 @@ impl DropCause {
         match self {
             DropCause::TooLong => "raise max_message_size or set keep_truncated on the splitter",
             DropCause::BadFrame => "the sender or the path to it damages frames",
-            DropCause::WrongSignature => "the sender's hmac_key differs, or the path damages messages",
+            DropCause::WrongSignature => {
+                "the sender's hmac_key differs, or the path damages messages"
+            }
             DropCause::UnknownSigner => "add the signer and version to the splitter's signer table",
-            DropCause::Incomplete => "a stream ended inside a record; set deliver_incomplete_final to keep such rests",
-            DropCause::DecodeFailed => "the input's decoder does not fit what is sent; send_decode_failures shows the messages",
+            DropCause::Incomplete => {
+                "a stream ended inside a record; set deliver_incomplete_final to keep such rests"
+            }
+            DropCause::DecodeFailed => {
+                "the input's decoder does not fit what is sent; send_decode_failures shows the messages"
+            }
             DropCause::DecodedToNothing => "the decoder's rules filter these out",
             DropCause::DoesNotFit => "the message has too many fields or values for one table",
-            DropCause::LoopLimit => "a filter's matcher accepts what filters inject; narrow it or raise max_message_loops",
-            DropCause::EncodeFailed => "the output's encoder does not fit the messages that its matcher accepts",
+            DropCause::LoopLimit => {
+                "a filter's matcher accepts what filters inject; narrow it or raise max_message_loops"
+            }
+            DropCause::EncodeFailed => {
+                "the output's encoder does not fit the messages that its matcher accepts"
+            }
             DropCause::Refused => "the far side does not take these messages",
             DropCause::DestinationEnded => "a filter or output ended; see its error",
-            DropCause::KernelDrop => "datagrams arrive faster than they are read; raise net.core.rmem_max",
+            DropCause::KernelDrop => {
+                "datagrams arrive faster than they are read; raise net.core.rmem_max"
+            }
             DropCause::DatagramTruncated => "raise max_message_size",
         }
     }

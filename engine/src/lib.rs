@@ -7,8 +7,10 @@
 //!
 //! Modules, each using only those before it: `limits, event` <- `io` <- `pack` <- `plugin` <- `shard` <- `control`.
 
+pub mod control;
 pub mod event;
 pub mod io;
+pub mod limits;
+pub mod pack;
 pub mod plugin;
 pub mod shard;
-pub mod control;

@@ -1,1 +1,10 @@
-//! Control.
+//! The control plane: configuration, start, shutdown, reports.
+//!
+//! Owns:    everything that may allocate, format and log.
+//! Runs on: the main thread.            Plane: control.
+//! Bounds:  each module says its own.
+//! Never:   reaches into a shard other than by `shard::run::ToShard`.
+
+pub mod log;
+pub mod report;
+pub mod supervisor;

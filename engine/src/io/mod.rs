@@ -1,5 +1,21 @@
-//! The io seam.
+//! The io seam: all sockets, files, timers, tasks and clocks that the project uses.
+//!
+//! Owns:    the names that the rest sees; which implementation stands behind them.
+//! Runs on: every shard.            Plane: data, except `preflight` and thread start.
+//! Bounds:  each operation says its own.
+//! Never:   lets glommio's names through: only `ring.rs` knows them.
+//!
+//! Another implementation (a simulator) takes the place of `ring` as a whole; no generic parameter spreads.
 
-/// An accepted connection on its way to the shard that will serve it.
-#[derive(Debug)]
-pub struct Accepted;
+pub mod clock;
+pub mod datagram;
+pub mod preflight;
+mod ring;
+mod stream;
+
+pub use ring::{
+    Accepted, File, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
+    UnconnectedReceiver, UnconnectedSender, blocking, mesh_channel, sleep, spawn, start_shard,
+    yield_if_needed,
+};
+pub use stream::{ByteStream, ConnectOptions, KeepAlive, connect, read, timeout, write_all};

@@ -83,7 +83,8 @@ pub struct DecodeInput {
 /// Turns a record into a message, in place.
 pub trait Decoder {
     /// Changes the draft, which begins as the input's own message (payload or nothing, headers of the input).
-    fn decode(&mut self, draft: &mut Draft<'_>, input: DecodeInput) -> Result<Decoded, DecodeError>;
+    fn decode(&mut self, draft: &mut Draft<'_>, input: DecodeInput)
+    -> Result<Decoded, DecodeError>;
 }
 
 /// Makes decoders. One per decoder section.

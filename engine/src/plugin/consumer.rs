@@ -38,7 +38,9 @@ impl<'a> Selection<'a> {
     #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = MessageRef<'a>> {
         let table = self.table;
-        self.picks.iter().map(move |&index| table.get(index as usize))
+        self.picks
+            .iter()
+            .map(move |&index| table.get(index as usize))
     }
 }
 
@@ -50,13 +52,20 @@ pub trait FilterContext {
     /// Injects a message. `fill` sets what it says; uuid, timestamp, hostname, pid and logger are set before.
     ///
     /// Returns whether it was taken: `false` when the filter has used up its injection credit.
-    fn inject(&mut self, fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), codecs::error::Full>) -> bool;
+    fn inject(
+        &mut self,
+        fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), codecs::error::Full>,
+    ) -> bool;
 }
 
 /// Looks at messages and may inject new ones.
 pub trait Filter {
     /// Takes the messages of one batch.
-    fn process(&mut self, messages: Selection<'_>, context: &mut dyn FilterContext) -> Result<(), Fault>;
+    fn process(
+        &mut self,
+        messages: Selection<'_>,
+        context: &mut dyn FilterContext,
+    ) -> Result<(), Fault>;
 
     /// Called every `ticker_interval` seconds.
     fn tick(&mut self, _context: &mut dyn FilterContext) -> Result<(), Fault> {

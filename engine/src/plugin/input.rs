@@ -6,6 +6,7 @@
 //! Never:   splits, decodes or routes by itself.
 
 use super::{Fault, LocalFuture};
+use crate::io::Accepted;
 use crate::shard::intake::InputContext;
 
 /// Where an input lives.
@@ -24,15 +25,6 @@ pub trait Input {
 
     /// Reads until the context says stop. An error ends the input; the supervisor decides what then.
     fn run<'a>(&'a mut self, context: &'a InputContext) -> LocalFuture<'a, Result<(), Fault>>;
-
-    /// Serves a connection that this input accepted on another shard.
-    fn serve(
-        &self,
-        _connection: crate::io::Accepted,
-        _context: InputContext,
-    ) -> LocalFuture<'static, ()> {
-        Box::pin(async {})
-    }
 }
 
 /// Makes inputs. One per input section.
@@ -40,6 +32,11 @@ pub trait InputFactory: Send + Sync {
     /// Where it lives.
     fn placement(&self) -> Placement;
 
-    /// The instance for one shard; every shard has one, so that it can serve connections.
+    /// The instance for a shard that it lives on.
     fn make(&self) -> Box<dyn Input>;
+
+    /// Serves a connection that the input's instance accepted, on this shard or on another. Refuses it by default.
+    fn serve(&self, connection: Accepted, _context: InputContext) -> LocalFuture<'static, ()> {
+        Box::pin(async move { connection.refuse() })
+    }
 }

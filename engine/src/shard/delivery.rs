@@ -1,5 +1,137 @@
-//! Delivery.
+//! Outputs at work: what an output plugin sees of its shard.
+//!
+//! Owns:    `OutputContext`: the queue of parcels of one output, its ticks, its counters.
+//! Runs on: the output's home shard.            Plane: data.
+//! Bounds:  the queue holds at most `limits::CONSUMER_CREDITS` parcels per source shard.
+//! Never:   loses a parcel: each is settled once, delivered or dropped with a cause, or reported as in flight.
 
-/// What an output works with.
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::Shard;
+use super::parcel::Parcel;
+use crate::event::ConsumerCounters;
+use crate::io::clock::Monotonic;
+use crate::pack::ConsumerId;
+
+/// What an output is asked to do next.
 #[derive(Debug)]
-pub struct OutputContext;
+pub enum OutputEvent {
+    /// Deliver these records, then `settle` the parcel.
+    Parcel(Box<Parcel>),
+    /// The deadline that `next` was given has come.
+    Deadline,
+    /// `ticker_interval` has passed.
+    Tick,
+    /// SIGHUP: close and reopen what can be.
+    Reopen,
+    /// Nothing more will come: flush, close, return.
+    End,
+}
+
+/// An output's view of its shard.
+pub struct OutputContext {
+    shard: Rc<Shard>,
+    consumer: ConsumerId,
+    next_tick: Option<Monotonic>,
+    reopened: u32,
+    timer: Option<(Monotonic, Pin<Box<dyn Future<Output = ()>>>)>,
+}
+
+impl std::fmt::Debug for OutputContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutputContext")
+            .field("consumer", &self.consumer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OutputContext {
+    pub(crate) fn new(shard: Rc<Shard>, consumer: ConsumerId) -> OutputContext {
+        let interval = shard.topology.consumer(consumer).ticker_interval;
+        OutputContext {
+            next_tick: interval.map(|interval| Monotonic::now().after(interval)),
+            reopened: shard.reopens(),
+            timer: None,
+            shard,
+            consumer,
+        }
+    }
+
+    /// Section name of the output.
+    pub fn name(&self) -> &str {
+        &self.shard.topology.consumer(self.consumer).name
+    }
+
+    /// Whether the daemon is stopping: an output that cannot reach its peer should then give up after its time-outs.
+    pub fn stopping(&self) -> bool {
+        self.shard.stopping()
+    }
+
+    /// The next thing to do, at the latest when `deadline` has come.
+    pub async fn next(&mut self, deadline: Option<Monotonic>) -> OutputEvent {
+        poll_fn(|cx| {
+            if self.reopened != self.shard.reopens() {
+                self.reopened = self.shard.reopens();
+                return Poll::Ready(OutputEvent::Reopen);
+            }
+            if let Poll::Ready(parcel) = self.shard.poll_parcel(self.consumer, cx) {
+                return Poll::Ready(parcel.map_or(OutputEvent::End, OutputEvent::Parcel));
+            }
+            self.poll_timer(cx, deadline)
+        })
+        .await
+    }
+
+    fn poll_timer(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        deadline: Option<Monotonic>,
+    ) -> Poll<OutputEvent> {
+        let Some(due) = deadline.into_iter().chain(self.next_tick).min() else {
+            return Poll::Pending;
+        };
+        if self.timer.as_ref().is_none_or(|(at, _)| *at != due) {
+            self.timer = Some((due, Box::pin(crate::io::sleep(due.remaining()))));
+        }
+        let (_, timer) = self.timer.as_mut().expect("set above");
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.timer = None;
+        if self.next_tick == Some(due) {
+            let interval = self.shard.topology.consumer(self.consumer).ticker_interval;
+            self.next_tick = interval.map(|interval| due.after(interval));
+            return Poll::Ready(OutputEvent::Tick);
+        }
+        Poll::Ready(OutputEvent::Deadline)
+    }
+
+    /// Waits between two attempts.
+    pub async fn pause(&self, duration: Duration) {
+        crate::io::sleep(duration).await;
+    }
+
+    /// Gives a parcel back: every record that was not dropped by `Parcel::drop_record` has been delivered for good.
+    pub fn settle(&mut self, parcel: Box<Parcel>) {
+        let (taken, bytes) = (parcel.taken(), parcel.bytes());
+        self.count(|counters| {
+            counters.processed += taken as u64;
+            counters.bytes += bytes as u64;
+        });
+        self.shard.settle_parcel(parcel);
+    }
+
+    /// Changes the output's counters.
+    pub fn count(&self, change: impl FnOnce(&mut ConsumerCounters)) {
+        self.shard.count_consumer(self.consumer, change);
+    }
+
+    /// Tells the operator. Repeated notices of one output are merged by the control plane.
+    pub fn notice(&self, text: impl FnOnce() -> String) {
+        self.shard.notice(self.name(), text);
+    }
+}

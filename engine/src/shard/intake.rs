@@ -1,5 +1,614 @@
-//! Intake.
+//! From bytes to routed messages: what inputs read into.
+//!
+//! Owns:    `InputContext` (an input's view of its shard) and `Intake` (one stream: splitter, decoder, unfinished rest).
+//! Runs on: every shard.            Plane: data.
+//! Bounds:  reads `limits::READ_BYTES` at a time into a batch of the pool; without a free batch, or while a consumer of the stream has no
+//!          credit, it does not read, and the sender feels it. The unfinished rest of a stream is at most one record.
+//! Never:   holds a batch while the stream is idle, copies a received byte other than the unfinished rest, or drops without a count.
 
-/// What an input works with.
-#[derive(Debug)]
-pub struct InputContext;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use codecs::error::Full;
+use codecs::field::Span;
+use codecs::message::{Draft, Header, MessageTable, NewValue};
+use codecs::splitter::{Record, Split, Splitter};
+
+use super::Shard;
+use crate::event::{DropCause, Drops, InputCounters};
+use crate::io::{Accepted, ByteStream, clock};
+use crate::limits;
+use crate::pack::{Batch, InputId, Origin, StreamId};
+use crate::plugin::{DecodeError, DecodeInput, Decoded, Decoder};
+
+/// Longest text in the field `decode_error`, bytes, as Heka.
+const DECODE_ERROR_BYTES: usize = 500;
+
+/// An input's view of its shard.
+#[derive(Clone, Debug)]
+pub struct InputContext {
+    shard: Rc<Shard>,
+    input: InputId,
+}
+
+impl InputContext {
+    pub(crate) fn new(shard: Rc<Shard>, input: InputId) -> InputContext {
+        InputContext { shard, input }
+    }
+
+    /// Section name of the input.
+    pub fn name(&self) -> &str {
+        &self.shard.topology.input(self.input).name
+    }
+
+    /// Largest message that the daemon takes, bytes.
+    pub fn message_bytes_max(&self) -> usize {
+        self.shard.topology.message_bytes_max
+    }
+
+    /// Number of shards.
+    pub fn shards(&self) -> u16 {
+        self.shard.topology.shards
+    }
+
+    /// Whether the input is to stop.
+    pub fn stopping(&self) -> bool {
+        self.shard.stopping()
+    }
+
+    /// Polls `next`, or answers `None` when the input is to stop.
+    pub async fn until_stop<T>(
+        &self,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        poll_fn(|cx| {
+            if self.shard.stopping() {
+                return Poll::Ready(None);
+            }
+            self.shard.register_for_stop(cx);
+            next(cx).map(Some)
+        })
+        .await
+    }
+
+    /// Opens a stream. `hostname` becomes the Hostname of messages that are made of payloads. `None`: too many streams.
+    pub fn open_stream(&self, hostname: &str) -> Option<Intake> {
+        let Some(stream) = self.shard.streams.borrow_mut().open(self.input) else {
+            self.count(|counters| counters.streams_refused += 1);
+            return None;
+        };
+        self.count(|counters| counters.streams_opened += 1);
+        let unit = self.shard.topology.input(self.input);
+        Some(Intake {
+            stream,
+            splitter: unit.splitter.make(),
+            decoder: unit.decoder.as_ref().map(|make| make()),
+            message_bytes: unit.splitter.use_message_bytes(),
+            hostname: hostname.into(),
+            rest: Vec::new(),
+            pending: None,
+            datagrams: None,
+            random: fastrand::Rng::new(),
+            context: self.clone(),
+        })
+    }
+
+    /// Has a connection served on the least-loaded shard.
+    pub fn place(&self, connection: Accepted) {
+        self.shard.place(self.input, connection);
+    }
+
+    /// Runs a task of this input beside the others.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        crate::io::spawn(task);
+    }
+
+    /// Changes the input's counters.
+    pub fn count(&self, change: impl FnOnce(&mut InputCounters)) {
+        change(&mut self.shard.ledgers.borrow_mut()[self.input.0 as usize]);
+    }
+
+    /// Tells the operator. Repeated notices of one input are merged by the control plane.
+    pub fn notice(&self, text: impl FnOnce() -> String) {
+        self.shard.notice(self.name(), text);
+    }
+}
+
+/// What became of a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// So many bytes were read and went their way.
+    Received(usize),
+    /// The stream has ended; the rest has been dealt with.
+    End,
+    /// The daemon is stopping, and nothing was waiting to be read.
+    Stopped,
+}
+
+/// One stream of an input: a connection, a file, a socket.
+pub struct Intake {
+    context: InputContext,
+    stream: StreamId,
+    splitter: Box<dyn Splitter>,
+    decoder: Option<Box<dyn Decoder>>,
+    message_bytes: bool,
+    hostname: Box<str>,
+    /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
+    rest: Vec<u8>,
+    /// A record at the start of `rest` that did not fit the last batch.
+    pending: Option<Record>,
+    /// The batch that datagrams are being gathered in, and how far it is filled.
+    datagrams: Option<(Arc<Batch>, usize)>,
+    random: fastrand::Rng,
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake")
+            .field("context", &self.context)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Headers that all messages of a step share, placed once in the batch.
+#[derive(Clone, Copy)]
+struct Shared {
+    logger: Span,
+    hostname: Span,
+    now: i64,
+}
+
+/// What a step found.
+#[derive(Default)]
+struct Tally {
+    messages: u64,
+    garbage_bytes: u64,
+    drops: Drops,
+}
+
+/// The end of a step, and what it found.
+struct Cut {
+    end: StepEnd,
+    tally: Tally,
+}
+
+/// Why a step ended.
+enum StepEnd {
+    /// Every whole record was taken; the rest begins there.
+    Rest(usize),
+    /// The batch is full; the record that did not fit begins there.
+    Overflow(usize, Record),
+}
+
+impl Intake {
+    /// Waits for bytes, then reads, splits, decodes, routes and delivers them.
+    pub async fn fill(&mut self, source: &mut dyn ByteStream) -> io::Result<Fill> {
+        poll_fn(|cx| self.poll_fill(cx, source)).await
+    }
+
+    /// As `fill`.
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn ByteStream,
+    ) -> Poll<io::Result<Fill>> {
+        let shard = Rc::clone(&self.context.shard);
+        loop {
+            let Poll::Ready(mut batch) = self.poll_batch(cx) else {
+                return Poll::Pending;
+            };
+            if self.pending.is_some() {
+                self.step(batch, 0, false);
+                continue;
+            }
+            let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
+            let kept = self.rest.len();
+            let space = &mut unique.table.received_mut()[kept..kept + limits::READ_BYTES];
+            return match source.poll_read(cx, space) {
+                Poll::Ready(Ok(0)) => {
+                    self.step(batch, 0, true);
+                    if self.pending.is_some() {
+                        continue;
+                    }
+                    Poll::Ready(Ok(Fill::End))
+                }
+                Poll::Ready(Ok(read)) => {
+                    self.context.count(|counters| counters.bytes += read as u64);
+                    self.step(batch, read, false);
+                    if !self.rest.is_empty() && shard.rests_too_large() {
+                        return Poll::Ready(Err(io::Error::other(
+                            "unfinished records of all streams take too much memory",
+                        )));
+                    }
+                    Poll::Ready(Ok(Fill::Received(read)))
+                }
+                Poll::Ready(Err(error)) => {
+                    shard.return_batch(batch);
+                    Poll::Ready(Err(error))
+                }
+                Poll::Pending => {
+                    shard.return_batch(batch);
+                    if shard.stopping() {
+                        Poll::Ready(Ok(Fill::Stopped))
+                    } else {
+                        Poll::Pending
+                    }
+                }
+            };
+        }
+    }
+
+    /// A batch to fill, once no delivery of this stream waits for a consumer.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Arc<Batch>> {
+        let shard = &self.context.shard;
+        let mut streams = shard.streams.borrow_mut();
+        streams.register(self.stream, cx);
+        if streams.is_blocked(self.stream) {
+            return Poll::Pending;
+        }
+        match shard.pool.borrow_mut().take() {
+            Some(batch) => {
+                streams.has_batch(self.stream);
+                Poll::Ready(batch)
+            }
+            None => {
+                streams.wait_for_batch(self.stream);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Deals with the rest of a stream that ends without saying so (a stop, a reset).
+    pub async fn finish(&mut self) {
+        while !self.rest.is_empty() {
+            let batch = poll_fn(|cx| self.poll_batch(cx)).await;
+            self.step(batch, 0, true);
+            if self.pending.is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Waits until a datagram can be taken.
+    pub async fn ready_for_datagrams(&mut self) {
+        if self.datagrams.is_none() {
+            let batch = poll_fn(|cx| self.poll_batch(cx)).await;
+            self.datagrams = Some((batch, 0));
+        }
+    }
+
+    /// Takes one datagram as a stream of its own. `hostname` replaces the stream's. Answers `false`, having taken nothing, when the
+    /// batch has no room: `flush_datagrams`, wait and repeat.
+    pub fn datagram(&mut self, bytes: &[u8], hostname: Option<&[u8]>) -> bool {
+        let Some((mut batch, filled)) = self.datagrams.take() else {
+            return false;
+        };
+        let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
+        let room = unique.table.received_mut().len() - filled;
+        if room < bytes.len() && filled > 0 {
+            self.datagrams = Some((batch, filled));
+            return false;
+        }
+        let taken = bytes.len().min(room);
+        let end = filled + taken;
+        unique.table.received_mut()[filled..end].copy_from_slice(&bytes[..taken]);
+        let mark = unique.table.mark();
+        self.splitter.reset();
+        let cut = self
+            .shared(&mut unique.table, hostname)
+            .map(|shared| self.split(&mut unique.table, filled, end, true, shared));
+        match cut {
+            Ok(Cut {
+                end: StepEnd::Rest(_),
+                tally,
+            }) => self.count_tally(&tally),
+            // All of the datagram goes to the next batch, so nothing of it may count here.
+            _ if filled > 0 => {
+                unique.table.rollback(mark);
+                self.datagrams = Some((batch, filled));
+                return false;
+            }
+            Ok(Cut { mut tally, .. }) => {
+                tally.drops.add(DropCause::DoesNotFit, 1);
+                self.count_tally(&tally);
+            }
+            Err(Full) => {
+                let mut tally = Tally::default();
+                tally.drops.add(DropCause::DoesNotFit, 1);
+                self.count_tally(&tally);
+            }
+        }
+        self.context
+            .count(|counters| counters.bytes += bytes.len() as u64);
+        self.datagrams = Some((batch, end));
+        true
+    }
+
+    /// Routes and delivers the datagrams taken so far.
+    pub fn flush_datagrams(&mut self) {
+        if let Some((batch, filled)) = self.datagrams.take() {
+            if filled == 0 {
+                self.context.shard.return_batch(batch);
+            } else {
+                self.send(batch);
+            }
+        }
+    }
+
+    /// Whether a delivery of this stream waits for a consumer.
+    pub fn is_blocked(&self) -> bool {
+        self.context.shard.streams.borrow().is_blocked(self.stream)
+    }
+
+    /// One step: `read` new bytes stand in the batch behind the place of the rest.
+    fn step(&mut self, mut batch: Arc<Batch>, read: usize, end: bool) {
+        let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
+        let kept = self.rest.len();
+        let filled = kept + read;
+        unique.table.received_mut()[..kept].copy_from_slice(&self.rest);
+        self.context.shard.change_rest(-(kept as isize));
+        self.rest.clear();
+        let shared = self
+            .shared(&mut unique.table, None)
+            .expect("names fit an empty table");
+        let cut = self.split(&mut unique.table, 0, filled, end, shared);
+        self.count_tally(&cut.tally);
+        let rest = match cut.end {
+            StepEnd::Rest(at) => at,
+            StepEnd::Overflow(at, record) => {
+                self.pending = Some(record);
+                at
+            }
+        };
+        self.rest
+            .extend_from_slice(&unique.table.bytes()[rest..filled]);
+        self.context.shard.change_rest(self.rest.len() as isize);
+        self.send(batch);
+    }
+
+    /// Cuts `from..filled` into records and makes messages of them.
+    fn split(
+        &mut self,
+        table: &mut MessageTable,
+        from: usize,
+        filled: usize,
+        end: bool,
+        shared: Shared,
+    ) -> Cut {
+        let mut at = from;
+        let mut tally = Tally::default();
+        let end = loop {
+            let record = match self.pending.take() {
+                Some(record) => record,
+                None => match self.splitter.split(&table.bytes()[at..filled], end) {
+                    Split::Record(record) => record,
+                    Split::Skip { consumed, cause } => {
+                        match DropCause::of_skip(cause) {
+                            Some(cause) => tally.drops.add(cause, 1),
+                            None => tally.garbage_bytes += consumed as u64,
+                        }
+                        at += consumed;
+                        continue;
+                    }
+                    Split::More => break StepEnd::Rest(at),
+                },
+            };
+            match self.make(table, at, record, shared) {
+                Ok(Made::Messages(count)) => tally.messages += count as u64,
+                Ok(Made::Dropped(cause)) => tally.drops.add(cause, 1),
+                Err(Full) if table.is_empty() => tally.drops.add(DropCause::DoesNotFit, 1),
+                Err(Full) => break StepEnd::Overflow(at, record),
+            }
+            at += record.consumed;
+        };
+        Cut { end, tally }
+    }
+
+    fn count_tally(&self, tally: &Tally) {
+        self.context.count(|counters| {
+            counters.received += tally.messages + tally.drops.total();
+            counters.dropped.merge(&tally.drops);
+            counters.garbage_bytes += tally.garbage_bytes;
+        });
+    }
+
+    /// Places what all messages of a step share.
+    fn shared(&self, table: &mut MessageTable, hostname: Option<&[u8]>) -> Result<Shared, Full> {
+        let now = clock::wall();
+        if self.message_bytes && self.decoder.is_some() {
+            return Ok(Shared {
+                logger: Span::EMPTY,
+                hostname: Span::EMPTY,
+                now,
+            });
+        }
+        let logger = table.store(self.context.name().as_bytes())?;
+        let hostname = table.store(hostname.unwrap_or(self.hostname.as_bytes()))?;
+        Ok(Shared {
+            logger,
+            hostname,
+            now,
+        })
+    }
+
+    /// Makes the messages of one record.
+    #[inline]
+    fn make(
+        &mut self,
+        table: &mut MessageTable,
+        at: usize,
+        record: Record,
+        shared: Shared,
+    ) -> Result<Made, Full> {
+        let mark = table.mark();
+        let before = table.len();
+        let made = self.decode(table, at, record, shared);
+        match made {
+            Ok(Decoded::Message) => Ok(Made::Messages(table.len() - before)),
+            Ok(Decoded::Nothing) => {
+                table.rollback(mark);
+                Ok(Made::Dropped(DropCause::DecodedToNothing))
+            }
+            Err(DecodeError::Full) => {
+                table.rollback(mark);
+                Err(Full)
+            }
+            Err(DecodeError::Failed(failure)) => {
+                table.rollback(mark);
+                self.context
+                    .shard
+                    .note_decode_failure(self.context.input, failure);
+                if !self
+                    .context
+                    .shard
+                    .topology
+                    .input(self.context.input)
+                    .send_decode_failures
+                {
+                    return Ok(Made::Dropped(DropCause::DecodeFailed));
+                }
+                let marked = self.make_marked(table, at, record, shared, failure.reason);
+                if marked.is_err() {
+                    table.rollback(mark);
+                }
+                marked.map(|()| Made::Messages(1))
+            }
+        }
+    }
+
+    #[inline]
+    fn decode(
+        &mut self,
+        table: &mut MessageTable,
+        at: usize,
+        record: Record,
+        shared: Shared,
+    ) -> Result<Decoded, DecodeError> {
+        let mut draft = table.begin()?;
+        draft.set_record(shift(record.whole, at));
+        draft.set_signer(record.signer);
+        let content = place_content(&mut draft, at, record)?;
+        if !self.message_bytes || self.decoder.is_none() {
+            self.fill_headers(&mut draft, content, shared)?;
+        }
+        match &mut self.decoder {
+            Some(decoder) => decoder.decode(
+                &mut draft,
+                DecodeInput {
+                    content,
+                    now: shared.now,
+                },
+            ),
+            None => Ok(Decoded::Message),
+        }
+    }
+
+    /// The message as the input makes it, marked with what the decoder said.
+    fn make_marked(
+        &mut self,
+        table: &mut MessageTable,
+        at: usize,
+        record: Record,
+        mut shared: Shared,
+        reason: &str,
+    ) -> Result<(), Full> {
+        if shared.logger.is_empty() {
+            shared.logger = table.store(self.context.name().as_bytes())?;
+            shared.hostname = table.store(self.hostname.as_bytes())?;
+        }
+        let mut draft = table.begin()?;
+        draft.set_record(shift(record.whole, at));
+        draft.set_signer(record.signer);
+        let content = place_content(&mut draft, at, record)?;
+        self.fill_headers(&mut draft, content, shared)?;
+        let reason = &reason[..reason.len().min(DECODE_ERROR_BYTES)];
+        draft.add_field("decode_failure", NewValue::Bool(true), None)?;
+        draft.add_field("decode_error", NewValue::String(reason.into()), None)
+    }
+
+    /// Headers of a message that is made of a payload: uuid, time, logger and type (the input's name), hostname, payload.
+    #[inline]
+    fn fill_headers(
+        &mut self,
+        draft: &mut Draft<'_>,
+        content: Span,
+        shared: Shared,
+    ) -> Result<(), Full> {
+        let uuid = random_uuid(&mut self.random);
+        draft.set(Header::Uuid, &uuid[..])?;
+        draft.set(Header::Type, shared.logger)?;
+        draft.set(Header::Logger, shared.logger)?;
+        draft.set(Header::Payload, content)?;
+        if !shared.hostname.is_empty() {
+            draft.set(Header::Hostname, shared.hostname)?;
+        }
+        draft.set_timestamp(shared.now);
+        Ok(())
+    }
+
+    /// Routes and delivers a filled batch.
+    fn send(&self, mut batch: Arc<Batch>) {
+        let shard = &self.context.shard;
+        let unique = Arc::get_mut(&mut batch).expect("a filled batch is not shared");
+        if unique.table.is_empty() {
+            shard.give_back(batch);
+            return;
+        }
+        let sequence = shard.streams.borrow_mut().issue(self.stream);
+        unique.origin = Origin::Stream {
+            input: self.context.input,
+            stream: self.stream,
+            sequence,
+        };
+        shard.route_and_deliver(batch);
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        let shard = &self.context.shard;
+        if let Some((batch, _)) = self.datagrams.take() {
+            shard.give_back(batch);
+        }
+        shard.change_rest(-(self.rest.len() as isize));
+        shard.streams.borrow_mut().close(self.stream);
+        self.context.count(|counters| counters.streams_closed += 1);
+        shard.wake_next_waiting();
+    }
+}
+
+/// What a record became.
+enum Made {
+    Messages(usize),
+    Dropped(DropCause),
+}
+
+fn shift(span: Span, by: usize) -> Span {
+    Span::new(span.start as usize + by, span.end() + by)
+}
+
+/// The record's content as one range: where it stands, or in the arena if a captured delimiter belongs to it.
+#[inline]
+fn place_content(draft: &mut Draft<'_>, at: usize, record: Record) -> Result<Span, Full> {
+    if record.before.is_empty() && record.after.is_empty() {
+        return Ok(shift(record.content, at));
+    }
+    draft.gather(&[
+        shift(record.before, at),
+        shift(record.content, at),
+        shift(record.after, at),
+    ])
+}
+
+/// A random (version 4) UUID.
+#[inline]
+pub(super) fn random_uuid(random: &mut fastrand::Rng) -> [u8; 16] {
+    let mut uuid = random.u128(..).to_le_bytes();
+    uuid[6] = uuid[6] & 0x0f | 0x40;
+    uuid[8] = uuid[8] & 0x3f | 0x80;
+    uuid
+}

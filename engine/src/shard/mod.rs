@@ -1,4 +1,767 @@
-//! Shards.
+//! One shard: everything that happens to messages on one core.
+//!
+//! Owns:    the shard's pools, streams, router, consumers, ledgers and its ends of the mesh.
+//! Runs on: every shard, one instance.            Plane: data.
+//! Bounds:  all memory is taken at start (`limits`); credits bound what is under way to each consumer.
+//! Never:   allocates per message, locks, reads config, or awaits inside a step; only the loops of inputs and outputs await.
+//!
+//! Spec: docs/specs/delivery.md
 
 pub mod delivery;
+mod injection;
 pub mod intake;
+pub mod mesh;
+pub mod parcel;
+pub mod probe;
+pub mod router;
+pub mod run;
+pub mod streams;
+pub mod topology;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use self::injection::Injection;
+use self::intake::InputContext;
+use self::mesh::Frame;
+use self::parcel::Parcel;
+use self::router::Router;
+use self::streams::Streams;
+use self::topology::{Role, Topology};
+use crate::event::{ConsumerCounters, DropCause, InputCounters};
+use crate::io::{Accepted, MeshSender, clock};
+use crate::limits;
+use crate::pack::pool::Pool;
+use crate::pack::{Batch, ConsumerId, InputId, Origin, ShardId};
+use crate::plugin::{DecodeFailure, EncodeContext, Encoder, Filter, Selection};
+
+/// What a shard keeps of one consumer.
+struct Consumer {
+    /// Deliveries that may still be sent towards it.
+    credits: u16,
+    /// Deliveries that wait for a credit, oldest first.
+    blocked: VecDeque<(Arc<Batch>, u16)>,
+    counters: ConsumerCounters,
+    /// Outputs: this shard's encoder.
+    encoder: Option<Box<dyn Encoder>>,
+    /// Filters, on their home shard: the instance; taken out while it runs.
+    filter: Option<Box<dyn Filter>>,
+    /// Outputs, on their home shard: parcels to deliver.
+    queue: VecDeque<Box<Parcel>>,
+    /// The task of the output.
+    waker: Option<Waker>,
+    /// The plugin has ended; what is sent to it is dropped.
+    ended: bool,
+}
+
+/// Something that an operator should hear of.
+#[derive(Debug)]
+pub struct Notice {
+    /// The plugin.
+    pub plugin: String,
+    /// What happened.
+    pub text: String,
+}
+
+/// A plugin that ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The plugin.
+    pub plugin: String,
+    /// Why; `None` when it was told to.
+    pub error: Option<String>,
+    /// It may end without ending the daemon.
+    pub can_exit: bool,
+}
+
+/// Everything that one core works with.
+pub struct Shard {
+    me: Weak<Shard>,
+    pub(crate) id: ShardId,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) pool: RefCell<Pool>,
+    pub(crate) injections: RefCell<Pool>,
+    pub(crate) streams: RefCell<Streams>,
+    /// Inputs first, then one per filter for what it injects.
+    pub(crate) ledgers: RefCell<Vec<InputCounters>>,
+    pub(crate) random: RefCell<fastrand::Rng>,
+    pub(crate) probe: RefCell<probe::Probe>,
+    router: RefCell<Router>,
+    consumers: RefCell<Vec<Consumer>>,
+    mesh: RefCell<Vec<Option<MeshSender<Frame>>>>,
+    parcels: RefCell<Vec<Box<Parcel>>>,
+    injected: RefCell<VecDeque<Arc<Batch>>>,
+    injecting: Cell<bool>,
+    rest_bytes: Cell<usize>,
+    stopping: Cell<bool>,
+    ending: Cell<bool>,
+    reopens: Cell<u32>,
+    stop_wakers: RefCell<Vec<Waker>>,
+    notices: flume::Sender<run::ToControl>,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    /// A shard with all its memory, not yet connected to the others.
+    pub(crate) fn new(
+        id: ShardId,
+        topology: Arc<Topology>,
+        notices: flume::Sender<run::ToControl>,
+    ) -> Rc<Shard> {
+        let consumers: Vec<Consumer> = (0..topology.consumers.len())
+            .map(|index| make_consumer(&topology, ConsumerId(index as u16), id))
+            .collect();
+        let outputs = topology
+            .consumers
+            .iter()
+            .filter(|unit| matches!(unit.role, Role::Output { .. }))
+            .count();
+        let parcels = (0..outputs * limits::CONSUMER_CREDITS as usize)
+            .map(|_| Parcel::empty())
+            .collect();
+        let bytes_max = topology.message_bytes_max;
+        Rc::new_cyclic(|me| Shard {
+            me: me.clone(),
+            id,
+            pool: RefCell::new(Pool::new(
+                limits::BATCHES,
+                limits::batch_limits(bytes_max),
+                id,
+                false,
+            )),
+            injections: RefCell::new(Pool::new(
+                limits::INJECTION_BATCHES,
+                limits::injection_limits(bytes_max),
+                id,
+                true,
+            )),
+            streams: RefCell::default(),
+            ledgers: RefCell::new(vec![
+                InputCounters::default();
+                topology.inputs.len() + topology.consumers.len()
+            ]),
+            random: RefCell::new(fastrand::Rng::new()),
+            probe: RefCell::new(probe::Probe::new(topology.consumers.len())),
+            router: RefCell::new(Router::new(Arc::clone(&topology))),
+            consumers: RefCell::new(consumers),
+            mesh: RefCell::default(),
+            parcels: RefCell::new(parcels),
+            injected: RefCell::new(VecDeque::with_capacity(limits::INJECTION_BATCHES)),
+            injecting: Cell::new(false),
+            rest_bytes: Cell::new(0),
+            stopping: Cell::new(false),
+            ending: Cell::new(false),
+            reopens: Cell::new(0),
+            stop_wakers: RefCell::default(),
+            notices,
+            topology,
+        })
+    }
+
+    pub(crate) fn connect_mesh(&self, senders: Vec<Option<MeshSender<Frame>>>) {
+        *self.mesh.borrow_mut() = senders;
+    }
+
+    // ---- routing and delivery ----
+
+    /// Routes a filled batch and hands it to everybody who asked for messages of it.
+    pub(crate) fn route_and_deliver(&self, mut batch: Arc<Batch>) {
+        let unique = Arc::get_mut(&mut batch).expect("a batch being routed is not shared");
+        let sample = self.probe.borrow_mut().begin_match(unique.table.len());
+        let routed = self.router.borrow_mut().route(unique);
+        self.probe.borrow_mut().end_match(sample);
+        let ledger = self.ledger_of(batch.origin);
+        self.ledgers.borrow_mut()[ledger].unmatched += u64::from(routed.unmatched);
+        let count = batch.deliveries().len();
+        if count == 0 {
+            self.land(batch, 0);
+        } else {
+            self.pool_of(&batch)
+                .borrow_mut()
+                .launch(&batch, count as u32, routed.matched);
+            for delivery in 0..count - 1 {
+                self.dispatch(Arc::clone(&batch), delivery as u16);
+            }
+            self.dispatch(batch, count as u16 - 1);
+        }
+        self.pump_injected();
+    }
+
+    /// Sends one delivery on its way, or queues it until the consumer has credit.
+    fn dispatch(&self, batch: Arc<Batch>, delivery: u16) {
+        let consumer = batch.deliveries()[delivery as usize].consumer;
+        let messages = batch.picks(delivery as usize).len() as u64;
+        let unit = self.topology.consumer(consumer);
+        let local_filter = matches!(unit.role, Role::Filter(_)) && unit.home == self.id;
+        let blocked = {
+            let mut consumers = self.consumers.borrow_mut();
+            let state = &mut consumers[consumer.0 as usize];
+            state.counters.matched += messages;
+            !local_filter && (state.credits == 0 || !state.blocked.is_empty())
+        };
+        if local_filter {
+            let dropped = !self.run_filter(consumer, &batch, delivery);
+            self.settle(batch, delivery, dropped);
+        } else if blocked {
+            if let Origin::Stream { stream, .. } = batch.origin {
+                self.streams.borrow_mut().block(stream);
+            }
+            self.consumers.borrow_mut()[consumer.0 as usize]
+                .blocked
+                .push_back((batch, delivery));
+        } else {
+            self.send(consumer, batch, delivery);
+        }
+    }
+
+    /// Spends a credit and sends a delivery: as it is to a filter, encoded to an output.
+    fn send(&self, consumer: ConsumerId, batch: Arc<Batch>, delivery: u16) {
+        let unit = self.topology.consumer(consumer);
+        self.consumers.borrow_mut()[consumer.0 as usize].credits -= 1;
+        let frame = match &unit.role {
+            Role::Filter(_) => Frame::Messages { batch, delivery },
+            Role::Output { framing, .. } => {
+                Frame::Parcel(self.encode(consumer, batch, delivery, *framing))
+            }
+        };
+        if unit.home == self.id {
+            self.handle(frame);
+        } else {
+            self.send_frame(unit.home, frame);
+        }
+    }
+
+    fn encode(
+        &self,
+        consumer: ConsumerId,
+        batch: Arc<Batch>,
+        delivery: u16,
+        framing: bool,
+    ) -> Box<Parcel> {
+        let mut parcel = self
+            .parcels
+            .borrow_mut()
+            .pop()
+            .expect("a parcel for every credit");
+        let mut consumers = self.consumers.borrow_mut();
+        let encoder = consumers[consumer.0 as usize]
+            .encoder
+            .as_mut()
+            .expect("outputs have an encoder");
+        let context = EncodeContext { now: clock::wall() };
+        parcel.fill(batch, delivery, encoder.as_mut(), framing, context);
+        parcel
+    }
+
+    fn send_frame(&self, target: ShardId, frame: Frame) {
+        let refused = match &self.mesh.borrow()[target.0 as usize] {
+            Some(sender) => sender.send(frame).err(),
+            None => Some(frame),
+        };
+        if let Some(frame) = refused {
+            // The other shard has ended; the credits rule out a full ring.
+            match frame {
+                Frame::Messages { batch, delivery } => self.released(batch, delivery, true),
+                Frame::Parcel(mut parcel) => {
+                    parcel.drop_from(0, DropCause::DestinationEnded);
+                    self.parcel_came_back(parcel);
+                }
+                Frame::Connection { input, connection } => self.serve(input, connection),
+                Frame::Release { .. } | Frame::ParcelBack(_) => {}
+            }
+        }
+    }
+
+    /// Takes a frame of another shard.
+    pub(crate) fn handle(&self, frame: Frame) {
+        match frame {
+            Frame::Messages { batch, delivery } => {
+                let consumer = batch.deliveries()[delivery as usize].consumer;
+                let dropped = !self.run_filter(consumer, &batch, delivery);
+                let home = batch.home;
+                self.send_frame(
+                    home,
+                    Frame::Release {
+                        batch,
+                        delivery,
+                        dropped,
+                    },
+                );
+                self.pump_injected();
+            }
+            Frame::Parcel(parcel) => self.queue_parcel(parcel),
+            Frame::Release {
+                batch,
+                delivery,
+                dropped,
+            } => self.released(batch, delivery, dropped),
+            Frame::ParcelBack(parcel) => self.parcel_came_back(parcel),
+            Frame::Connection { input, connection } => self.serve(input, connection),
+        }
+    }
+
+    // ---- settling ----
+
+    /// A filter elsewhere is done with a delivery.
+    fn released(&self, batch: Arc<Batch>, delivery: u16, dropped: bool) {
+        let consumer = batch.deliveries()[delivery as usize].consumer;
+        self.settle(batch, delivery, dropped);
+        self.credit_back(consumer);
+    }
+
+    /// An output is done with a parcel.
+    fn parcel_came_back(&self, mut parcel: Box<Parcel>) {
+        let slot = parcel.batch().slot;
+        let (origin, consumer) = {
+            let batch = parcel.batch();
+            (
+                batch.origin,
+                batch.deliveries()[parcel.delivery() as usize].consumer,
+            )
+        };
+        let pool = self.pool_of(parcel.batch());
+        let ledger = self.ledger_of(origin);
+        let batch = parcel.open(|message, cause| {
+            self.count_consumer(consumer, |counters| counters.dropped.add(cause, 1));
+            if pool.borrow_mut().note_drop(slot, message) {
+                self.ledgers.borrow_mut()[ledger].dropped.add(cause, 1);
+            }
+        });
+        self.parcels.borrow_mut().push(parcel);
+        self.release(batch);
+        self.credit_back(consumer);
+    }
+
+    /// A filter is done with a delivery of a batch of this shard.
+    fn settle(&self, batch: Arc<Batch>, delivery: u16, dropped: bool) {
+        if dropped {
+            let ledger = self.ledger_of(batch.origin);
+            let pool = self.pool_of(&batch);
+            for &message in batch.picks(delivery as usize) {
+                if pool.borrow_mut().note_drop(batch.slot, message) {
+                    self.ledgers.borrow_mut()[ledger]
+                        .dropped
+                        .add(DropCause::DestinationEnded, 1);
+                }
+            }
+        }
+        self.release(batch);
+    }
+
+    /// Gives one share of a batch of this shard back.
+    fn release(&self, batch: Arc<Batch>) {
+        let slot = batch.slot;
+        let pool = self.pool_of(&batch);
+        drop(batch);
+        let landed = pool.borrow_mut().release(slot);
+        if let Some(landed) = landed {
+            self.land(landed.batch, landed.delivered);
+        }
+    }
+
+    /// The last share of a batch has come back: its messages are accounted for, its stream's watermark moves, its memory is free.
+    fn land(&self, batch: Arc<Batch>, delivered: u64) {
+        let ledger = self.ledger_of(batch.origin);
+        self.ledgers.borrow_mut()[ledger].delivered += delivered;
+        if let Origin::Stream {
+            stream, sequence, ..
+        } = batch.origin
+        {
+            self.streams.borrow_mut().settle(stream, sequence);
+        }
+        self.give_back(batch);
+    }
+
+    /// Gives an unshared batch back to its pool and wakes who waits for one.
+    pub(crate) fn give_back(&self, batch: Arc<Batch>) {
+        let injected = batch.injected;
+        self.pool_of(&batch).borrow_mut().give_back(batch);
+        if !injected {
+            self.wake_next_waiting();
+        }
+    }
+
+    /// Gives back a batch that was taken and not used.
+    pub(crate) fn return_batch(&self, batch: Arc<Batch>) {
+        self.pool.borrow_mut().return_unused(batch);
+        self.wake_next_waiting();
+    }
+
+    pub(crate) fn wake_next_waiting(&self) {
+        let waker = self.streams.borrow_mut().next_waiting();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A credit of a consumer has come back: its oldest waiting delivery may go.
+    fn credit_back(&self, consumer: ConsumerId) {
+        let next = {
+            let mut consumers = self.consumers.borrow_mut();
+            let state = &mut consumers[consumer.0 as usize];
+            state.credits += 1;
+            state.blocked.pop_front()
+        };
+        if let Some((batch, delivery)) = next {
+            let origin = batch.origin;
+            self.send(consumer, batch, delivery);
+            if let Origin::Stream { stream, .. } = origin {
+                let waker = self.streams.borrow_mut().unblock(stream);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+        }
+    }
+
+    fn pool_of(&self, batch: &Batch) -> &RefCell<Pool> {
+        if batch.injected {
+            &self.injections
+        } else {
+            &self.pool
+        }
+    }
+
+    fn ledger_of(&self, origin: Origin) -> usize {
+        match origin {
+            Origin::Stream { input, .. } => input.0 as usize,
+            Origin::Injected { by } => self.topology.inputs.len() + by.0 as usize,
+            Origin::Free => unreachable!("a batch under way has an origin"),
+        }
+    }
+
+    // ---- filters ----
+
+    /// Runs a filter over a delivery. Answers `false` if it has ended.
+    fn run_filter(&self, consumer: ConsumerId, batch: &Batch, delivery: u16) -> bool {
+        let picks = batch.picks(delivery as usize);
+        let loops = picks
+            .first()
+            .map_or(0, |&first| batch.table.get(first as usize).head().loops);
+        let taken = self.with_filter(consumer, loops, picks.len(), |filter, context| {
+            filter.process(Selection::new(&batch.table, picks), context)
+        });
+        let messages = picks.len() as u64;
+        self.count_consumer(consumer, |counters| {
+            if taken {
+                counters.processed += messages;
+            } else {
+                counters.dropped.add(DropCause::DestinationEnded, messages);
+            }
+        });
+        taken
+    }
+
+    /// Calls a filter of this shard; what it injects is queued. Answers `false` if it has ended, now or before.
+    fn with_filter(
+        &self,
+        consumer: ConsumerId,
+        loops: u8,
+        messages: usize,
+        call: impl FnOnce(&mut dyn Filter, &mut Injection<'_>) -> Result<(), crate::plugin::Fault>,
+    ) -> bool {
+        let Some(mut filter) = self.consumers.borrow_mut()[consumer.0 as usize]
+            .filter
+            .take()
+        else {
+            return false;
+        };
+        let mut injection = Injection::new(self, consumer, loops);
+        let sample = self.probe.borrow_mut().begin_process(messages);
+        let result = call(filter.as_mut(), &mut injection);
+        self.probe.borrow_mut().end_process(consumer, sample);
+        injection.finish();
+        match result {
+            Ok(()) => {
+                self.consumers.borrow_mut()[consumer.0 as usize].filter = Some(filter);
+                true
+            }
+            Err(fault) => {
+                self.consumer_ended(consumer, Some(fault.message));
+                false
+            }
+        }
+    }
+
+    /// A filter's ticker has come round.
+    pub(crate) fn tick_filter(&self, consumer: ConsumerId) -> bool {
+        let running = self.with_filter(consumer, 0, 1, |filter, context| filter.tick(context));
+        self.pump_injected();
+        running
+    }
+
+    pub(crate) fn queue_injected(&self, batch: Arc<Batch>) {
+        if batch.table.is_empty() {
+            self.give_back(batch);
+        } else {
+            let ledger = self.ledger_of(batch.origin);
+            self.ledgers.borrow_mut()[ledger].received += batch.table.len() as u64;
+            self.injected.borrow_mut().push_back(batch);
+        }
+    }
+
+    /// Routes what filters have injected, one batch after the other and never inside another call.
+    fn pump_injected(&self) {
+        if self.injecting.replace(true) {
+            return;
+        }
+        loop {
+            let next = self.injected.borrow_mut().pop_front();
+            match next {
+                Some(batch) => self.route_and_deliver(batch),
+                None => break,
+            }
+        }
+        self.injecting.set(false);
+    }
+
+    // ---- outputs ----
+
+    fn queue_parcel(&self, mut parcel: Box<Parcel>) {
+        let consumer = parcel.batch().deliveries()[parcel.delivery() as usize].consumer;
+        {
+            let mut consumers = self.consumers.borrow_mut();
+            let state = &mut consumers[consumer.0 as usize];
+            if !state.ended {
+                state.queue.push_back(parcel);
+                if let Some(waker) = &state.waker {
+                    waker.wake_by_ref();
+                }
+                return;
+            }
+        }
+        parcel.drop_from(0, DropCause::DestinationEnded);
+        self.settle_parcel(parcel);
+    }
+
+    /// The next parcel of an output of this shard; `None` when the shard is ending and none is left.
+    pub(crate) fn poll_parcel(
+        &self,
+        consumer: ConsumerId,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Box<Parcel>>> {
+        let mut consumers = self.consumers.borrow_mut();
+        let state = &mut consumers[consumer.0 as usize];
+        match state.queue.pop_front() {
+            Some(parcel) => Poll::Ready(Some(parcel)),
+            None if self.ending.get() => Poll::Ready(None),
+            None => {
+                match &mut state.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    None => state.waker = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Sends a parcel home.
+    pub(crate) fn settle_parcel(&self, parcel: Box<Parcel>) {
+        let home = parcel.batch().home;
+        if home == self.id {
+            self.parcel_came_back(parcel);
+            self.pump_injected();
+        } else {
+            self.send_frame(home, Frame::ParcelBack(parcel));
+        }
+    }
+
+    /// A consumer of this shard has ended; what waits for it is dropped and counted.
+    pub(crate) fn consumer_ended(&self, consumer: ConsumerId, error: Option<String>) {
+        let queued = {
+            let mut consumers = self.consumers.borrow_mut();
+            let state = &mut consumers[consumer.0 as usize];
+            state.ended = true;
+            state.filter = None;
+            std::mem::take(&mut state.queue)
+        };
+        for mut parcel in queued {
+            parcel.drop_from(0, DropCause::DestinationEnded);
+            self.settle_parcel(parcel);
+        }
+        let unit = self.topology.consumer(consumer);
+        self.tell_ended(&unit.name, error, unit.can_exit);
+    }
+
+    // ---- connections ----
+
+    /// Serves a connection here or on the least-loaded shard.
+    pub(crate) fn place(&self, input: InputId, connection: Accepted) {
+        let loads = &self.topology.loads;
+        let mine = self.id.0 as usize;
+        let target = (0..loads.len())
+            .min_by_key(|&shard| (loads[shard].load(Ordering::Relaxed), shard != mine))
+            .unwrap_or(mine);
+        loads[target].fetch_add(1, Ordering::Relaxed);
+        if target == mine {
+            self.serve(input, connection);
+        } else {
+            self.send_frame(
+                ShardId(target as u16),
+                Frame::Connection { input, connection },
+            );
+        }
+    }
+
+    /// Starts the task of a connection.
+    fn serve(&self, input: InputId, connection: Accepted) {
+        let shard = self.me.upgrade().expect("the shard is running");
+        crate::io::spawn(async move {
+            let context = InputContext::new(Rc::clone(&shard), input);
+            shard
+                .topology
+                .input(input)
+                .factory
+                .serve(connection, context)
+                .await;
+            shard.topology.loads[shard.id.0 as usize].fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    // ---- state ----
+
+    /// Notes how many bytes streams keep as unfinished rests.
+    pub(crate) fn change_rest(&self, by: isize) {
+        self.rest_bytes
+            .set(self.rest_bytes.get().saturating_add_signed(by));
+    }
+
+    /// Whether streams keep more than they may.
+    pub(crate) fn rests_too_large(&self) -> bool {
+        self.rest_bytes.get() > limits::TAIL_BYTES_MAX
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    pub(crate) fn reopens(&self) -> u32 {
+        self.reopens.get()
+    }
+
+    pub(crate) fn register_for_stop(&self, cx: &Context<'_>) {
+        let mut wakers = self.stop_wakers.borrow_mut();
+        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
+    }
+
+    /// Inputs stop as soon as nothing is waiting to be read.
+    pub(crate) fn stop_inputs(&self) {
+        self.stopping.set(true);
+        self.stop_wakers
+            .borrow_mut()
+            .drain(..)
+            .for_each(Waker::wake);
+        self.streams.borrow().wakers().for_each(Waker::wake_by_ref);
+    }
+
+    /// Outputs end as soon as their queues are empty.
+    pub(crate) fn end_outputs(&self) {
+        self.ending.set(true);
+        self.wake_outputs();
+    }
+
+    /// Outputs reopen what can be reopened.
+    pub(crate) fn reopen(&self) {
+        self.reopens.set(self.reopens.get().wrapping_add(1));
+        self.wake_outputs();
+    }
+
+    fn wake_outputs(&self) {
+        self.consumers
+            .borrow()
+            .iter()
+            .filter_map(|state| state.waker.as_ref())
+            .for_each(Waker::wake_by_ref);
+    }
+
+    pub(crate) fn count_consumer(
+        &self,
+        consumer: ConsumerId,
+        change: impl FnOnce(&mut ConsumerCounters),
+    ) {
+        change(&mut self.consumers.borrow_mut()[consumer.0 as usize].counters);
+    }
+
+    pub(crate) fn consumer_counters(&self) -> Vec<ConsumerCounters> {
+        self.consumers
+            .borrow()
+            .iter()
+            .map(|state| state.counters)
+            .collect()
+    }
+
+    /// Deliveries under way to or queued for each consumer.
+    pub(crate) fn consumer_queues(&self) -> Vec<u32> {
+        let consumers = self.consumers.borrow();
+        consumers
+            .iter()
+            .map(|state| (state.queue.len() + state.blocked.len()) as u32)
+            .collect()
+    }
+
+    pub(crate) fn note_decode_failure(&self, input: InputId, failure: DecodeFailure) {
+        self.ledgers.borrow_mut()[input.0 as usize].decode_failures += 1;
+        self.probe.borrow_mut().note_decode_failure(input, failure);
+    }
+
+    pub(crate) fn notice(&self, plugin: &str, text: impl FnOnce() -> String) {
+        if !self.notices.is_full() {
+            let notice = Notice {
+                plugin: plugin.to_owned(),
+                text: text(),
+            };
+            if self
+                .notices
+                .try_send(run::ToControl::Notice(notice))
+                .is_ok()
+            {
+                return;
+            }
+        }
+        self.probe.borrow_mut().notices_lost += 1;
+    }
+
+    pub(crate) fn tell_ended(&self, plugin: &str, error: Option<String>, can_exit: bool) {
+        let ended = Ended {
+            plugin: plugin.to_owned(),
+            error,
+            can_exit,
+        };
+        if self.notices.try_send(run::ToControl::Ended(ended)).is_err() {
+            self.probe.borrow_mut().notices_lost += 1;
+        }
+    }
+}
+
+fn make_consumer(topology: &Topology, id: ConsumerId, shard: ShardId) -> Consumer {
+    let unit = topology.consumer(id);
+    let (encoder, filter) = match &unit.role {
+        Role::Output { encoder, .. } => (Some(encoder.make()), None),
+        Role::Filter(factory) => (None, (unit.home == shard).then(|| factory.make())),
+    };
+    Consumer {
+        credits: limits::CONSUMER_CREDITS,
+        blocked: VecDeque::new(),
+        counters: ConsumerCounters::default(),
+        encoder,
+        filter,
+        queue: VecDeque::with_capacity(
+            limits::CONSUMER_CREDITS as usize * topology.shards as usize,
+        ),
+        waker: None,
+        ended: false,
+    }
+}

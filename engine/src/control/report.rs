@@ -1,0 +1,349 @@
+//! Reports: the counters of all shards as Heka's text report, as JSON, and as lines about what was dropped.
+//!
+//! Owns:    `Report`, the sum of all shards' snapshots.
+//! Runs on: the main thread.            Plane: control.
+//! Bounds:  one entry per plugin.
+//! Never:   touches a shard; it works on snapshots.
+//!
+//! The form of the text report (SIGUSR1 and exit) is Heka's: `docs/parity/wire.md`, section 7.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::event::{ConsumerCounters, Drops, InputCounters};
+use crate::limits;
+use crate::pack::ShardId;
+use crate::shard::probe::Sampled;
+use crate::shard::run::Snapshot;
+use crate::shard::topology::{Role, Topology};
+
+/// The counters of the whole daemon at one moment.
+#[derive(Clone, Debug)]
+pub struct Report {
+    inputs: Vec<InputCounters>,
+    injections: Vec<InputCounters>,
+    consumers: Vec<ConsumerCounters>,
+    queues: Vec<u32>,
+    processing: Vec<Sampled>,
+    matching: Sampled,
+    batches_in_use: usize,
+    injections_in_use: usize,
+    streams: usize,
+    notices_lost: u64,
+    shards: usize,
+}
+
+impl Report {
+    /// The sum of snapshots.
+    pub fn new(topology: &Topology, snapshots: &[Snapshot]) -> Report {
+        let (inputs, consumers) = (topology.inputs.len(), topology.consumers.len());
+        let mut report = Report {
+            inputs: vec![InputCounters::default(); inputs],
+            injections: vec![InputCounters::default(); consumers],
+            consumers: vec![ConsumerCounters::default(); consumers],
+            queues: vec![0; consumers],
+            processing: vec![Sampled::default(); consumers],
+            matching: Sampled::default(),
+            batches_in_use: 0,
+            injections_in_use: 0,
+            streams: 0,
+            notices_lost: 0,
+            shards: snapshots.len(),
+        };
+        for snapshot in snapshots {
+            let (of_inputs, of_injections) = snapshot.ledgers.split_at(inputs);
+            merge(&mut report.inputs, of_inputs, InputCounters::merge);
+            merge(&mut report.injections, of_injections, InputCounters::merge);
+            merge(
+                &mut report.consumers,
+                &snapshot.consumers,
+                ConsumerCounters::merge,
+            );
+            merge(&mut report.queues, &snapshot.queues, |sum, more| {
+                *sum += more
+            });
+            merge(
+                &mut report.processing,
+                &snapshot.probe.processing,
+                Sampled::merge,
+            );
+            report.matching.merge(&snapshot.probe.matching);
+            report.batches_in_use += snapshot.batches_in_use;
+            report.injections_in_use += snapshot.injections_in_use;
+            report.streams += snapshot.streams;
+            report.notices_lost += snapshot.probe.notices_lost;
+        }
+        report
+    }
+
+    /// Messages that some destination still holds.
+    pub fn in_flight(&self) -> u64 {
+        self.inputs
+            .iter()
+            .chain(&self.injections)
+            .map(InputCounters::in_flight)
+            .sum()
+    }
+
+    /// Messages of one input that are dropped, by cause, with counts since an earlier report.
+    pub fn drops_since<'a>(
+        &'a self,
+        earlier: &'a Report,
+        topology: &'a Topology,
+    ) -> impl Iterator<Item = String> + 'a {
+        let names = topology.inputs.iter().map(|unit| unit.name.as_str());
+        let injectors = topology.consumers.iter().map(|unit| unit.name.as_str());
+        let now = self.inputs.iter().chain(&self.injections);
+        let then = earlier.inputs.iter().chain(&earlier.injections);
+        names
+            .chain(injectors)
+            .zip(now.zip(then))
+            .filter_map(|(name, (now, then))| dropped_line(name, now, then))
+    }
+
+    /// The text report in Heka's form.
+    pub fn text(&self, topology: &Topology) -> String {
+        let mut out = String::from("========[heka.all-report]========\n");
+        self.text_globals(&mut out);
+        section(&mut out, "Inputs", topology.inputs.len(), |out, index| {
+            let _ = writeln!(out, "{}:", topology.inputs[index].name);
+            ledger_lines(out, &self.inputs[index]);
+        });
+        let filters = consumers(topology, |role| matches!(role, Role::Filter(_)));
+        section(&mut out, "Filters", filters.len(), |out, index| {
+            self.text_consumer(out, topology, filters[index]);
+        });
+        let outputs = consumers(topology, |role| matches!(role, Role::Output { .. }));
+        section(&mut out, "Outputs", outputs.len(), |out, index| {
+            self.text_consumer(out, topology, outputs[index]);
+        });
+        out.push_str("========\n");
+        out
+    }
+
+    fn text_globals(&self, out: &mut String) {
+        out.push_str("====Globals====\n");
+        let capacity = |per_shard: usize| per_shard * self.shards;
+        let _ = write!(
+            out,
+            "inputRecycleChan:\n    InChanCapacity: {}\n    InChanLength: {}\n",
+            capacity(limits::BATCHES),
+            capacity(limits::BATCHES) - self.batches_in_use
+        );
+        let _ = write!(
+            out,
+            "injectRecycleChan:\n    InChanCapacity: {}\n    InChanLength: {}\n",
+            capacity(limits::INJECTION_BATCHES),
+            capacity(limits::INJECTION_BATCHES) - self.injections_in_use
+        );
+        let processed: u64 = self
+            .inputs
+            .iter()
+            .chain(&self.injections)
+            .map(|ledger| ledger.received)
+            .sum();
+        let _ = write!(
+            out,
+            "Router:\n    MatchAvgDuration: {}\n    ProcessMessageCount: {processed}\n",
+            self.matching.mean()
+        );
+    }
+
+    fn text_consumer(&self, out: &mut String, topology: &Topology, index: usize) {
+        let unit = &topology.consumers[index];
+        let counters = &self.consumers[index];
+        let capacity = limits::CONSUMER_CREDITS as usize * self.shards;
+        let _ = writeln!(out, "{}:", unit.name);
+        let _ = writeln!(out, "    InChanCapacity: {capacity}");
+        let _ = writeln!(out, "    InChanLength: {}", self.queues[index]);
+        let _ = writeln!(out, "    MatchedMessageCount: {}", counters.matched);
+        let _ = writeln!(out, "    ProcessMessageCount: {}", counters.processed);
+        let drops = counters.dropped.total();
+        let _ = writeln!(out, "    DropMessageCount: {drops}");
+        drop_lines(out, &counters.dropped);
+        if counters.retries > 0 {
+            let _ = writeln!(out, "    Retries: {}", counters.retries);
+        }
+        match unit.role {
+            Role::Filter(_) => {
+                let _ = writeln!(out, "    InjectMessageCount: {}", counters.injected);
+                let _ = writeln!(
+                    out,
+                    "    ProcessMessageAvgDuration: {}",
+                    self.processing[index].mean()
+                );
+                if self.injections[index].received > 0 {
+                    let _ = writeln!(out, "  Injected by {}:", unit.name);
+                    ledger_lines(out, &self.injections[index]);
+                }
+            }
+            Role::Output { .. } => {
+                let _ = writeln!(out, "    Bytes: {}", counters.bytes);
+            }
+        }
+    }
+
+    /// The same as JSON: objects `inputs`, `filters` and `outputs`, by plugin name, and `globals`.
+    pub fn json(&self, topology: &Topology) -> Value {
+        let mut inputs = Map::new();
+        for (unit, ledger) in topology.inputs.iter().zip(&self.inputs) {
+            inputs.insert(unit.name.clone(), ledger_json(ledger));
+        }
+        let (mut filters, mut outputs) = (Map::new(), Map::new());
+        for (index, unit) in topology.consumers.iter().enumerate() {
+            let counters = &self.consumers[index];
+            let mut entry = json!({
+                "matched": counters.matched,
+                "delivered": counters.processed,
+                "dropped": drops_json(&counters.dropped),
+                "queued": self.queues[index],
+            });
+            match unit.role {
+                Role::Filter(_) => {
+                    entry["injected"] = ledger_json(&self.injections[index]);
+                    entry["process_ns"] = self.processing[index].mean().into();
+                    filters.insert(unit.name.clone(), entry);
+                }
+                Role::Output { .. } => {
+                    entry["bytes"] = counters.bytes.into();
+                    entry["retries"] = counters.retries.into();
+                    outputs.insert(unit.name.clone(), entry);
+                }
+            }
+        }
+        json!({
+            "globals": {
+                "shards": self.shards,
+                "match_ns": self.matching.mean(),
+                "streams": self.streams,
+                "notices_lost": self.notices_lost,
+            },
+            "inputs": inputs,
+            "filters": filters,
+            "outputs": outputs,
+        })
+    }
+}
+
+fn merge<T>(sums: &mut [T], more: &[T], add: impl Fn(&mut T, &T)) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        add(sum, more);
+    }
+}
+
+fn consumers(topology: &Topology, wanted: impl Fn(&Role) -> bool) -> Vec<usize> {
+    (0..topology.consumers.len())
+        .filter(|&index| wanted(&topology.consumers[index].role))
+        .collect()
+}
+
+fn section(out: &mut String, title: &str, count: usize, mut entry: impl FnMut(&mut String, usize)) {
+    let _ = writeln!(out, "===={title}====");
+    if count == 0 {
+        out.push_str("NONE\n");
+    }
+    for index in 0..count {
+        entry(out, index);
+    }
+}
+
+fn ledger_lines(out: &mut String, ledger: &InputCounters) {
+    let lines = [
+        ("ProcessMessageCount", ledger.received),
+        ("Delivered", ledger.delivered),
+        ("Unmatched", ledger.unmatched),
+        ("InFlight", ledger.in_flight()),
+        ("DropMessageCount", ledger.dropped.total()),
+    ];
+    for (name, value) in lines {
+        let _ = writeln!(out, "    {name}: {value}");
+    }
+    drop_lines(out, &ledger.dropped);
+    let seldom = [
+        ("ProcessMessageFailures", ledger.decode_failures),
+        ("GarbageBytes", ledger.garbage_bytes),
+        ("StreamErrors", ledger.stream_errors),
+        ("StreamsRefused", ledger.streams_refused),
+    ];
+    for (name, value) in seldom.into_iter().filter(|(_, value)| *value > 0) {
+        let _ = writeln!(out, "    {name}: {value}");
+    }
+    let _ = writeln!(out, "    Bytes: {}", ledger.bytes);
+    let _ = writeln!(
+        out,
+        "    Streams: {}",
+        ledger.streams_opened - ledger.streams_closed
+    );
+}
+
+fn drop_lines(out: &mut String, drops: &Drops) {
+    for (cause, count) in drops.iter() {
+        let _ = writeln!(out, "    Dropped {}: {count}", cause.name());
+    }
+}
+
+fn drops_json(drops: &Drops) -> Value {
+    Value::Object(
+        drops
+            .iter()
+            .map(|(cause, count)| (cause.name().to_owned(), count.into()))
+            .collect(),
+    )
+}
+
+fn ledger_json(ledger: &InputCounters) -> Value {
+    json!({
+        "received": ledger.received,
+        "delivered": ledger.delivered,
+        "unmatched": ledger.unmatched,
+        "in_flight": ledger.in_flight(),
+        "dropped": drops_json(&ledger.dropped),
+        "decode_failures": ledger.decode_failures,
+        "garbage_bytes": ledger.garbage_bytes,
+        "bytes": ledger.bytes,
+        "streams_opened": ledger.streams_opened,
+        "streams_closed": ledger.streams_closed,
+        "stream_errors": ledger.stream_errors,
+        "streams_refused": ledger.streams_refused,
+    })
+}
+
+/// What one input dropped between two reports, with advice about the most frequent cause.
+fn dropped_line(name: &str, now: &InputCounters, then: &InputCounters) -> Option<String> {
+    let mut worst = None;
+    let mut line = String::new();
+    for (cause, count) in now.dropped.iter() {
+        let count = count - then.dropped.get(cause);
+        if count == 0 {
+            continue;
+        }
+        let _ = write!(
+            line,
+            "{}{} {count}",
+            if line.is_empty() { "" } else { ", " },
+            cause.name()
+        );
+        if worst.is_none_or(|(most, _)| count > most) {
+            worst = Some((count, cause));
+        }
+    }
+    let garbage = now.garbage_bytes - then.garbage_bytes;
+    if garbage > 0 {
+        let separator = if line.is_empty() { "" } else { ", " };
+        let _ = write!(line, "{separator}{garbage} bytes that begin no record");
+    }
+    if line.is_empty() {
+        return None;
+    }
+    let advice = worst.map_or(
+        "the sender does not send what the splitter expects",
+        |(_, cause)| cause.advice(),
+    );
+    Some(format!("Plugin '{name}': dropped {line} ({advice})"))
+}
+
+/// Where a consumer or an input lives when plugins are spread over the shards in order.
+pub fn home(index: usize, shards: u16) -> ShardId {
+    ShardId((index % shards as usize) as u16)
+}

@@ -1,0 +1,440 @@
+//! Runs a plan: starts the shards, listens to them and to signals, stops everything in order.
+//!
+//! Owns:    the shards' threads, the phases of start and shutdown, their deadlines, the exit status.
+//! Runs on: the main thread.            Plane: control.
+//! Bounds:  every wait has a deadline.
+//! Never:   touches a message.
+//!
+//! Start: all inputs open, or nothing starts. Shutdown: inputs stop once nothing is waiting to be read; then what is in flight is
+//! delivered; then outputs flush and end; then shards end. A phase that exceeds `shutdown_timeout` is cut short, and the exit status
+//! says that messages remained. A second signal ends everything at once.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use super::log::Log;
+use super::report::Report;
+use crate::io::{ShardThread, mesh_channel, preflight, start_shard};
+use crate::limits;
+use crate::pack::ShardId;
+use crate::shard::Ended;
+use crate::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
+use crate::shard::topology::Topology;
+
+/// Between two looks at what was dropped, and the least time between two lines about it.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a shard may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long inputs may take to open.
+const OPEN: Duration = Duration::from_secs(60);
+
+/// Between two looks at what is in flight while stopping.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// How the daemon is run beyond what the plan says.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Each phase of a shutdown.
+    pub shutdown_timeout: Duration,
+    /// Heka's `log_flags`.
+    pub log_flags: i64,
+    /// Where to write the last report as JSON.
+    pub report_json: Option<PathBuf>,
+    /// Cores for the shards, one each.
+    pub cpus: Vec<usize>,
+}
+
+/// How the daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// In order, nothing left undelivered.
+    Clean,
+    /// In order, but so many messages had not been delivered at the deadline.
+    Undelivered(u64),
+    /// A plugin that may not end has ended, or a shard has.
+    Failed,
+    /// It did not start.
+    NotStarted,
+}
+
+impl Outcome {
+    /// Exit status: 0 clean, 1 otherwise, as Heka.
+    pub const fn exit_status(self) -> u8 {
+        match self {
+            Outcome::Clean => 0,
+            Outcome::Undelivered(_) | Outcome::Failed | Outcome::NotStarted => 1,
+        }
+    }
+}
+
+struct Running {
+    thread: ShardThread<Snapshot>,
+    orders: flume::Sender<ToShard>,
+}
+
+/// The daemon while it runs.
+struct Supervisor {
+    topology: Arc<Topology>,
+    options: RunOptions,
+    shards: Vec<Running>,
+    news: flume::Receiver<ToControl>,
+    log: Log,
+    last: Report,
+    failed: bool,
+}
+
+/// Runs a plan until a signal or a failure ends it.
+pub fn run(topology: Topology, options: RunOptions) -> Outcome {
+    let mut log = Log::new(options.log_flags);
+    if let Err(refusal) = preflight::check(options.cpus.len()) {
+        log.line(&refusal.to_string());
+        return Outcome::NotStarted;
+    }
+    let topology = Arc::new(topology);
+    let (news_sender, news) = flume::bounded(limits::NOTICES);
+    let signals = match forward_signals(news_sender.clone()) {
+        Ok(signals) => signals,
+        Err(error) => {
+            log.line(&format!("signals cannot be handled: {error}"));
+            return Outcome::NotStarted;
+        }
+    };
+    let shards = match start_shards(&topology, &options.cpus, &news_sender) {
+        Ok(shards) => shards,
+        Err(error) => {
+            log.line(&format!("a shard could not be started: {error}"));
+            return Outcome::NotStarted;
+        }
+    };
+    let last = Report::new(&topology, &[]);
+    let mut supervisor = Supervisor {
+        topology,
+        options,
+        shards,
+        news,
+        log,
+        last,
+        failed: false,
+    };
+    let outcome = if supervisor.open_inputs() {
+        supervisor.serve()
+    } else {
+        supervisor.give_up()
+    };
+    signals.close();
+    outcome
+}
+
+/// Handles signals on a thread of their own, as items among the shards' news.
+fn forward_signals(news: flume::Sender<ToControl>) -> io::Result<signal_hook::iterator::Handle> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
+    let handle = signals.handle();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if news.send(ToControl::Signal(signal)).is_err() {
+                    break;
+                }
+            }
+        })?;
+    Ok(handle)
+}
+
+fn start_shards(
+    topology: &Arc<Topology>,
+    cpus: &[usize],
+    news: &flume::Sender<ToControl>,
+) -> io::Result<Vec<Running>> {
+    let count = cpus.len();
+    let mut senders: Vec<Vec<_>> = (0..count)
+        .map(|_| (0..count).map(|_| None).collect())
+        .collect();
+    let mut receivers: Vec<Vec<_>> = (0..count)
+        .map(|_| (0..count).map(|_| None).collect())
+        .collect();
+    let capacity = limits::mesh_capacity(topology.consumers.len());
+    for from in 0..count {
+        for to in (0..count).filter(|&to| to != from) {
+            let ends = mesh_channel(capacity);
+            senders[from][to] = Some(ends.sender);
+            receivers[to][from] = Some(ends.receiver);
+        }
+    }
+    let mut running = Vec::with_capacity(count);
+    for (id, (senders, receivers)) in senders.into_iter().zip(receivers).enumerate() {
+        let (orders, orders_receiver) = flume::bounded(limits::NOTICES);
+        let launch = Launch {
+            id: ShardId(id as u16),
+            topology: Arc::clone(topology),
+            senders,
+            receivers,
+            orders: orders_receiver,
+            news: news.clone(),
+        };
+        let thread = start_shard(&format!("shard-{id}"), Some(cpus[id]), move || {
+            run::main(launch)
+        })?;
+        running.push(Running { thread, orders });
+    }
+    Ok(running)
+}
+
+impl Supervisor {
+    /// Waits until every shard has opened its inputs. Answers whether all succeeded.
+    fn open_inputs(&mut self) -> bool {
+        let deadline = Instant::now() + OPEN;
+        let mut waiting = self.shards.len();
+        let mut opened = true;
+        while waiting > 0 {
+            match self.news.recv_deadline(deadline) {
+                Ok(ToControl::Ready { errors, .. }) => {
+                    waiting -= 1;
+                    for (plugin, fault) in errors {
+                        opened = false;
+                        self.log
+                            .line(&format!("Plugin '{plugin}' cannot start: {fault}"));
+                    }
+                }
+                Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+                Ok(ToControl::Signal(SIGINT | SIGTERM)) => return false,
+                Ok(ToControl::Signal(_) | ToControl::Ended(_)) => {}
+                Err(_) => {
+                    self.log.line("a shard did not start in time");
+                    return false;
+                }
+            }
+        }
+        opened
+    }
+
+    /// Ends what was started after a failed start.
+    fn give_up(mut self) -> Outcome {
+        self.tell(|| ToShard::Quit);
+        self.join();
+        Outcome::NotStarted
+    }
+
+    /// Runs until it is time to stop, then stops.
+    fn serve(mut self) -> Outcome {
+        self.tell(|| ToShard::Start);
+        self.log.line("hekad is running");
+        let mut next_look = Instant::now() + INTERVAL;
+        loop {
+            match self.news.recv_deadline(next_look) {
+                Ok(ToControl::Signal(signal)) => {
+                    if self.signalled(signal) {
+                        break;
+                    }
+                }
+                Ok(ToControl::Ended(ended)) => {
+                    if self.ended(&ended) {
+                        self.failed = true;
+                        break;
+                    }
+                }
+                Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+                Ok(ToControl::Ready { .. }) => {}
+                Err(_) => {
+                    next_look = Instant::now() + INTERVAL;
+                    if !self.look() {
+                        self.failed = true;
+                        break;
+                    }
+                }
+            }
+        }
+        self.stop()
+    }
+
+    /// Answers whether the signal asks for the end.
+    fn signalled(&mut self, signal: i32) -> bool {
+        match signal {
+            SIGINT | SIGTERM => return true,
+            SIGHUP => {
+                self.log.line("reopening files (SIGHUP)");
+                self.tell(|| ToShard::Reopen);
+            }
+            SIGUSR1 => {
+                if let Some(report) = self.report() {
+                    self.log.line(&report.text(&self.topology));
+                }
+            }
+            _ => self
+                .log
+                .line("SIGUSR2: no sandbox is running that could be aborted"),
+        }
+        false
+    }
+
+    /// Answers whether the end of this plugin ends the daemon.
+    fn ended(&mut self, ended: &Ended) -> bool {
+        match &ended.error {
+            Some(error) => self.log.line(&format!(
+                "Plugin '{}' terminated. Error: {error}",
+                ended.plugin
+            )),
+            None => self.log.line(&format!("Plugin '{}' ended", ended.plugin)),
+        }
+        ended.error.is_some() && !ended.can_exit
+    }
+
+    /// Says what was dropped since the last look. Answers whether all shards are alive.
+    fn look(&mut self) -> bool {
+        self.log.end_interval();
+        let Some(report) = self.report() else {
+            self.log.line("a shard does not answer");
+            return false;
+        };
+        let lines: Vec<String> = report.drops_since(&self.last, &self.topology).collect();
+        for line in lines {
+            self.log.line(&line);
+        }
+        self.last = report;
+        true
+    }
+
+    fn tell(&self, order: impl Fn() -> ToShard) {
+        for shard in &self.shards {
+            // A shard that is gone is found out by its missing answer.
+            let _ = shard.orders.try_send(order());
+        }
+    }
+
+    fn snapshots(&self) -> Option<Vec<Snapshot>> {
+        let (reply, answers) = flume::bounded(self.shards.len());
+        for shard in &self.shards {
+            shard
+                .orders
+                .try_send(ToShard::Snapshot(reply.clone()))
+                .ok()?;
+        }
+        let deadline = Instant::now() + ANSWER;
+        (0..self.shards.len())
+            .map(|_| answers.recv_deadline(deadline).ok())
+            .collect()
+    }
+
+    fn report(&self) -> Option<Report> {
+        Some(Report::new(&self.topology, &self.snapshots()?))
+    }
+
+    /// The phases of a shutdown.
+    fn stop(mut self) -> Outcome {
+        self.log.line("stopping");
+        self.tell(|| ToShard::StopInputs);
+        let outputs = self.topology.consumers.len() - self.filters();
+        let stopped = self.wait_until("inputs", |snapshots| {
+            let running: usize = snapshots
+                .iter()
+                .map(|snapshot| snapshot.plugins_running)
+                .sum();
+            let streams: usize = snapshots.iter().map(|snapshot| snapshot.streams).sum();
+            running <= outputs && streams == 0
+        });
+        let drained = stopped
+            && self.wait_until("deliveries", |snapshots| {
+                snapshots
+                    .iter()
+                    .all(|snapshot| snapshot.batches_in_use == 0 && snapshot.injections_in_use == 0)
+            });
+        self.tell(|| ToShard::EndOutputs);
+        if drained {
+            self.wait_until("outputs", |snapshots| {
+                snapshots
+                    .iter()
+                    .all(|snapshot| snapshot.plugins_running == 0)
+            });
+        }
+        self.tell(|| ToShard::Quit);
+        let snapshots = self.join();
+        let complete = snapshots.len() == self.topology.shards as usize;
+        let report = Report::new(&self.topology, &snapshots);
+        self.finish(&report, complete)
+    }
+
+    fn filters(&self) -> usize {
+        use crate::shard::topology::Role;
+        self.topology
+            .consumers
+            .iter()
+            .filter(|unit| matches!(unit.role, Role::Filter(_)))
+            .count()
+    }
+
+    /// Waits until `done`, at most `shutdown_timeout`, or until a second signal. Answers whether it is done.
+    fn wait_until(&mut self, phase: &str, done: impl Fn(&[Snapshot]) -> bool) -> bool {
+        let deadline = Instant::now() + self.options.shutdown_timeout;
+        loop {
+            match self.snapshots() {
+                Some(snapshots) if done(&snapshots) => return true,
+                Some(_) => {}
+                None => {
+                    self.log.line("a shard does not answer");
+                    return false;
+                }
+            }
+            if Instant::now() >= deadline {
+                self.log.line(&format!(
+                    "{phase} did not finish within {:?}",
+                    self.options.shutdown_timeout
+                ));
+                return false;
+            }
+            match self.news.recv_timeout(DRAIN_LOOK) {
+                Ok(ToControl::Signal(SIGINT | SIGTERM)) => {
+                    self.log.line("second signal: stopping at once");
+                    return false;
+                }
+                Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+                Ok(ToControl::Ended(ended)) if ended.error.is_some() => {
+                    self.ended(&ended);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits for the shards' threads; answers their last counters.
+    fn join(&mut self) -> Vec<Snapshot> {
+        let mut snapshots = Vec::new();
+        for (id, shard) in std::mem::take(&mut self.shards).into_iter().enumerate() {
+            drop(shard.orders);
+            match shard.thread.join() {
+                Ok(snapshot) => snapshots.push(snapshot),
+                Err(error) => self.log.line(&format!("shard {id} failed: {error}")),
+            }
+        }
+        snapshots
+    }
+
+    fn finish(&mut self, report: &Report, complete: bool) -> Outcome {
+        self.log.end_interval();
+        self.log.line(&report.text(&self.topology));
+        if let Some(path) = &self.options.report_json {
+            let text = format!("{:#}\n", report.json(&self.topology));
+            if let Err(error) = std::fs::write(path, text) {
+                self.log.line(&format!("{}: {error}", path.display()));
+                return Outcome::Failed;
+            }
+        }
+        let remaining = report.in_flight();
+        if self.failed || !complete {
+            return Outcome::Failed;
+        }
+        if remaining > 0 {
+            self.log
+                .line(&format!("stopped with {remaining} messages undelivered"));
+            return Outcome::Undelivered(remaining);
+        }
+        self.log.line("stopped");
+        Outcome::Clean
+    }
+}

@@ -1,0 +1,374 @@
+//! The io seam over io_uring: the only file that names glommio.
+//!
+//! Owns:    shard threads, tasks, timers, TCP streams and listeners, buffered files, the channels of the mesh.
+//! Runs on: every shard; `start_shard`, `probe` and `mesh_channel` on the main thread.            Plane: data.
+//! Bounds:  `BACKLOG` connections wait in the kernel; channels hold what they were made with.
+//! Never:   lets a glommio type through its interface.
+//!
+//! A stream's read tries the socket first and, if it is empty, registers readiness in the ring: the bytes go from the
+//! kernel straight into the caller's buffer, and no buffer is held while a connection is idle.
+
+#![expect(
+    unsafe_code,
+    reason = "descriptors pass between the socket library and the executor"
+)]
+
+use std::future::Future;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_lite::{AsyncRead, AsyncWrite};
+use glommio::channels::shared_channel;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::stream::{ByteStream, KeepAlive};
+
+/// Connections that wait in the kernel for `accept`.
+const BACKLOG: i32 = 1024;
+
+/// Submission queue entries of a shard's ring: operations that start between two looks at it.
+const RING_DEPTH: usize = 1024;
+
+/// Threads of a shard for what can only block: name resolution, connects, renames.
+const BLOCKING_THREADS: usize = 2;
+
+/// Memory for registered buffers, bytes. Sockets and buffered files use none.
+const REGISTERED_BYTES: usize = 64 * 1024;
+
+/// Longest time one task runs before it is asked to yield.
+const PREEMPT: Duration = Duration::from_millis(2);
+
+fn builder(cpu: Option<usize>) -> LocalExecutorBuilder {
+    let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
+    LocalExecutorBuilder::new(placement)
+        .ring_depth(RING_DEPTH)
+        .io_memory(REGISTERED_BYTES)
+        .preempt_timer(PREEMPT)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
+}
+
+/// Makes one ring and drops it, to learn whether the kernel allows it.
+pub(super) fn probe() -> io::Result<()> {
+    builder(None).make().map(drop).map_err(io::Error::from)
+}
+
+/// A running shard's thread.
+pub struct ShardThread<T: Send + 'static> {
+    handle: ExecutorJoinHandle<io::Result<T>>,
+}
+
+impl<T: Send + 'static> std::fmt::Debug for ShardThread<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardThread").finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static> ShardThread<T> {
+    /// Waits for the shard to end; an error if its executor could not start or panicked.
+    pub fn join(self) -> io::Result<T> {
+        self.handle.join().map_err(io::Error::from)?
+    }
+}
+
+/// Starts a thread with an executor of its own, pinned to `cpu`, which runs the future that `main` makes.
+pub fn start_shard<T, F>(
+    name: &str,
+    cpu: Option<usize>,
+    main: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<ShardThread<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = io::Result<T>> + 'static,
+{
+    let handle = builder(cpu)
+        .name(name)
+        .spawn(main)
+        .map_err(io::Error::from)?;
+    Ok(ShardThread { handle })
+}
+
+/// Runs `future` on this shard beside the caller.
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    glommio::spawn_local(future).detach();
+}
+
+/// Waits.
+pub async fn sleep(duration: Duration) {
+    glommio::timer::sleep(duration).await;
+}
+
+/// Lets other tasks of the shard run if this one has had its time.
+pub async fn yield_if_needed() {
+    glommio::executor().yield_if_needed().await;
+}
+
+/// Runs `work` on one of the shard's blocking threads.
+pub async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    glommio::executor().spawn_blocking(work).await
+}
+
+/// A listening TCP socket.
+#[derive(Debug)]
+pub struct TcpListener {
+    inner: glommio::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl TcpListener {
+    /// Listens on `address` (`host:port`). An address that another socket listens on is an error.
+    pub fn bind(address: &str) -> io::Result<TcpListener> {
+        let address = super::stream::first_address(address)?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let address = socket.local_addr()?.as_socket().unwrap_or(address);
+        // SAFETY: `from_raw_fd` asks for an open, listening socket that nobody else owns; `into_raw_fd` gives up this
+        // function's ownership of exactly such a one. (The executor's own `bind` would set SO_REUSEPORT, with which
+        // two daemons could share a port without a word.)
+        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(socket.into_raw_fd()) };
+        Ok(TcpListener { inner, address })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for a connection.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        self.inner.poll_shared_accept(cx).map(|result| {
+            result
+                .map(|inner| Accepted { inner })
+                .map_err(io::Error::from)
+        })
+    }
+}
+
+/// An accepted connection on its way to the shard that will serve it. It must be adopted or refused: dropped, its
+/// descriptor would stay open.
+#[derive(Debug)]
+pub struct Accepted {
+    inner: glommio::net::AcceptedTcpStream,
+}
+
+impl Accepted {
+    /// Who connected.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.peer_addr().map_err(io::Error::from)
+    }
+
+    /// The connection, on the calling shard.
+    pub fn adopt(self, keep_alive: Option<KeepAlive>) -> io::Result<RawStream> {
+        let stream = RawStream {
+            inner: self.inner.bind_to_executor(),
+        };
+        stream.set_options(|socket| {
+            socket.set_tcp_nodelay(true)?;
+            keep_alive.map_or(Ok(()), |keep_alive| keep_alive.apply(socket))
+        })?;
+        Ok(stream)
+    }
+
+    /// Closes the connection.
+    pub fn refuse(self) {
+        drop(self.inner.bind_to_executor());
+    }
+}
+
+/// A TCP connection, or any other socket that receives and sends.
+#[derive(Debug)]
+pub struct RawStream {
+    inner: glommio::net::TcpStream,
+}
+
+impl RawStream {
+    /// Wraps a socket; it is made non-blocking.
+    pub fn from_socket(socket: Socket) -> io::Result<RawStream> {
+        socket.set_nonblocking(true)?;
+        Ok(RawStream {
+            inner: socket.into(),
+        })
+    }
+
+    /// Who is on the other side.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.peer_addr().map_err(io::Error::from)
+    }
+
+    /// This side.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr().map_err(io::Error::from)
+    }
+
+    /// Waits until something can be received, without receiving it.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.inner
+            .peek(&mut [0])
+            .await
+            .map(drop)
+            .map_err(io::Error::from)
+    }
+
+    /// The descriptor, for system calls of the seam's own.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+
+    fn set_options(&self, set: impl FnOnce(&SockRef<'_>) -> io::Result<()>) -> io::Result<()> {
+        // SAFETY: `borrow_raw` asks that the descriptor stay open for the borrow's life; `self.inner` owns it, is not
+        // closed while `self` is borrowed, and the borrow ends with this call.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) };
+        set(&SockRef::from(&descriptor))
+    }
+}
+
+impl ByteStream for RawStream {
+    #[inline]
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+
+    #[inline]
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner
+            .poll_shutdown(cx, Shutdown::Write)
+            .map_err(io::Error::from)
+    }
+}
+
+/// A file that is written through the page cache, at positions that the caller keeps.
+#[derive(Debug)]
+pub struct File {
+    inner: glommio::io::BufferedFile,
+}
+
+impl File {
+    /// Opens for appending, creating it with `mode` where it does not exist. Answers the file and its size.
+    pub async fn append(path: &Path, mode: u32) -> io::Result<(File, u64)> {
+        let inner = glommio::io::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .mode(mode)
+            .buffered_open(path)
+            .await
+            .map_err(io::Error::from)?;
+        let size = inner.file_size().await.map_err(io::Error::from)?;
+        Ok((File { inner }, size))
+    }
+
+    /// Writes at `position`; may write less than given. The buffer is used up.
+    pub async fn write_at(&self, bytes: Vec<u8>, position: u64) -> io::Result<usize> {
+        self.inner
+            .write_at(bytes, position)
+            .await
+            .map_err(io::Error::from)
+    }
+
+    /// Waits until what was written is on the disk.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.inner.fdatasync().await.map_err(io::Error::from)
+    }
+
+    /// Closes it; an error may say that earlier writes failed.
+    pub async fn close(self) -> io::Result<()> {
+        self.inner.close().await.map_err(io::Error::from)
+    }
+}
+
+/// Both unconnected ends of a channel between two shards.
+pub struct MeshEndpoints<T: Send + 'static> {
+    /// For the sending shard.
+    pub sender: UnconnectedSender<T>,
+    /// For the receiving shard.
+    pub receiver: UnconnectedReceiver<T>,
+}
+
+impl<T: Send + 'static> std::fmt::Debug for MeshEndpoints<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MeshEndpoints").finish_non_exhaustive()
+    }
+}
+
+/// Sending end before its shard runs.
+pub struct UnconnectedSender<T: Send + 'static>(shared_channel::SharedSender<T>);
+
+/// Receiving end before its shard runs.
+pub struct UnconnectedReceiver<T: Send + 'static>(shared_channel::SharedReceiver<T>);
+
+/// A bounded lock-free channel from one shard to one other.
+pub fn mesh_channel<T: Send + 'static>(capacity: usize) -> MeshEndpoints<T> {
+    let (sender, receiver) = shared_channel::new_bounded(capacity);
+    MeshEndpoints {
+        sender: UnconnectedSender(sender),
+        receiver: UnconnectedReceiver(receiver),
+    }
+}
+
+impl<T: Send + 'static> UnconnectedSender<T> {
+    /// Waits for the other shard to connect its end.
+    pub async fn connect(self) -> MeshSender<T> {
+        MeshSender(self.0.connect().await)
+    }
+}
+
+impl<T: Send + 'static> UnconnectedReceiver<T> {
+    /// Waits for the other shard to connect its end.
+    pub async fn connect(self) -> MeshReceiver<T> {
+        MeshReceiver(self.0.connect().await)
+    }
+}
+
+/// The sending end on its shard.
+pub struct MeshSender<T: Send + 'static>(shared_channel::ConnectedSender<T>);
+
+impl<T: Send + 'static> std::fmt::Debug for MeshSender<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MeshSender").finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static> MeshSender<T> {
+    /// Sends, or gives the item back if the channel is full or the other shard is gone.
+    pub fn send(&self, item: T) -> Result<(), T> {
+        self.0.try_send(item).map_err(|error| match error {
+            glommio::GlommioError::Closed(glommio::ResourceType::Channel(item))
+            | glommio::GlommioError::WouldBlock(glommio::ResourceType::Channel(item)) => item,
+            other => unreachable!("a channel's send fails by being full or closed, not by {other}"),
+        })
+    }
+}
+
+/// The receiving end on its shard.
+pub struct MeshReceiver<T: Send + 'static>(shared_channel::ConnectedReceiver<T>);
+
+impl<T: Send + 'static> std::fmt::Debug for MeshReceiver<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MeshReceiver").finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static> MeshReceiver<T> {
+    /// The next item; `None` when the other shard is gone.
+    pub async fn receive(&self) -> Option<T> {
+        self.0.recv().await
+    }
+}

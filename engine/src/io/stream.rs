@@ -1,0 +1,154 @@
+//! Byte streams: what TCP and TLS connections have in common.
+//!
+//! Owns:    the `ByteStream` trait, `read`, `write_all`, `connect`, `timeout`.
+//! Runs on: every shard.            Plane: data.
+//! Bounds:  no buffer of its own: bytes go straight to and from the caller's.
+//! Never:   retries; callers know what a repeated byte would mean.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use super::ring::{self, RawStream};
+
+/// A connection that bytes are read from and written to.
+pub trait ByteStream {
+    /// Reads at least one byte into `buffer`, or answers 0 at the end of the stream.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes at least one byte of `bytes`.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes what the stream itself still holds back (TLS records).
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Says that nothing more will be written.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// Reads at least one byte, or 0 at the end.
+pub async fn read(stream: &mut dyn ByteStream, buffer: &mut [u8]) -> io::Result<usize> {
+    poll_fn(|cx| stream.poll_read(cx, buffer)).await
+}
+
+/// Writes all bytes and flushes.
+pub async fn write_all(stream: &mut dyn ByteStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = poll_fn(|cx| stream.poll_write(cx, bytes)).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[written..];
+    }
+    poll_fn(|cx| stream.poll_flush(cx)).await
+}
+
+/// Runs `future` for at most `duration`; an error of kind `TimedOut` after that.
+pub async fn timeout<T>(
+    duration: Duration,
+    future: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    let mut future = pin!(future);
+    let mut timer = pin!(ring::sleep(duration));
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = future.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    })
+    .await
+}
+
+/// TCP keep-alive of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Idle time before the first probe; `None` leaves the system's.
+    pub period: Option<Duration>,
+}
+
+impl KeepAlive {
+    /// Switches it on for a socket.
+    pub(super) fn apply(self, socket: &SockRef<'_>) -> io::Result<()> {
+        let mut settings = TcpKeepalive::new();
+        if let Some(period) = self.period {
+            settings = settings.with_time(period).with_interval(period);
+        }
+        socket.set_tcp_keepalive(&settings)
+    }
+}
+
+/// How to connect.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    /// Local address to bind before connecting.
+    pub local: Option<String>,
+    /// Keep-alive.
+    pub keep_alive: Option<KeepAlive>,
+    /// Longest wait for one address.
+    pub timeout: Duration,
+}
+
+/// Connects to `address` (`host:port`, names and IPv6 in brackets included), trying its addresses in order.
+///
+/// Name resolution and the connect itself run on the shard's blocking threads: both are rare and may take seconds.
+pub async fn connect(address: &str, options: &ConnectOptions) -> io::Result<RawStream> {
+    let address = address.to_owned();
+    let options = options.clone();
+    let socket = ring::blocking(move || connect_blocking(&address, &options)).await?;
+    RawStream::from_socket(socket)
+}
+
+fn connect_blocking(address: &str, options: &ConnectOptions) -> io::Result<Socket> {
+    let local = options.local.as_deref().map(first_address).transpose()?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for target in address.to_socket_addrs()? {
+        if local.is_some_and(|local| local.is_ipv4() != target.is_ipv4()) {
+            continue;
+        }
+        match connect_one(target, local, options) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn connect_one(
+    target: SocketAddr,
+    local: Option<SocketAddr>,
+    options: &ConnectOptions,
+) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(target),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if let Some(local) = local {
+        socket.set_reuse_address(true)?;
+        socket.bind(&local.into())?;
+    }
+    socket.connect_timeout(&target.into(), options.timeout)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(keep_alive) = options.keep_alive {
+        keep_alive.apply(&SockRef::from(&socket))?;
+    }
+    Ok(socket)
+}
+
+/// The first address that a `host:port` text names; a host alone means port 0.
+pub(super) fn first_address(text: &str) -> io::Result<SocketAddr> {
+    let resolved = match text.to_socket_addrs() {
+        Ok(mut addresses) => addresses.next(),
+        Err(_) => (text.trim_matches(['[', ']']), 0).to_socket_addrs()?.next(),
+    };
+    resolved
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{text}` has no address")))
+}

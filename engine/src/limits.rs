@@ -1,0 +1,72 @@
+//! Every bound of the engine, each with its reason.
+//!
+//! Owns:    constants, and the sums that derive pool and channel sizes from named parts.
+//! Runs on: build time and start.            Plane: data.
+//! Bounds:  is the place where they stand.
+//! Never:   holds state.
+
+use codecs::limits::{TABLE_ARENA_BYTES, TABLE_FIELDS_MAX, TABLE_MESSAGES_MAX, record_bytes_max};
+use codecs::message::TableLimits;
+
+/// Bytes that one receive asks for. Measured: 64 KiB is the best size for a stream read here.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// Batches of received messages per shard. A batch is held from the read until its last destination has settled it,
+/// so this bounds both memory and what one stopped output can keep from moving.
+pub const BATCHES: usize = 128;
+
+/// Batches of injected messages per shard: their own credit, so that a filter can inject while inputs wait for batches.
+pub const INJECTION_BATCHES: usize = 16;
+
+/// Batches that one shard may have under way to one consumer at a time.
+pub const CONSUMER_CREDITS: u16 = 16;
+
+/// Connections that may be on their way to another shard.
+pub const CONNECTIONS_IN_TRANSIT: usize = 256;
+
+/// Open streams (connections, files) per shard.
+pub const STREAMS_MAX: usize = 16 * 1024;
+
+/// Bytes of unfinished records that the streams of one shard may keep together; a stream that needs more is ended.
+pub const TAIL_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Consumers (filters and outputs) of a plan.
+pub const CONSUMERS_MAX: usize = 16 * 1024;
+
+/// Shards.
+pub const SHARDS_MAX: usize = 256;
+
+/// Notices that wait for the main thread; more are counted and dropped.
+pub const NOTICES: usize = 1024;
+
+/// Memory of one batch for a message limit.
+pub const fn batch_limits(message_bytes_max: usize) -> TableLimits {
+    TableLimits {
+        // An unfinished record of full length, and one whole read behind it.
+        received_bytes: record_bytes_max(message_bytes_max) + READ_BYTES,
+        arena_bytes: TABLE_ARENA_BYTES,
+        messages: TABLE_MESSAGES_MAX,
+        fields: TABLE_FIELDS_MAX,
+    }
+}
+
+/// Memory of one batch of injected messages: no received bytes, arena for a few messages of full length.
+pub const fn injection_limits(message_bytes_max: usize) -> TableLimits {
+    TableLimits {
+        received_bytes: 0,
+        arena_bytes: record_bytes_max(message_bytes_max) + TABLE_ARENA_BYTES,
+        messages: TABLE_MESSAGES_MAX,
+        fields: TABLE_FIELDS_MAX,
+    }
+}
+
+/// Frames that can wait between two shards. With this many a send cannot fail, so no frame handler ever waits:
+/// every consumer's deliveries in one direction, their releases in the other, and connections.
+pub const fn mesh_capacity(consumers: usize) -> usize {
+    let deliveries = consumers * CONSUMER_CREDITS as usize;
+    let releases = consumers * CONSUMER_CREDITS as usize;
+    deliveries + releases + CONNECTIONS_IN_TRANSIT
+}
+
+const _: () = assert!(TABLE_MESSAGES_MAX <= u16::MAX as usize);
+const _: () = assert!(CONSUMERS_MAX <= u16::MAX as usize);

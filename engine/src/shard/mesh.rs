@@ -1,0 +1,49 @@
+//! What shards say to each other.
+//!
+//! Owns:    the closed set of frames.
+//! Runs on: every shard.            Plane: data.
+//! Bounds:  `limits::mesh_capacity` frames between two shards; a frame is at most 32 bytes.
+//! Never:   waits: the credits behind each variant guarantee room, and no handler awaits another frame.
+
+use std::sync::Arc;
+
+use crate::io::Accepted;
+use crate::pack::{Batch, InputId};
+use crate::shard::parcel::Parcel;
+
+/// One item between two shards.
+#[derive(Debug)]
+pub enum Frame {
+    /// Messages for a filter that lives there. Room: the sender spent one of the consumer's credits.
+    Messages {
+        /// The batch.
+        batch: Arc<Batch>,
+        /// Which of its deliveries.
+        delivery: u16,
+    },
+    /// Encoded messages for an output that lives there. Room: as `Messages`.
+    Parcel(Box<Parcel>),
+    /// A filter is done with a delivery. Room: answers one `Messages`.
+    Release {
+        /// The share, given back.
+        batch: Arc<Batch>,
+        /// Which of its deliveries.
+        delivery: u16,
+        /// The filter had ended: the messages are dropped.
+        dropped: bool,
+    },
+    /// An output is done with a parcel. Room: answers one `Parcel`.
+    ParcelBack(Box<Parcel>),
+    /// A connection to serve. Room: if there is none the sender serves it itself.
+    Connection {
+        /// The input that accepted it.
+        input: InputId,
+        /// The connection.
+        connection: Accepted,
+    },
+}
+
+const _: () = assert!(
+    size_of::<Frame>() <= 32,
+    "frames wait in rings by the thousand"
+);

@@ -1,0 +1,279 @@
+//! Encoded messages on their way to one output.
+//!
+//! Owns:    `Parcel`: a share of the batch, the bytes that had to be made, and one piece per record.
+//! Runs on: filled on the messages' home shard, delivered on the output's, emptied and reused on the first.            Plane: data.
+//! Bounds:  at most `limits::CONSUMER_CREDITS` per output and shard; one piece per message of a batch.
+//! Never:   copies bytes that stand in the batch already.
+
+use std::sync::Arc;
+
+use codecs::field::Span;
+use codecs::message::MessageRef;
+use codecs::plain_header::PlainHeader;
+
+use crate::event::DropCause;
+use crate::pack::Batch;
+use crate::plugin::{EncodeContext, Encoded, Encoder};
+
+/// Made bytes above which a parcel's buffer is given back to the allocator when it is emptied.
+const MADE_BYTES_KEPT: usize = 1024 * 1024;
+
+/// Room for a frame header in front of a message that is encoded in place: 0x1E, length, two varints, 0x1F.
+const FRAME_ROOM: usize = 16;
+
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    span: Span,
+    made: bool,
+    message: u16,
+}
+
+/// Encoded messages for one output.
+#[derive(Debug)]
+pub struct Parcel {
+    batch: Option<Arc<Batch>>,
+    delivery: u16,
+    made: Vec<u8>,
+    pieces: Vec<Piece>,
+    dropped: Vec<(u16, DropCause)>,
+}
+
+impl Parcel {
+    pub(crate) fn empty() -> Box<Parcel> {
+        Box::new(Parcel {
+            batch: None,
+            delivery: 0,
+            made: Vec::new(),
+            pieces: Vec::new(),
+            dropped: Vec::new(),
+        })
+    }
+
+    /// Encodes a delivery of `batch`.
+    pub(crate) fn fill(
+        &mut self,
+        batch: Arc<Batch>,
+        delivery: u16,
+        encoder: &mut dyn Encoder,
+        framing: bool,
+        context: EncodeContext,
+    ) {
+        for &message in batch.picks(delivery as usize) {
+            self.encode(
+                batch.table.get(message as usize),
+                message,
+                encoder,
+                framing,
+                context,
+            );
+        }
+        self.batch = Some(batch);
+        self.delivery = delivery;
+    }
+
+    fn encode(
+        &mut self,
+        view: MessageRef<'_>,
+        message: u16,
+        encoder: &mut dyn Encoder,
+        framing: bool,
+        context: EncodeContext,
+    ) {
+        let start = self.made.len();
+        if framing {
+            self.made.resize(start + FRAME_ROOM, 0);
+        }
+        let body = self.made.len();
+        let encoded = encoder.encode(view, context, &mut self.made);
+        let piece = match encoded {
+            Ok(Encoded::Appended) if framing => self.frame_made(start, body),
+            Ok(Encoded::Appended) => Some((Span::new(body, self.made.len()), true)),
+            Ok(Encoded::InPlace(span)) if framing => self.frame_in_place(view, span, start),
+            Ok(Encoded::InPlace(span)) => {
+                self.made.truncate(start);
+                Some((span, false))
+            }
+            Ok(Encoded::Nothing) => {
+                self.made.truncate(start);
+                return;
+            }
+            Err(_) => None,
+        };
+        match piece {
+            Some((span, made)) => self.pieces.push(Piece {
+                span,
+                made,
+                message,
+            }),
+            None => {
+                self.made.truncate(start);
+                self.dropped.push((message, DropCause::EncodeFailed));
+            }
+        }
+    }
+
+    /// Puts a frame header directly before the message that was made at `body..`.
+    fn frame_made(&mut self, start: usize, body: usize) -> Option<(Span, bool)> {
+        let end = self.made.len();
+        let header = PlainHeader::new(end - body)?;
+        let header = header.as_bytes();
+        let at = body - header.len();
+        debug_assert!(at >= start);
+        self.made[at..body].copy_from_slice(header);
+        Some((Span::new(at, end), true))
+    }
+
+    /// The frame that the message was received in if it is a plain one; otherwise a frame made of the message's bytes.
+    fn frame_in_place(
+        &mut self,
+        view: MessageRef<'_>,
+        span: Span,
+        start: usize,
+    ) -> Option<(Span, bool)> {
+        let header = PlainHeader::new(span.len as usize)?;
+        let header = header.as_bytes();
+        let record = view.head().record;
+        self.made.truncate(start);
+        if record.end() == span.end() && record.len as usize == header.len() + span.len as usize {
+            return Some((record, false));
+        }
+        self.made.extend_from_slice(header);
+        self.made.extend_from_slice(span.of(view.bytes()));
+        Some((Span::new(start, self.made.len()), true))
+    }
+
+    /// The batch that the messages stand in.
+    pub(crate) fn batch(&self) -> &Arc<Batch> {
+        self.batch
+            .as_ref()
+            .expect("a parcel under way has its batch")
+    }
+
+    pub(crate) fn delivery(&self) -> u16 {
+        self.delivery
+    }
+
+    /// Empties it for reuse; answers the share of the batch and what was dropped.
+    pub(crate) fn open(&mut self, mut dropped: impl FnMut(u16, DropCause)) -> Arc<Batch> {
+        for (message, cause) in self.dropped.drain(..) {
+            dropped(message, cause);
+        }
+        self.pieces.clear();
+        self.made.clear();
+        self.made.shrink_to(MADE_BYTES_KEPT);
+        self.batch.take().expect("a parcel under way has its batch")
+    }
+
+    /// Records to deliver.
+    pub fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Messages that the encoder or the output dropped.
+    pub fn dropped(&self) -> usize {
+        self.dropped.len()
+    }
+
+    /// Messages that are taken for good when the parcel is settled as it stands: delivered, or without an encoded form.
+    pub fn taken(&self) -> usize {
+        self.batch().picks(self.delivery as usize).len() - self.dropped.len()
+    }
+
+    /// Bytes of all records.
+    pub fn bytes(&self) -> usize {
+        self.pieces
+            .iter()
+            .map(|piece| piece.span.len as usize)
+            .sum()
+    }
+
+    /// The bytes of one record.
+    #[inline]
+    pub fn record(&self, index: usize) -> &[u8] {
+        let piece = self.pieces[index];
+        piece.span.of(self.source(piece.made))
+    }
+
+    /// The message that a record was made of.
+    pub fn message(&self, index: usize) -> MessageRef<'_> {
+        self.batch().table.get(self.pieces[index].message as usize)
+    }
+
+    /// All records in order.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.record(index))
+    }
+
+    /// All bytes in order, in as few contiguous runs as they stand in.
+    pub fn runs(&self) -> Runs<'_> {
+        Runs {
+            parcel: self,
+            next: 0,
+            end: self.len(),
+        }
+    }
+
+    /// The bytes of the records `from..to` in runs.
+    pub fn runs_of(&self, from: usize, to: usize) -> Runs<'_> {
+        Runs {
+            parcel: self,
+            next: from,
+            end: to,
+        }
+    }
+
+    /// Says that a record is given up. It must not be delivered afterwards.
+    pub fn drop_record(&mut self, index: usize, cause: DropCause) {
+        self.dropped.push((self.pieces[index].message, cause));
+    }
+
+    /// Says that all records from `index` on are given up.
+    pub fn drop_from(&mut self, index: usize, cause: DropCause) {
+        for index in index..self.len() {
+            self.drop_record(index, cause);
+        }
+    }
+
+    fn source(&self, made: bool) -> &[u8] {
+        if made {
+            &self.made
+        } else {
+            self.batch().table.bytes()
+        }
+    }
+}
+
+/// Iterator over contiguous runs of a parcel's bytes.
+#[derive(Debug)]
+pub struct Runs<'a> {
+    parcel: &'a Parcel,
+    next: usize,
+    end: usize,
+}
+
+impl<'a> Iterator for Runs<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.next >= self.end {
+            return None;
+        }
+        let first = self.parcel.pieces[self.next];
+        let mut span = first.span;
+        self.next += 1;
+        while self.next < self.end {
+            let piece = self.parcel.pieces[self.next];
+            if piece.made != first.made || piece.span.start as usize != span.end() {
+                break;
+            }
+            span.len += piece.span.len;
+            self.next += 1;
+        }
+        Some(span.of(self.parcel.source(first.made)))
+    }
+}

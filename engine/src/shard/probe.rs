@@ -1,0 +1,123 @@
+//! Sampled timings of one shard, and what is remembered for reports.
+//!
+//! Owns:    `Probe`.
+//! Runs on: every shard.            Plane: data.
+//! Bounds:  one batch in `SAMPLE_BATCHES` is timed: two clock readings for some thousands of messages.
+//! Never:   formats.
+
+use std::time::Duration;
+
+use crate::io::clock::Monotonic;
+use crate::pack::{ConsumerId, InputId};
+use crate::plugin::DecodeFailure;
+
+/// One batch in this many is timed.
+const SAMPLE_BATCHES: u32 = 64;
+
+/// Sum of sampled durations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sampled {
+    /// Messages or calls sampled.
+    pub samples: u64,
+    /// Their time together.
+    pub total: Duration,
+}
+
+impl Sampled {
+    /// Mean, nanoseconds.
+    pub fn mean(&self) -> u64 {
+        if self.samples == 0 {
+            0
+        } else {
+            self.total.as_nanos() as u64 / self.samples
+        }
+    }
+
+    /// Adds another shard's samples.
+    pub fn merge(&mut self, other: &Sampled) {
+        self.samples += other.samples;
+        self.total += other.total;
+    }
+}
+
+/// A timing that has begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    begun: Monotonic,
+    count: u64,
+}
+
+/// Sampled timings of one shard.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Matching, per message, all consumers together.
+    pub matching: Sampled,
+    /// Filters' calls, by consumer.
+    pub processing: Vec<Sampled>,
+    /// The last reason for which a decoder refused a record, and of which input.
+    pub last_decode_failure: Option<(InputId, DecodeFailure)>,
+    /// Notices that found no room.
+    pub notices_lost: u64,
+    countdown: u32,
+}
+
+impl Probe {
+    /// A probe for a plan with so many consumers.
+    pub fn new(consumers: usize) -> Probe {
+        Probe {
+            matching: Sampled::default(),
+            processing: vec![Sampled::default(); consumers],
+            last_decode_failure: None,
+            notices_lost: 0,
+            countdown: 1,
+        }
+    }
+
+    fn due(&mut self) -> bool {
+        self.countdown -= 1;
+        if self.countdown > 0 {
+            return false;
+        }
+        self.countdown = SAMPLE_BATCHES;
+        true
+    }
+
+    /// Before routing a batch of so many messages.
+    #[inline]
+    pub fn begin_match(&mut self, messages: usize) -> Option<Sample> {
+        self.due().then(|| Sample {
+            begun: Monotonic::now(),
+            count: messages as u64,
+        })
+    }
+
+    /// After it.
+    #[inline]
+    pub fn end_match(&mut self, sample: Option<Sample>) {
+        if let Some(sample) = sample {
+            self.matching.samples += sample.count;
+            self.matching.total += sample.begun.elapsed();
+        }
+    }
+
+    /// Before a filter's call.
+    #[inline]
+    pub fn begin_process(&mut self, messages: usize) -> Option<Sample> {
+        self.begin_match(messages)
+    }
+
+    /// After it.
+    #[inline]
+    pub fn end_process(&mut self, consumer: ConsumerId, sample: Option<Sample>) {
+        if let Some(sample) = sample {
+            let sampled = &mut self.processing[consumer.0 as usize];
+            sampled.samples += sample.count;
+            sampled.total += sample.begun.elapsed();
+        }
+    }
+
+    /// Remembers why a decoder refused a record.
+    pub fn note_decode_failure(&mut self, input: InputId, failure: DecodeFailure) {
+        self.last_decode_failure = Some((input, failure));
+    }
+}

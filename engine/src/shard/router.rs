@@ -1,0 +1,123 @@
+//! Routes a batch to the consumers whose matcher accepts its messages.
+//!
+//! Owns:    the shard's matcher scratch, one row of the answer, and the lists that group answers by consumer.
+//! Runs on: every shard.            Plane: data.
+//! Bounds:  one batch at a time; lists grow to messages times the consumers that match and keep that size.
+//! Never:   awaits, logs, reads config, or touches another shard's memory.
+//!
+//! The set answers with a bitset per message. Its bits are turned at once into the batch's deliveries, grouped by consumer:
+//! the cost of what follows grows with the matches, not with the consumers.
+
+use std::sync::Arc;
+
+use matcher::{Scratch, SignerId};
+
+use super::topology::Topology;
+use crate::pack::{Batch, ConsumerId, Origin};
+
+/// What routing a batch found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Routed {
+    /// Messages that somebody asked for.
+    pub matched: u32,
+    /// Messages that nobody asked for.
+    pub unmatched: u32,
+}
+
+/// Per-shard state of routing.
+#[derive(Debug)]
+pub struct Router {
+    topology: Arc<Topology>,
+    scratch: Scratch,
+    row: Vec<u64>,
+    hits: Vec<(u16, u16)>,
+    counts: Vec<u32>,
+    touched: Vec<u16>,
+}
+
+impl Router {
+    /// A router over the plan's matchers.
+    pub fn new(topology: Arc<Topology>) -> Router {
+        let set = &topology.matchers;
+        Router {
+            scratch: set.scratch(),
+            row: vec![0; set.words()],
+            hits: Vec::new(),
+            counts: vec![0; topology.consumers.len()],
+            touched: Vec::new(),
+            topology,
+        }
+    }
+
+    /// Finds who asked for which messages and writes it into the batch.
+    pub fn route(&mut self, batch: &mut Batch) -> Routed {
+        let topology = Arc::clone(&self.topology);
+        let signers: &[Option<SignerId>] = match batch.origin {
+            Origin::Stream { input, .. } => &topology.input(input).signers,
+            Origin::Injected { .. } | Origin::Free => &[],
+        };
+        let excluded = match batch.origin {
+            Origin::Injected { by } => Some(by.0),
+            Origin::Stream { .. } | Origin::Free => None,
+        };
+        self.hits.clear();
+        let mut routed = Routed::default();
+        for index in 0..batch.table.len() {
+            let message = batch.table.get(index);
+            let signer = match message.head().signer {
+                0 => None,
+                number => signers.get(number as usize - 1).copied().flatten(),
+            };
+            topology
+                .matchers
+                .search(&mut self.scratch, message, signer, &mut self.row);
+            if self.collect(index as u16, excluded) {
+                routed.matched += 1;
+            } else {
+                routed.unmatched += 1;
+            }
+        }
+        self.group(batch);
+        routed
+    }
+
+    /// Turns the row into hits. Answers whether there was one.
+    #[inline]
+    fn collect(&mut self, message: u16, excluded: Option<u16>) -> bool {
+        let before = self.hits.len();
+        for (word_index, &word) in self.row.iter().enumerate() {
+            let mut word = word;
+            while word != 0 {
+                let consumer = (word_index * 64) as u16 + word.trailing_zeros() as u16;
+                word &= word - 1;
+                if Some(consumer) == excluded {
+                    continue;
+                }
+                let count = &mut self.counts[consumer as usize];
+                if *count == 0 {
+                    self.touched.push(consumer);
+                }
+                *count += 1;
+                self.hits.push((consumer, message));
+            }
+        }
+        self.hits.len() > before
+    }
+
+    /// Writes the hits into the batch, grouped by consumer, messages ascending; leaves the counts at zero.
+    fn group(&mut self, batch: &mut Batch) {
+        for &consumer in &self.touched {
+            let count = &mut self.counts[consumer as usize];
+            // From here on the count is where the consumer's next pick goes.
+            *count = batch.reserve_delivery(ConsumerId(consumer), *count);
+        }
+        for &(consumer, message) in &self.hits {
+            let next = &mut self.counts[consumer as usize];
+            batch.set_pick(*next, message);
+            *next += 1;
+        }
+        for consumer in self.touched.drain(..) {
+            self.counts[consumer as usize] = 0;
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! A shard's life: connect, open, run, drain, end; always by order of the control plane.
+//!
+//! Owns:    the shard's main future, the frames between control and shard, snapshots of its counters.
+//! Runs on: every shard.            Plane: data; it is where the control plane reaches in.
+//! Bounds:  `limits::NOTICES` items wait for the main thread.
+//! Never:   decides anything: phases and deadlines are the supervisor's.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::delivery::OutputContext;
+use super::intake::InputContext;
+use super::mesh::Frame;
+use super::probe::Probe;
+use super::topology::{Role, Topology};
+use super::{Ended, Notice, Shard};
+use crate::event::{ConsumerCounters, InputCounters};
+use crate::io::{MeshReceiver, MeshSender, UnconnectedReceiver, UnconnectedSender};
+use crate::pack::{ConsumerId, InputId, ShardId};
+use crate::plugin::{Fault, Input};
+
+/// What a shard tells the control plane.
+#[derive(Debug)]
+pub enum ToControl {
+    /// Its inputs are open, or these are not.
+    Ready {
+        /// Which shard.
+        shard: ShardId,
+        /// Input and error.
+        errors: Vec<(String, Fault)>,
+    },
+    /// Something an operator should hear of.
+    Notice(Notice),
+    /// A plugin has ended.
+    Ended(Ended),
+    /// A signal has come (sent by the signal thread).
+    Signal(i32),
+}
+
+/// What the control plane tells a shard.
+#[derive(Debug)]
+pub enum ToShard {
+    /// Begin to read and deliver.
+    Start,
+    /// Tell all counters.
+    Snapshot(flume::Sender<Snapshot>),
+    /// Stop inputs when nothing is waiting to be read.
+    StopInputs,
+    /// End outputs when their queues are empty.
+    EndOutputs,
+    /// Reopen what can be reopened.
+    Reopen,
+    /// End now, whatever is under way.
+    Quit,
+}
+
+/// All counters of one shard at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// By input, then by consumer for what it injected.
+    pub ledgers: Vec<InputCounters>,
+    /// By consumer.
+    pub consumers: Vec<ConsumerCounters>,
+    /// Deliveries queued, by consumer.
+    pub queues: Vec<u32>,
+    /// Batches in use.
+    pub batches_in_use: usize,
+    /// Injection batches in use.
+    pub injections_in_use: usize,
+    /// Open streams.
+    pub streams: usize,
+    /// Inputs, outputs that still run.
+    pub plugins_running: usize,
+    /// Sampled timings.
+    pub probe: Probe,
+}
+
+/// What a shard is started with.
+pub struct Launch {
+    /// Its number.
+    pub id: ShardId,
+    /// The plan.
+    pub topology: Arc<Topology>,
+    /// Sending ends to each other shard.
+    pub senders: Vec<Option<UnconnectedSender<Frame>>>,
+    /// Receiving ends from each other shard.
+    pub receivers: Vec<Option<UnconnectedReceiver<Frame>>>,
+    /// Orders.
+    pub orders: flume::Receiver<ToShard>,
+    /// News.
+    pub news: flume::Sender<ToControl>,
+}
+
+impl std::fmt::Debug for Launch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Launch")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A shard's main future. Its answer is the last state of its counters.
+pub async fn main(launch: Launch) -> io::Result<Snapshot> {
+    let shard = Shard::new(launch.id, Arc::clone(&launch.topology), launch.news.clone());
+    let receivers = connect(&shard, launch.senders, launch.receivers).await;
+    for receiver in receivers {
+        receive(&shard, receiver);
+    }
+    let running = Rc::new(std::cell::Cell::new(0));
+    let (inputs, errors) = open_inputs(&shard);
+    let _ = launch
+        .news
+        .send_async(ToControl::Ready {
+            shard: launch.id,
+            errors,
+        })
+        .await;
+    let mut inputs = Some(inputs);
+    while let Ok(order) = launch.orders.recv_async().await {
+        match order {
+            ToShard::Start => start(&shard, inputs.take().unwrap_or_default(), &running),
+            ToShard::Snapshot(reply) => {
+                let _ = reply.try_send(snapshot(&shard, running.get()));
+            }
+            ToShard::StopInputs => shard.stop_inputs(),
+            ToShard::EndOutputs => shard.end_outputs(),
+            ToShard::Reopen => shard.reopen(),
+            ToShard::Quit => break,
+        }
+    }
+    Ok(snapshot(&shard, running.get()))
+}
+
+/// Connects all ends at once: each waits for its other side, so one after the other could wait in a circle.
+async fn connect(
+    shard: &Rc<Shard>,
+    senders: Vec<Option<UnconnectedSender<Frame>>>,
+    receivers: Vec<Option<UnconnectedReceiver<Frame>>>,
+) -> Vec<MeshReceiver<Frame>> {
+    let (sender_done, connected_senders) =
+        flume::bounded::<(usize, MeshSender<Frame>)>(senders.len().max(1));
+    let mut connected: Vec<Option<MeshSender<Frame>>> = senders.iter().map(|_| None).collect();
+    let mut expected = 0;
+    for (target, sender) in senders.into_iter().enumerate() {
+        if let Some(sender) = sender {
+            expected += 1;
+            let done = sender_done.clone();
+            crate::io::spawn(async move {
+                let sender = sender.connect().await;
+                let _ = done.send((target, sender));
+            });
+        }
+    }
+    let mut receiving = Vec::new();
+    for receiver in receivers.into_iter().flatten() {
+        receiving.push(receiver.connect().await);
+    }
+    for _ in 0..expected {
+        let (target, sender) = connected_senders
+            .recv_async()
+            .await
+            .expect("every connect task answers");
+        connected[target] = Some(sender);
+    }
+    shard.connect_mesh(connected);
+    receiving
+}
+
+/// Handles the frames of one other shard.
+fn receive(shard: &Rc<Shard>, receiver: MeshReceiver<Frame>) {
+    let shard = Rc::clone(shard);
+    crate::io::spawn(async move {
+        while let Some(frame) = receiver.receive().await {
+            shard.handle(frame);
+            crate::io::yield_if_needed().await;
+        }
+    });
+}
+
+type OpenInputs = Vec<(InputContext, Box<dyn Input>, bool)>;
+
+fn open_inputs(shard: &Rc<Shard>) -> (OpenInputs, Vec<(String, Fault)>) {
+    let mut open = Vec::new();
+    let mut errors = Vec::new();
+    for index in 0..shard.topology.inputs.len() {
+        let id = InputId(index as u16);
+        if !shard.topology.opens(id, shard.id) {
+            continue;
+        }
+        let unit = shard.topology.input(id);
+        let context = InputContext::new(Rc::clone(shard), id);
+        let mut input = unit.factory.make();
+        match input.open(&context) {
+            Ok(()) => open.push((context, input, unit.can_exit)),
+            Err(fault) => errors.push((unit.name.clone(), fault)),
+        }
+    }
+    (open, errors)
+}
+
+fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<std::cell::Cell<usize>>) {
+    for index in 0..shard.topology.consumers.len() {
+        let id = ConsumerId(index as u16);
+        if shard.topology.consumer(id).home == shard.id {
+            start_consumer(shard, id, running);
+        }
+    }
+    for (context, mut input, can_exit) in inputs {
+        let shard = Rc::clone(shard);
+        let running = Rc::clone(running);
+        running.set(running.get() + 1);
+        crate::io::spawn(async move {
+            let result = input.run(&context).await;
+            running.set(running.get() - 1);
+            shard.tell_ended(
+                context.name(),
+                result.err().map(|fault| fault.message),
+                can_exit,
+            );
+        });
+    }
+}
+
+fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<std::cell::Cell<usize>>) {
+    let shard = Rc::clone(shard);
+    match &shard.topology.consumer(id).role {
+        Role::Filter(_) => {
+            if let Some(interval) = shard.topology.consumer(id).ticker_interval {
+                crate::io::spawn(async move {
+                    let mut due = crate::io::clock::Monotonic::now().after(interval);
+                    loop {
+                        crate::io::sleep(due.remaining()).await;
+                        if !shard.tick_filter(id) {
+                            break;
+                        }
+                        due = due.after(interval);
+                    }
+                });
+            }
+        }
+        Role::Output { factory, .. } => {
+            let mut output = factory.make();
+            let running = Rc::clone(running);
+            running.set(running.get() + 1);
+            let shard = Rc::clone(&shard);
+            crate::io::spawn(async move {
+                let mut context = OutputContext::new(Rc::clone(&shard), id);
+                let result = output.run(&mut context).await;
+                running.set(running.get() - 1);
+                shard.consumer_ended(id, result.err().map(|fault| fault.message));
+            });
+        }
+    }
+}
+
+fn snapshot(shard: &Shard, plugins_running: usize) -> Snapshot {
+    Snapshot {
+        ledgers: shard.ledgers.borrow().clone(),
+        consumers: shard.consumer_counters(),
+        queues: shard.consumer_queues(),
+        batches_in_use: shard.pool.borrow().in_use(),
+        injections_in_use: shard.injections.borrow().in_use(),
+        streams: shard.streams.borrow().open_count(),
+        plugins_running,
+        probe: shard.probe.borrow().clone(),
+    }
+}

@@ -1,0 +1,235 @@
+//! The streams of one shard: order, watermark, and who waits for what.
+//!
+//! Owns:    a slot per open stream: its input, the batches it has issued and which of them are settled, its waker.
+//! Runs on: every shard.            Plane: data.
+//! Bounds:  `limits::STREAMS_MAX` slots; a stream has at most as many unsettled batches as the pool has.
+//! Never:   awaits; it only says who is to be woken.
+//!
+//! The watermark of a stream is the number of its first batch that is not settled: everything before has been taken by every
+//! destination or dropped with a cause. It moves only when the shard frees a batch, that is when the last hold is gone.
+
+use std::collections::VecDeque;
+use std::task::{Context, Waker};
+
+use crate::limits;
+use crate::pack::{InputId, StreamId};
+
+#[derive(Debug)]
+struct Slot {
+    input: InputId,
+    open: bool,
+    issued: u64,
+    watermark: u64,
+    /// For batches from the watermark on: whether each is settled.
+    settled: VecDeque<bool>,
+    /// Deliveries of this stream that wait for a consumer's credit.
+    blocked: u32,
+    waits_for_batch: bool,
+    waker: Option<Waker>,
+}
+
+/// The streams of one shard.
+#[derive(Debug, Default)]
+pub struct Streams {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Streams that wait for a batch, longest first. An entry whose stream no longer waits is passed over.
+    queue: VecDeque<StreamId>,
+    open: usize,
+}
+
+impl Streams {
+    /// Opens a stream; `None` when there are too many.
+    pub fn open(&mut self, input: InputId) -> Option<StreamId> {
+        let id = match self.free.pop() {
+            Some(id) => id,
+            None if self.slots.len() < limits::STREAMS_MAX => {
+                self.slots.push(Slot {
+                    input,
+                    open: false,
+                    issued: 0,
+                    watermark: 0,
+                    settled: VecDeque::new(),
+                    blocked: 0,
+                    waits_for_batch: false,
+                    waker: None,
+                });
+                self.slots.len() as u32 - 1
+            }
+            None => return None,
+        };
+        let slot = &mut self.slots[id as usize];
+        slot.input = input;
+        slot.open = true;
+        slot.issued = 0;
+        slot.watermark = 0;
+        slot.waits_for_batch = false;
+        self.open += 1;
+        Some(StreamId(id))
+    }
+
+    /// Closes a stream. Its slot is reused when the last of its batches is settled.
+    pub fn close(&mut self, id: StreamId) {
+        let slot = self.slot(id);
+        slot.open = false;
+        slot.waker = None;
+        slot.waits_for_batch = false;
+        self.open -= 1;
+        self.reuse(id);
+    }
+
+    fn reuse(&mut self, id: StreamId) {
+        let slot = &self.slots[id.0 as usize];
+        if !slot.open && slot.settled.is_empty() {
+            self.free.push(id.0);
+        }
+    }
+
+    fn slot(&mut self, id: StreamId) -> &mut Slot {
+        &mut self.slots[id.0 as usize]
+    }
+
+    /// Numbers the next batch of a stream.
+    pub fn issue(&mut self, id: StreamId) -> u64 {
+        let slot = self.slot(id);
+        let sequence = slot.issued;
+        slot.issued += 1;
+        slot.settled.push_back(false);
+        sequence
+    }
+
+    /// Notes that a batch is settled, and moves the watermark.
+    pub fn settle(&mut self, id: StreamId, sequence: u64) {
+        let slot = self.slot(id);
+        let index = (sequence - slot.watermark) as usize;
+        slot.settled[index] = true;
+        while slot.settled.front() == Some(&true) {
+            slot.settled.pop_front();
+            slot.watermark += 1;
+        }
+        self.reuse(id);
+    }
+
+    /// The first batch that is not settled, and how many have been issued.
+    pub fn watermark(&self, id: StreamId) -> (u64, u64) {
+        let slot = &self.slots[id.0 as usize];
+        (slot.watermark, slot.issued)
+    }
+
+    /// Remembers the task that reads the stream.
+    #[inline]
+    pub fn register(&mut self, id: StreamId, cx: &Context<'_>) {
+        let slot = self.slot(id);
+        match &mut slot.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => slot.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Queues the stream for a batch.
+    pub fn wait_for_batch(&mut self, id: StreamId) {
+        let slot = self.slot(id);
+        if !slot.waits_for_batch {
+            slot.waits_for_batch = true;
+            self.queue.push_back(id);
+        }
+    }
+
+    /// Notes that the stream has a batch.
+    #[inline]
+    pub fn has_batch(&mut self, id: StreamId) {
+        self.slot(id).waits_for_batch = false;
+    }
+
+    /// The task of the stream that has waited longest for a batch.
+    pub fn next_waiting(&mut self) -> Option<Waker> {
+        while let Some(id) = self.queue.pop_front() {
+            let slot = self.slot(id);
+            if slot.waits_for_batch {
+                slot.waits_for_batch = false;
+                return slot.waker.clone();
+            }
+        }
+        None
+    }
+
+    /// Notes that a delivery of the stream waits for a consumer.
+    pub fn block(&mut self, id: StreamId) {
+        self.slot(id).blocked += 1;
+    }
+
+    /// Notes that such a delivery has gone; answers the task to wake when it was the last.
+    pub fn unblock(&mut self, id: StreamId) -> Option<Waker> {
+        let slot = self.slot(id);
+        slot.blocked -= 1;
+        if slot.blocked == 0 {
+            slot.waker.clone()
+        } else {
+            None
+        }
+    }
+
+    /// Whether the stream must wait for a consumer.
+    #[inline]
+    pub fn is_blocked(&self, id: StreamId) -> bool {
+        self.slots[id.0 as usize].blocked > 0
+    }
+
+    /// Streams that are open.
+    pub fn open_count(&self) -> usize {
+        self.open
+    }
+
+    /// Tasks of all open streams, to be told to stop.
+    pub fn wakers(&self) -> impl Iterator<Item = &Waker> {
+        self.slots.iter().filter_map(|slot| slot.waker.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watermark_waits_for_the_oldest() {
+        let mut streams = Streams::default();
+        let id = streams.open(InputId(0)).expect("room");
+        let numbers: Vec<u64> = (0..3).map(|_| streams.issue(id)).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+        streams.settle(id, 1);
+        streams.settle(id, 2);
+        assert_eq!(streams.watermark(id), (0, 3));
+        streams.settle(id, 0);
+        assert_eq!(streams.watermark(id), (3, 3));
+    }
+
+    #[test]
+    fn a_slot_is_reused_only_when_nothing_is_in_flight() {
+        let mut streams = Streams::default();
+        let first = streams.open(InputId(0)).expect("room");
+        streams.issue(first);
+        streams.close(first);
+        let second = streams.open(InputId(1)).expect("room");
+        assert_ne!(first, second);
+        streams.settle(first, 0);
+        assert_eq!(streams.open(InputId(2)), Some(first));
+    }
+
+    #[test]
+    fn waiting_streams_are_woken_once_each_in_order() {
+        let mut streams = Streams::default();
+        let (a, b) = (
+            streams.open(InputId(0)).expect("room"),
+            streams.open(InputId(0)).expect("room"),
+        );
+        let cx = Context::from_waker(Waker::noop());
+        for id in [a, b] {
+            streams.register(id, &cx);
+            streams.wait_for_batch(id);
+            streams.wait_for_batch(id);
+        }
+        streams.has_batch(a);
+        assert!(streams.next_waiting().is_some(), "b");
+        assert!(streams.next_waiting().is_none());
+    }
+}
