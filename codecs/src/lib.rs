@@ -8,10 +8,13 @@
 
 pub mod error;
 pub mod field;
+pub mod framing;
 pub mod limits;
 pub mod message;
 pub mod plain_header;
 pub mod protobuf;
+pub mod signing;
 pub mod splitter;
+pub mod splitters;
 pub mod time;
 mod wire;

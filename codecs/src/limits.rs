@@ -21,6 +21,13 @@ pub const MESSAGE_BYTES_MIN: usize = 1024;
 /// buffer holds one partial record beside what is being received.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Names of signers that a process can tell apart: a message carries their number plus one in a byte.
+pub const SIGNERS_MAX: usize = 255;
+
+/// Signatures that are computed at most while a damaged stretch of a framed stream is searched for whole frames: a
+/// sender without a key could otherwise make every byte cost a hash over a whole message.
+pub const RESYNC_SIGNATURES_MAX: u32 = 16;
+
 /// Fields that one table holds. A field takes at least four bytes on the wire, so a message
 /// of the default size always fits.
 pub const TABLE_FIELDS_MAX: usize = 16 * 1024;

@@ -28,6 +28,19 @@ pub enum Split {
     More,
 }
 
+impl Split {
+    /// What becomes of `len` bytes (more than none) that the end of the stream left without an end.
+    pub(crate) const fn incomplete_final(len: usize, options: &SplitterOptions) -> Split {
+        if options.deliver_incomplete_final {
+            return Split::Record(Record::plain(len, Span::new(0, len)));
+        }
+        Split::Skip {
+            consumed: len,
+            cause: SkipCause::Incomplete,
+        }
+    }
+}
+
 /// A record, in offsets from the first unconsumed byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -78,12 +91,19 @@ pub enum SkipCause {
     UnknownSigner,
     /// The unfinished rest at the end of a stream: one record is lost.
     Incomplete,
+    /// What follows of a record that was counted as too long or delivered cut off: no further record is lost.
+    Rest,
+    /// Delimiters with nothing between them: no record is lost.
+    Empty,
 }
 
 impl SkipCause {
     /// Whether a record was lost, as opposed to bytes that never were one.
     pub const fn loses_record(self) -> bool {
-        !matches!(self, SkipCause::Garbage)
+        !matches!(
+            self,
+            SkipCause::Garbage | SkipCause::Rest | SkipCause::Empty
+        )
     }
 }
 

@@ -117,7 +117,7 @@ impl DropCause {
     /// The drop that a splitter's skip is; `None` for garbage, which never was a record.
     pub const fn of_skip(cause: SkipCause) -> Option<DropCause> {
         match cause {
-            SkipCause::Garbage => None,
+            SkipCause::Garbage | SkipCause::Rest | SkipCause::Empty => None,
             SkipCause::TooLong => Some(DropCause::TooLong),
             SkipCause::BadFrame => Some(DropCause::BadFrame),
             SkipCause::WrongSignature => Some(DropCause::WrongSignature),

@@ -1,0 +1,16 @@
+//! The five splitters, one file each.
+//!
+//! Owns:    nothing itself; it names them.
+//! Runs on: every shard, one splitter a stream.            Plane: data.
+//! Bounds:  see `splitter`.
+//! Never:   reads.
+//!
+//! A splitter is made once from its options, which may fail, and then cloned for every stream.
+
+mod heka_framing;
+mod null;
+mod token;
+
+pub use heka_framing::HekaFramingSplitter;
+pub use null::NullSplitter;
+pub use token::{TokenError, TokenSplitter};
