@@ -7,10 +7,16 @@
 //!
 //! A splitter is made once from its options, which may fail, and then cloned for every stream.
 
+mod delimiter;
 mod heka_framing;
 mod null;
+mod pattern_grouping;
+mod regex;
 mod token;
 
+pub use delimiter::RegexError;
 pub use heka_framing::HekaFramingSplitter;
 pub use null::NullSplitter;
+pub use pattern_grouping::PatternGroupingSplitter;
+pub use regex::RegexSplitter;
 pub use token::{TokenError, TokenSplitter};
