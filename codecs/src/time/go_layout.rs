@@ -17,6 +17,8 @@ pub(crate) enum Step {
         /// One past the last.
         end: u16,
     },
+    /// This byte: a literal of one byte, by far the commonest.
+    Byte(u8),
     /// One blank or more; or the end of the text.
     Blanks,
     /// `2006`: four digits.
@@ -167,6 +169,13 @@ impl GoLayout {
             steps.push(step);
             at += len;
         }
+        for step in &mut steps {
+            if let Step::Literal { start, end } = *step
+                && end - start == 1
+            {
+                *step = Step::Byte(text[usize::from(start)]);
+            }
+        }
         GoLayout {
             steps: steps.into(),
             text: text.into(),
@@ -252,13 +261,13 @@ mod tests {
     #[test]
     fn literals_and_blanks() {
         let lit = |start, end| Step::Literal { start, end };
-        assert_eq!(steps("[ab] c"), [lit(0, 4), Step::Blanks, lit(5, 6)]);
+        assert_eq!(steps("[ab] c"), [lit(0, 4), Step::Blanks, Step::Byte(b'c')]);
         assert_eq!(steps("   "), [Step::Blanks]);
         assert_eq!(
             steps("Month Janitor"),
             [lit(0, 5), Step::Blanks, lit(6, 13)]
         );
-        assert_eq!(steps("_2006"), [lit(0, 1), Step::Year]);
+        assert_eq!(steps("_2006"), [Step::Byte(b'_'), Step::Year]);
         assert_eq!(steps("ANSIC"), [lit(0, 5)]);
         assert_eq!(steps(""), []);
         assert_eq!(steps("a\u{e9}b"), [lit(0, 4)]);
@@ -271,13 +280,13 @@ mod tests {
         assert_eq!(steps("05.000"), [left, Step::Fraction(3)]);
         assert_eq!(steps("05,99"), [left, Step::OptionalFraction]);
         // The fraction is the next element though it does not follow at once.
-        let x = Step::Literal { start: 2, end: 3 };
+        let x = Step::Byte(b'x');
         assert_eq!(steps("05x.0"), [left, x, Step::Fraction(1)]);
         assert_eq!(steps("05"), [taken]);
         assert_eq!(steps("05Z07")[0], taken);
         // A run that another digit follows is no fraction.
         let dot = Step::Literal { start: 0, end: 2 };
-        assert_eq!(steps(".002")[0], Step::Literal { start: 0, end: 1 });
+        assert_eq!(steps(".002")[0], Step::Byte(b'.'));
         assert_eq!(steps(".98"), [Step::Literal { start: 0, end: 3 }]);
         assert_eq!(steps(".7"), [dot]);
     }

@@ -91,6 +91,12 @@ impl<'t> Reader<'t> {
                 }
                 self.at += want.len();
             }
+            Step::Byte(byte) => {
+                if self.rest().first() != Some(&byte) {
+                    return Err(Mismatch);
+                }
+                self.at += 1;
+            }
             Step::Blanks => self.blanks()?,
             Step::Year => parts.year = Some(self.fixed(4)?),
             Step::YearOfCentury => {
@@ -99,18 +105,9 @@ impl<'t> Reader<'t> {
             }
             Step::MonthName => parts.month = Some(self.name(&MONTHS, false)? + 1),
             Step::MonthShortName => parts.month = Some(self.name(&MONTHS, true)? + 1),
-            Step::Month(width) => {
-                let month = self.number(width, 12, TimestampFault::Month)?;
-                if month == 0 {
-                    return Err(TimestampFault::Month);
-                }
-                parts.month = Some(month);
-            }
-            Step::WeekdayName => {
-                self.name(&WEEKDAYS, false)?;
-            }
-            Step::WeekdayShortName => {
-                self.name(&WEEKDAYS, true)?;
+            Step::Month(width) => parts.month = Some(self.month(width)?),
+            Step::WeekdayName | Step::WeekdayShortName => {
+                self.name(&WEEKDAYS, step == Step::WeekdayShortName)?;
             }
             Step::Day(width) => parts.day = Some(self.number(width, 99, Mismatch)?),
             Step::BlankDay => {
@@ -218,6 +215,14 @@ impl<'t> Reader<'t> {
             None => return Err(Mismatch),
         };
         if value > max { Err(fault) } else { Ok(value) }
+    }
+
+    #[inline]
+    fn month(&mut self, width: Width) -> Result<u8, TimestampFault> {
+        match self.number(width, 12, TimestampFault::Month)? {
+            0 => Err(TimestampFault::Month),
+            month => Ok(month),
+        }
     }
 
     #[inline]

@@ -9,7 +9,6 @@
 //! thread may use. The data of a time zone is looked up when a `Zone` is made, never afterwards: first on the
 //! host, then in the copy that is built in.
 
-mod digits;
 mod epoch;
 mod go_layout;
 mod go_read;

@@ -7,9 +7,9 @@
 
 use jiff::civil::DateTime;
 
-use super::digits::{Pad, push, push_trimmed_fraction, push2};
 use super::split;
 use super::zone::Zone;
+use crate::digits::{Pad, push, push_trimmed_fraction, push2};
 
 /// Appends a time in UTC as `2006-01-02T15:04:05.999999999Z`, without the zeros at a fraction's end.
 ///

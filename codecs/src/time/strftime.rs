@@ -13,12 +13,12 @@
 
 use jiff::civil::DateTime;
 
-use super::digits::{push, push_fraction};
 use super::names::{MONTHS, SHORT, WEEKDAYS};
 use super::split;
 use super::stamp::{OffsetParts, push_offset};
 use super::strftime_compile::{Case, FormatError, Name, Number, Piece, Pieces};
 use super::zone::Zone;
+use crate::digits::{push, push_fraction};
 
 /// A compiled strftime format.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::digits::Pad;
+use crate::digits::Pad;
 
 /// Longest format, bytes: as long as a path may be.
 pub const FORMAT_BYTES_MAX: usize = 4096;

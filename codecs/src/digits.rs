@@ -1,4 +1,4 @@
-//! Decimal numbers of fixed or least width, appended to a buffer.
+//! Decimal numbers, some of fixed or least width, appended to a buffer.
 //!
 //! Owns:    padding.
 //! Runs on: every shard.            Plane: data.
@@ -12,6 +12,12 @@ pub(crate) enum Pad {
     Zero,
     /// Blanks, before the sign.
     Space,
+}
+
+/// Appends an integer.
+#[inline]
+pub(crate) fn push_integer(out: &mut Vec<u8>, value: i64) {
+    push(out, value, 0, Pad::Zero);
 }
 
 /// Appends `value`, filled up to `width` bytes.
@@ -76,6 +82,13 @@ pub(crate) fn push_trimmed_fraction(out: &mut Vec<u8>, separator: u8, nanos: u32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn integers_print_as_rust_prints_them(value: i64) {
+            proptest::prop_assert_eq!(text(value, 0, Pad::Zero), format!("x{value}"));
+        }
+    }
 
     fn text(value: i64, width: usize, pad: Pad) -> String {
         let mut out = b"x".to_vec();
