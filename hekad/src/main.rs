@@ -1,2 +1,46 @@
-//! x
-fn main() {}
+//! The `hekad` program: parse, dispatch, error to exit code.
+//!
+//! Owns:    the order of those three.
+//! Runs on: the main thread.            Plane: control.
+//! Bounds:  one command a process.
+//! Never:   holds logic that a command or a lower crate should hold.
+#![forbid(unsafe_code)]
+
+mod argv;
+mod cli;
+mod failure;
+mod flood;
+mod generate;
+mod inject;
+mod signer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(argv::normalised(std::env::args_os()));
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.chosen() {
+        Command::Run(args) => Err(Failure::new(
+            1,
+            format!(
+                "cannot run {}: this build has the tools only",
+                args.config.display()
+            ),
+        )),
+        Command::Flood(args) => flood::flood(&args),
+        Command::Inject(args) => inject::inject(&args),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
+    }
+}

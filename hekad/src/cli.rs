@@ -1,0 +1,334 @@
+//! Arguments as written.
+//!
+//! Owns:    every flag of every command, its help and its examples.
+//! Runs on: the main thread.            Plane: control.
+//! Bounds:  parsing validates form only; meaning is the command's.
+//! Never:   opens a file, or decides anything from two flags at once that clap cannot say.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  hekad --config /etc/hekad.toml           run the daemon (-config works as well)
+  hekad flood --address 127.0.0.1:5565 --messages 1000000
+                                           send it a million messages
+  hekad inject --payload 'hello'           send it one message
+  hekad completions bash > /etc/bash_completion.d/hekad
+  hekad man --dir /usr/share/man/man1
+
+`hekad COMMAND --help` explains a command with examples of its own.";
+
+/// Gathers, routes and delivers logs, metrics and events.
+///
+/// Without a command it runs the daemon.
+#[derive(Debug, Parser)]
+#[command(name = "hekad", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+impl Cli {
+    /// The command; running the daemon where none was named.
+    pub(crate) fn chosen(self) -> Command {
+        self.command.unwrap_or(Command::Run(self.run))
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon (what happens without a command).
+    Run(RunArgs),
+    /// Generate load: send many messages, as fast as the receiver takes them or at a rate.
+    Flood(FloodArgs),
+    /// Send one message.
+    Inject(InjectArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them into a folder.
+    Man(ManArgs),
+}
+
+/// Arguments of `hekad run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Config file, or folder of `.toml` files.
+    #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
+    pub(crate) config: PathBuf,
+
+    /// Write the final report as JSON to this file at exit.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report_json: Option<PathBuf>,
+}
+
+/// How to reach the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Network {
+    /// One stream a connection.
+    Tcp,
+    /// One message a datagram.
+    Udp,
+}
+
+/// Hash of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HmacHash {
+    /// HMAC-MD5, Heka's default.
+    Md5,
+    /// HMAC-SHA1.
+    Sha1,
+    /// HMAC-SHA256, which Heka itself does not know.
+    Sha256,
+}
+
+const FLOOD_EXAMPLES: &str = "\
+Examples:
+  hekad flood --address 127.0.0.1:5565 --messages 1000000 --size 1024
+  hekad flood --address 127.0.0.1:5565 --rate 50000            until Ctrl-C
+  hekad flood --address 127.0.0.1:5565 --messages 1000000 \\
+        --signer test --hmac-key secret --signed 100 --corrupt 1
+                              a receiver that knows the key loses exactly 10,000
+  hekad flood --address 127.0.0.1:5565 --connections 8 --static
+  hekad flood --config flood.toml --test default               Heka's own file format
+
+Messages: Type hekabench, Severity 6, EnvVersion 0.8 (with --variable-size: Logger flood, EnvVersion 0.2).
+Each has a field `seq`, an INTEGER that counts from 0 over the whole run: of C connections, connection c sends
+c, c+C, c+2C ... in that order, so a receiver can tell what is missing and whether order was kept.
+
+Which messages are signed, corrupt or oversized is chosen evenly and repeatably (--seed). Of N messages with
+--corrupt P exactly round(N*P/100) have exactly one byte changed, in the message, never in its frame header.
+A corrupt message is never oversized too.
+
+Keys of a section in the file: ip_address, sender, num_messages, static_message_size, message_interval,
+corrupt_percentage, signed_percentage, oversized_percentage, variable_size_messages, ascii_only,
+max_message_size, reconnect_on_error, reconnect_interval, signer (name, version, hmac_hash, hmac_key).
+A flag wins over the file.
+
+Exit status: 0 all was sent (or an endless run was stopped), 1 sending failed, 2 wrong arguments,
+78 wrong config file, 130 stopped before all was sent.";
+
+/// Arguments of `hekad flood`.
+#[derive(Args, Debug, Default)]
+#[command(after_help = FLOOD_EXAMPLES)]
+pub(crate) struct FloodArgs {
+    /// Read settings from this file, a section per test.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Section of the file to run.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "default",
+        requires = "config"
+    )]
+    pub(crate) test: String,
+
+    /// Where to send: host:port.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) address: Option<String>,
+
+    /// Network to send over [default: tcp].
+    #[arg(long, value_enum)]
+    pub(crate) sender: Option<Network>,
+
+    /// How many messages; 0 goes on until Ctrl-C [default: 0].
+    #[arg(long, value_name = "N")]
+    pub(crate) messages: Option<u64>,
+
+    /// Payload of a message, bytes; with --variable-size the average [default: 1000].
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) size: Option<usize>,
+
+    /// Messages a second over all connections [default: as fast as possible].
+    #[arg(long, value_name = "MSG/S")]
+    pub(crate) rate: Option<f64>,
+
+    /// Connections, each with a thread of its own [default: 1].
+    #[arg(long, value_name = "N")]
+    pub(crate) connections: Option<usize>,
+
+    /// Share of messages with one byte changed, percent.
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) corrupt: Option<f64>,
+
+    /// Share of signed messages, percent [default: 100 with --signer, else 0].
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) signed: Option<f64>,
+
+    /// Share of messages larger than --max-message-size, percent.
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) oversized: Option<f64>,
+
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+
+    /// Send 64 different messages of random sizes instead of one fixed one.
+    #[arg(long)]
+    pub(crate) variable_size: bool,
+
+    /// Printable payloads only; otherwise any bytes.
+    #[arg(long)]
+    pub(crate) ascii_only: bool,
+
+    /// Repeat one message that was encoded (and signed) once: fastest, but no `seq` field.
+    #[arg(long = "static", conflicts_with = "variable_size")]
+    pub(crate) fixed: bool,
+
+    /// Largest message that the receiver takes, bytes: an oversized one is larger [default: 65536].
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_message_size: Option<usize>,
+
+    /// Connect again when sending fails, every SECONDS.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5")]
+    pub(crate) reconnect: Option<u64>,
+
+    /// Seed of payloads and of the choice of messages.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Print the totals as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Who signs.
+#[derive(Args, Debug, Default)]
+pub(crate) struct SignerArgs {
+    /// Name of the signer.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) signer: Option<String>,
+
+    /// Version of the signer's key [default: 0].
+    #[arg(long, value_name = "N")]
+    pub(crate) signer_version: Option<u32>,
+
+    /// Hash of the signature [default: md5].
+    #[arg(long, value_enum)]
+    pub(crate) hmac_hash: Option<HmacHash>,
+
+    /// The signer's key.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) hmac_key: Option<String>,
+}
+
+const INJECT_EXAMPLES: &str = "\
+Examples:
+  hekad inject --payload 'hello'
+  hekad inject --heka 10.0.0.7:5565 --type alert --severity 1 --field host=db1 --field-integer code=7
+
+Exit status: 0 sent, 1 not sent, 2 wrong arguments.";
+
+/// Arguments of `hekad inject`.
+#[derive(Args, Debug)]
+#[command(after_help = INJECT_EXAMPLES)]
+pub(crate) struct InjectArgs {
+    /// Where to send: host:port, over TCP.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5565")]
+    pub(crate) heka: String,
+
+    /// Type of the message.
+    #[arg(long = "type", value_name = "TEXT", default_value = "inject.message")]
+    pub(crate) message_type: String,
+
+    /// Logger of the message.
+    #[arg(long, value_name = "TEXT", default_value = "Inject Client")]
+    pub(crate) logger: String,
+
+    /// Severity, 0 (emergency) to 7 (debug).
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 7,
+        allow_negative_numbers = true
+    )]
+    pub(crate) severity: i32,
+
+    /// Payload.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    pub(crate) payload: String,
+
+    /// Process id; 0 is that of this process.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) pid: i32,
+
+    /// Hostname; empty is this host's.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) hostname: String,
+
+    /// A text field; may be given many times, here as below.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) field: Vec<String>,
+
+    /// An integer field.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) field_integer: Vec<String>,
+
+    /// A floating point field.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) field_double: Vec<String>,
+
+    /// A field that is `true` or `false`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) field_bool: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+}
+
+/// Arguments of `hekad completions`.
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// Shell to write for.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Arguments of `hekad man`.
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// Write hekad.1, hekad-flood.1 ... into this folder, which is created where it is missing.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_the_daemon_runs() {
+        let cli = Cli::parse_from(["hekad", "--config", "a.toml", "--report-json", "r.json"]);
+        let Command::Run(args) = cli.chosen() else {
+            panic!("not run");
+        };
+        assert_eq!(args.config, PathBuf::from("a.toml"));
+        assert_eq!(args.report_json, Some(PathBuf::from("r.json")));
+    }
+
+    #[test]
+    fn run_is_a_command_as_well() {
+        assert!(matches!(
+            Cli::parse_from(["hekad", "run", "--config", "a"]).chosen(),
+            Command::Run(_)
+        ));
+    }
+}
