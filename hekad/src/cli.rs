@@ -14,6 +14,7 @@ Examples:
   hekad --config /etc/hekad.toml           run the daemon (-config works as well)
   hekad flood --address 127.0.0.1:5565 --messages 1000000
                                            send it a million messages
+  hekad cat --match \"Severity < 4\" out.log show the grave ones of a recorded stream
   hekad inject --payload 'hello'           send it one message
   hekad completions bash > /etc/bash_completion.d/hekad
   hekad man --dir /usr/share/man/man1
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Generate load: send many messages, as fast as the receiver takes them or at a rate.
     Flood(FloodArgs),
+    /// Read a framed message stream, filter it, print it.
+    Cat(CatArgs),
     /// Send one message.
     Inject(InjectArgs),
     /// Print a completion script for a shell.
@@ -218,6 +221,66 @@ pub(crate) struct SignerArgs {
     pub(crate) hmac_key: Option<String>,
 }
 
+/// What `hekad cat` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CatFormat {
+    /// Labelled lines, an empty line behind each message.
+    #[value(alias = "txt")]
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// The framed bytes as they were read.
+    Heka,
+    /// Only how many matched.
+    Count,
+}
+
+const CAT_EXAMPLES: &str = "\
+Examples:
+  hekad cat out.log
+  hekad cat --match \"Type == 'nginx.access' && Fields[status] >= 500\" --format json out.log
+  hekad cat --match \"Severity < 4\" --format heka --output grave.log out.log
+  hekad cat --format count out.log
+  hekad cat --tail out.log                  go on as the file grows; Ctrl-C ends
+  nc -l 5565 | hekad cat -
+
+Bytes that are no message are skipped and counted on stderr.
+
+Exit status: 0 some message matched, 1 none did, 2 the expression is wrong or the input cannot be read.";
+
+/// Arguments of `hekad cat`.
+#[derive(Args, Debug)]
+#[command(after_help = CAT_EXAMPLES)]
+pub(crate) struct CatArgs {
+    /// Message matcher expression.
+    #[arg(long = "match", value_name = "EXPR", default_value = "TRUE")]
+    pub(crate) expression: String,
+
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = CatFormat::Text)]
+    pub(crate) format: CatFormat,
+
+    /// Write to this file instead of standard output; what was in it is lost.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Begin at this byte of the input.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: u64,
+
+    /// Wait for more at the end of the file.
+    #[arg(long)]
+    pub(crate) tail: bool,
+
+    /// Largest message, bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
+    pub(crate) max_message_size: usize,
+
+    /// The file, or `-` for standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) input: PathBuf,
+}
+
 const INJECT_EXAMPLES: &str = "\
 Examples:
   hekad inject --payload 'hello'
@@ -330,5 +393,14 @@ mod tests {
             Cli::parse_from(["hekad", "run", "--config", "a"]).chosen(),
             Command::Run(_)
         ));
+    }
+
+    #[test]
+    fn heka_names_its_text_format_txt() {
+        let Command::Cat(args) = Cli::parse_from(["hekad", "cat", "--format", "txt", "f"]).chosen()
+        else {
+            panic!("not cat");
+        };
+        assert_eq!(args.format, CatFormat::Text);
     }
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod argv;
+mod cat;
 mod cli;
 mod failure;
 mod flood;
@@ -39,6 +40,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             ),
         )),
         Command::Flood(args) => flood::flood(&args),
+        Command::Cat(args) => cat::cat(&args),
         Command::Inject(args) => inject::inject(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

@@ -1,0 +1,458 @@
+//! `hekad cat`: reads a framed stream, filters it, prints it.
+//!
+//! Owns:    the read loop over one buffer, the counts, and the exit status.
+//! Runs on: the main thread.            Plane: control.
+//! Bounds:  one buffer of two records of the largest size; printed bytes are handed on at `PRINT_BYTES`.
+//! Never:   stops at damage: it is skipped and counted.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use codecs::field::Span;
+use codecs::limits;
+use codecs::message::{MessageRef, MessageTable, TableLimits};
+use codecs::signing::Keys;
+use codecs::splitter::{Record, SkipCause, Split, Splitter, SplitterOptions};
+use codecs::splitters::HekaFramingSplitter;
+use codecs::time::Zone;
+use codecs::{json, text};
+use matcher::{Consumer, Scratch, Set, consumer_set};
+
+use crate::cli::{CatArgs, CatFormat};
+use crate::failure::Failure;
+
+/// Smallest read buffer, bytes.
+const BUFFER_BYTES_MIN: usize = 1024 * 1024;
+
+/// Printed bytes that are gathered before they are written.
+const PRINT_BYTES: usize = 64 * 1024;
+
+/// Pause before looking again for what was appended to a file.
+const TAIL_EVERY: Duration = Duration::from_millis(200);
+
+/// Exit status when nothing matched.
+const EXIT_NO_MATCH: u8 = 1;
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    processed: u64,
+    matched: u64,
+    /// Records that were lost: too long, cut off, or no message.
+    damaged: u64,
+    /// Bytes that belong to no message.
+    skipped_bytes: u64,
+}
+
+/// Why reading ended early.
+enum Stop {
+    /// Nobody reads what is printed any more.
+    OutputClosed,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+/// Runs the command.
+pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
+    let mut printer = Cat::new(args)?;
+    let mut input = open_input(&args.input, args.offset)?;
+    let mut output = open_output(args.output.as_deref())?;
+    let stop = Arc::new(AtomicBool::new(false));
+    if args.tail {
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop))
+            .map_err(|error| Failure::new(1, format!("cannot handle signals: {error}")))?;
+    }
+    let tail = args.tail && args.input != Path::new("-");
+    match printer.run(&mut *input, &mut *output, tail, &stop) {
+        Ok(()) => {
+            let counts = printer.counts;
+            let _ = writeln!(
+                io::stderr(),
+                "processed {} messages, matched {}; skipped {} damaged records and {} bytes",
+                counts.processed,
+                counts.matched,
+                counts.damaged,
+                counts.skipped_bytes
+            );
+        }
+        Err(Stop::OutputClosed) => {}
+        Err(Stop::Failed(failure)) => return Err(failure),
+    }
+    Ok(if printer.counts.matched > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_NO_MATCH)
+    })
+}
+
+fn open_input(path: &Path, offset: u64) -> Result<Box<dyn Read>, Failure> {
+    let wrong = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    if path == Path::new("-") {
+        let mut input = io::stdin();
+        io::copy(&mut (&mut input).take(offset), &mut io::sink()).map_err(wrong)?;
+        return Ok(Box::new(input));
+    }
+    let mut file = File::open(path).map_err(wrong)?;
+    if fs::metadata(path).map_err(wrong)?.is_dir() {
+        return Err(wrong(ErrorKind::IsADirectory.into()));
+    }
+    if offset > 0 {
+        file.seek(SeekFrom::Start(offset)).map_err(wrong)?;
+    }
+    Ok(Box::new(file))
+}
+
+fn open_output(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
+    match path {
+        None => Ok(Box::new(io::stdout())),
+        Some(path) => match File::create(path) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(error) => Err(Failure::usage(format!(
+                "cannot write {}: {error}",
+                path.display()
+            ))),
+        },
+    }
+}
+
+struct Cat {
+    set: Set,
+    scratch: Scratch,
+    accepted: Vec<u64>,
+    splitter: HekaFramingSplitter,
+    table: MessageTable,
+    format: CatFormat,
+    /// Times are printed as this host's clocks show them.
+    zone: Zone,
+    printed: Vec<u8>,
+    counts: Counts,
+}
+
+impl Cat {
+    fn new(args: &CatArgs) -> Result<Cat, Failure> {
+        let consumer = Consumer {
+            expression: &args.expression,
+            signer: None,
+        };
+        let set = Set::build(&[consumer]).map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(|(_, error)| error.to_string()).collect();
+            Failure::usage(format!("--match: {}", texts.join("\n")))
+        })?;
+        let largest = args.max_message_size;
+        if largest <= limits::MESSAGE_BYTES_MIN || largest > limits::MESSAGE_BYTES_MAX {
+            return Err(Failure::usage(format!(
+                "--max-message-size {largest}: must be above {} and at most {}",
+                limits::MESSAGE_BYTES_MIN,
+                limits::MESSAGE_BYTES_MAX
+            )));
+        }
+        let record_bytes_max = limits::record_bytes_max(largest);
+        let options = SplitterOptions {
+            record_bytes_max,
+            ..SplitterOptions::default()
+        };
+        Ok(Cat {
+            scratch: set.scratch(),
+            accepted: vec![0; set.words()],
+            set,
+            // Who reads a recorded stream has no keys at hand: signatures are not checked.
+            splitter: HekaFramingSplitter::new(options, Arc::new(Keys::new()), true),
+            table: MessageTable::new(TableLimits {
+                received_bytes: (2 * record_bytes_max).max(BUFFER_BYTES_MIN),
+                arena_bytes: 0,
+                messages: 1,
+                // A field takes at least four bytes.
+                fields: limits::TABLE_FIELDS_MAX.max(largest / 4),
+            }),
+            format: args.format,
+            zone: Zone::local(),
+            printed: Vec::with_capacity(PRINT_BYTES),
+            counts: Counts::default(),
+        })
+    }
+
+    /// Reads to the end of the input, or until stopped.
+    fn run(
+        &mut self,
+        input: &mut dyn Read,
+        output: &mut dyn Write,
+        tail: bool,
+        stop: &AtomicBool,
+    ) -> Result<(), Stop> {
+        let mut filled = 0;
+        loop {
+            let read = match input.read(&mut self.table.received_mut()[filled..]) {
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(Failure::usage(format!("cannot read the input: {error}")).into());
+                }
+            };
+            filled += read;
+            let end = read == 0 && (!tail || stop.load(Ordering::Relaxed));
+            let consumed = self.split(filled, end, output)?;
+            self.table.received_mut().copy_within(consumed..filled, 0);
+            filled -= consumed;
+            if end {
+                // What the splitter leaves at the end of a stream is no record.
+                self.counts.skipped_bytes += filled as u64;
+                break;
+            }
+            if read == 0 {
+                self.flush(output)?;
+                thread::sleep(TAIL_EVERY);
+            }
+        }
+        if self.format == CatFormat::Count {
+            self.printed = format!("{}\n", self.counts.matched).into_bytes();
+        }
+        self.flush(output)
+    }
+
+    /// Takes apart the first `filled` bytes of the buffer; answers how many of them are done with.
+    fn split(&mut self, filled: usize, end: bool, output: &mut dyn Write) -> Result<usize, Stop> {
+        let mut at = 0;
+        loop {
+            match self.splitter.split(&self.table.bytes()[at..filled], end) {
+                Split::Record(record) => {
+                    self.record(at, record);
+                    at += record.consumed;
+                    if self.printed.len() >= PRINT_BYTES {
+                        self.flush(output)?;
+                    }
+                }
+                Split::Skip { consumed, cause } => {
+                    self.skip(consumed, cause);
+                    at += consumed;
+                }
+                Split::More => return Ok(at),
+            }
+        }
+    }
+
+    fn skip(&mut self, bytes: usize, cause: SkipCause) {
+        self.counts.skipped_bytes += bytes as u64;
+        self.counts.damaged += u64::from(cause.loses_record());
+    }
+
+    /// Decodes, matches and prints the record that starts at byte `at` of the buffer.
+    fn record(&mut self, at: usize, record: Record) {
+        let moved = |span: Span| Span::new(at + span.start as usize, at + span.end());
+        self.table.clear();
+        let decoded = self
+            .table
+            .begin()
+            .is_ok_and(|mut draft| draft.index_protobuf(moved(record.content)).is_ok());
+        if !decoded {
+            self.counts.skipped_bytes += u64::from(record.whole.len);
+            self.counts.damaged += 1;
+            return;
+        }
+        self.counts.processed += 1;
+        let message = self.table.get(0);
+        self.set
+            .search(&mut self.scratch, message, None, &mut self.accepted);
+        if consumer_set::contains(&self.accepted, 0) {
+            self.counts.matched += 1;
+            print(
+                self.format,
+                &self.zone,
+                message,
+                moved(record.whole).of(self.table.bytes()),
+                &mut self.printed,
+            );
+        }
+    }
+
+    fn flush(&mut self, output: &mut dyn Write) -> Result<(), Stop> {
+        let result = output
+            .write_all(&self.printed)
+            .and_then(|()| output.flush());
+        self.printed.clear();
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Stop::OutputClosed),
+            Err(error) => Err(Failure::usage(format!("cannot write the output: {error}")).into()),
+        }
+    }
+}
+
+fn print(
+    format: CatFormat,
+    zone: &Zone,
+    message: MessageRef<'_>,
+    record: &[u8],
+    out: &mut Vec<u8>,
+) {
+    match format {
+        CatFormat::Text => text::write_text(message, zone, out),
+        CatFormat::Json => json::write_json(message, out),
+        CatFormat::Heka => out.extend_from_slice(record),
+        CatFormat::Count => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use codecs::framing;
+    use codecs::message::{Header, NewValue};
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn args(extra: &[&str]) -> CatArgs {
+        let Command::Cat(args) = Cli::parse_from(["hekad", "cat"].iter().chain(extra)).chosen()
+        else {
+            panic!("not cat");
+        };
+        args
+    }
+
+    fn frame(number: i64, payload: &str) -> Vec<u8> {
+        let mut table = MessageTable::new(TableLimits {
+            received_bytes: 0,
+            arena_bytes: payload.len() + 100,
+            messages: 1,
+            fields: 1,
+        });
+        let mut draft = table.begin().unwrap();
+        draft.set(Header::Uuid, &[1u8; 16][..]).unwrap();
+        draft.set_timestamp(number);
+        draft
+            .set(Header::Type, if number % 2 == 0 { "even" } else { "odd" })
+            .unwrap();
+        draft.set(Header::Payload, payload).unwrap();
+        draft
+            .add_field("n", NewValue::Integer(number), None)
+            .unwrap();
+        let mut frame = Vec::new();
+        framing::encode_frame(table.get(0), None, limits::MESSAGE_BYTES_MAX, &mut frame).unwrap();
+        frame
+    }
+
+    /// Gives a byte at a time.
+    struct Trickle<'a>(&'a [u8]);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = usize::from(!self.0.is_empty());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn run(args: &CatArgs, input: &mut dyn Read) -> (Counts, Vec<u8>) {
+        let mut cat = Cat::new(args).unwrap();
+        let mut output = Vec::new();
+        assert!(
+            cat.run(input, &mut output, false, &AtomicBool::new(false))
+                .is_ok()
+        );
+        (cat.counts, output)
+    }
+
+    #[test]
+    fn heka_format_copies_the_matching_frames() {
+        let frames: Vec<Vec<u8>> = (0..100).map(|number| frame(number, "x")).collect();
+        let args = args(&[
+            "--match",
+            "Type == 'even' && Fields[n] >= 50",
+            "--format",
+            "heka",
+            "f",
+        ]);
+        let (counts, output) = run(&args, &mut &*frames.concat());
+        assert_eq!((counts.processed, counts.matched), (100, 25));
+        let expected: Vec<u8> = frames
+            .iter()
+            .skip(50)
+            .step_by(2)
+            .flatten()
+            .copied()
+            .collect();
+        assert_eq!(output, expected);
+    }
+
+    #[test]
+    fn damage_is_skipped_and_counted() {
+        let mut bytes = b"garbage".to_vec();
+        bytes.extend(frame(0, "a"));
+        // A frame whose content is no message.
+        bytes.extend([0x1e, 2, 8, 3, 0x1f, 0xff, 0xff, 0xff]);
+        bytes.extend(frame(1, "b"));
+        let cut = frame(2, "c");
+        bytes.extend(&cut[..cut.len() - 1]);
+        let args = args(&["--format", "count", "f"]);
+        for input in [&mut &*bytes as &mut dyn Read, &mut Trickle(&bytes)] {
+            let (counts, output) = run(&args, input);
+            assert_eq!(output, b"2\n");
+            assert_eq!(
+                (counts.processed, counts.matched, counts.damaged),
+                (2, 2, 2)
+            );
+            assert_eq!(counts.skipped_bytes, (7 + 8 + cut.len() - 1) as u64);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_largest_message() {
+        let large = frame(0, &"x".repeat(100_000));
+        let bytes = [large.clone(), frame(1, "small"), large].concat();
+        let args = args(&["--format", "count", "--max-message-size", "65536", "f"]);
+        let (counts, _) = run(&args, &mut &*bytes);
+        assert_eq!((counts.processed, counts.damaged), (1, 2));
+    }
+
+    #[test]
+    fn text_and_json_hold_one_entry_a_message() {
+        let bytes = [frame(7, "hello"), frame(8, "world")].concat();
+        let (_, text) = run(&args(&["f"]), &mut &*bytes);
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("hello") && text.contains("world"));
+        let (_, json) = run(&args(&["--format", "json", "f"]), &mut &*bytes);
+        let lines: Vec<serde_json::Value> = String::from_utf8(json)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn a_closed_output_ends_quietly() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let bytes = frame(0, "x");
+        let mut cat = Cat::new(&args(&["--format", "heka", "f"])).unwrap();
+        let result = cat.run(&mut &*bytes, &mut Closed, false, &AtomicBool::new(false));
+        assert!(matches!(result, Err(Stop::OutputClosed)));
+    }
+
+    #[test]
+    fn wrong_arguments_are_status_2() {
+        assert!(Cat::new(&args(&["--match", "Type ==", "f"])).is_err());
+        assert!(Cat::new(&args(&["--max-message-size", "10", "f"])).is_err());
+        assert!(open_input(Path::new("/nonexistent"), 0).is_err());
+        assert!(open_input(Path::new("/"), 0).is_err());
+    }
+}
