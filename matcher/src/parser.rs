@@ -172,25 +172,7 @@ impl Parser<'_> {
             let error = self.lexer.error(ErrorKind::Syntax, token.span, message);
             return Err(error.help("compare numbers with == != < <= > >="));
         }
-        let token = match self.lexer.next() {
-            Ok(token) => token,
-            // A bare word where a string belongs is the commonest mistake here.
-            Err(error)
-                if error.kind() == ErrorKind::Word && !matches!(variable, Variable::Number(_)) =>
-            {
-                let word = &self.lexer.text()[error.span()];
-                let help = match error.suggestion() {
-                    Some(known) if known.starts_with("write `") => known.to_owned(),
-                    _ => format!(
-                        "strings stand in quotes: {} {} \"{word}\"",
-                        variable,
-                        relation.as_str()
-                    ),
-                };
-                return Err(error.help(help));
-            }
-            Err(error) => return Err(error),
-        };
+        let token = self.literal_token(&variable, relation)?;
         let end = token.span.end;
         let literal = match (&variable, relation.is_match(), token.kind) {
             (Variable::Text(_) | Variable::Field(_), true, Kind::RegexLiteral(pattern)) => {
@@ -224,6 +206,25 @@ impl Parser<'_> {
             literal,
         };
         Ok(self.expression.push_test(test, at.start..end))
+    }
+
+    /// Reads the token after a relation.
+    fn literal_token(&mut self, variable: &Variable, relation: Relation) -> Result<Token, Error> {
+        self.lexer.next().map_err(|error| {
+            if error.kind() != ErrorKind::Word || matches!(variable, Variable::Number(_)) {
+                return error;
+            }
+            // A bare word where a string belongs is the commonest mistake here.
+            let word = &self.lexer.text()[error.span()];
+            let help = match error.suggestion() {
+                Some(known) if known.starts_with("write `") => known.to_owned(),
+                _ => format!(
+                    "strings stand in quotes: {variable} {} \"{word}\"",
+                    relation.as_str()
+                ),
+            };
+            error.help(help)
+        })
     }
 
     fn wrong_literal(&self, variable: &Variable, relation: Relation, token: &Token) -> Error {

@@ -40,7 +40,7 @@ impl PartialEq for Pattern {
 
 /// A pattern that needs no automaton.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Plain {
+pub(crate) enum PlainText {
     /// Matches any text.
     Everything,
     /// The whole text.
@@ -96,7 +96,7 @@ impl Pattern {
     }
 
     /// The plain test that it amounts to, if any.
-    pub(crate) fn plain(&self) -> Option<Plain> {
+    pub(crate) fn plain(&self) -> Option<PlainText> {
         let parts = match self.hir.kind() {
             HirKind::Concat(parts) => parts.as_slice(),
             _ => std::slice::from_ref(&self.hir),
@@ -121,11 +121,11 @@ impl Pattern {
             _ => return None,
         };
         Some(match (start, end, text) {
-            (true, true, text) => Plain::Exact(text.to_vec()),
-            (_, _, []) => Plain::Everything,
-            (true, false, text) => Plain::Starts(text.to_vec()),
-            (false, true, text) => Plain::Ends(text.to_vec()),
-            (false, false, text) => Plain::Contains(text.to_vec()),
+            (true, true, text) => PlainText::Exact(text.to_vec()),
+            (_, _, []) => PlainText::Everything,
+            (true, false, text) => PlainText::Starts(text.to_vec()),
+            (false, true, text) => PlainText::Ends(text.to_vec()),
+            (false, false, text) => PlainText::Contains(text.to_vec()),
         })
     }
 

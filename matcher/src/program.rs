@@ -24,7 +24,7 @@ use regex_automata::{Input, meta};
 use crate::ast::{
     Children, Expression, Literal, Node, NodeId, NumberHeader, Relation, Selector, Test, Variable,
 };
-use crate::pattern::{Pattern, Plain, TooLarge};
+use crate::pattern::{Pattern, PlainText, TooLarge};
 
 /// The expression holds.
 pub(crate) const ACCEPT: u32 = u32::MAX;
@@ -410,11 +410,11 @@ impl Builder {
             return Ok(*number);
         }
         let engine = match pattern.plain() {
-            Some(Plain::Everything) => Engine::Everything,
-            Some(Plain::Exact(text)) => Engine::Exact(self.text(&text)),
-            Some(Plain::Starts(text)) => Engine::Starts(self.text(&text)),
-            Some(Plain::Ends(text)) => Engine::Ends(self.text(&text)),
-            Some(Plain::Contains(text)) => {
+            Some(PlainText::Everything) => Engine::Everything,
+            Some(PlainText::Exact(text)) => Engine::Exact(self.text(&text)),
+            Some(PlainText::Starts(text)) => Engine::Starts(self.text(&text)),
+            Some(PlainText::Ends(text)) => Engine::Ends(self.text(&text)),
+            Some(PlainText::Contains(text)) => {
                 Engine::Contains(Box::new(memmem::Finder::new(&text).into_owned()))
             }
             None => Engine::Regex(pattern.compile()?),

@@ -1,7 +1,7 @@
 //! Regular expressions as Go reads them, rewritten for the engine that runs them.
 //!
-//! Owns:    the syntax differences: classes of ASCII only, `\Q..\E`, octal escapes, literal braces and brackets, which escapes and
-//!          flags exist.
+//! Owns:    the syntax differences: classes of ASCII only, `\Q..\E`, octal escapes, literal braces and brackets,
+//!          which escapes and flags exist.
 //! Runs on: build time.            Plane: control.
 //! Bounds:  one pass; the result is at most a few times as long as the source.
 //! Never:   lets a construct through that would mean something else than in Go.
@@ -129,6 +129,14 @@ impl Rewriter<'_> {
         self.out
             .origin
             .resize(self.out.text.len(), self.start as u32);
+    }
+
+    /// Emits text that stands just so in the source at `from`.
+    fn copy(&mut self, from: usize, text: &str) {
+        self.out.text.push_str(text);
+        self.out
+            .origin
+            .extend((0..text.len()).map(|offset| (from + offset) as u32));
     }
 
     fn emit_literal(&mut self, c: char) {
@@ -259,7 +267,7 @@ impl Rewriter<'_> {
             };
             self.skip_to(self.start + 2 + len + 1);
             self.emit("(?");
-            self.emit(&tail[..=len]);
+            self.copy(self.start + 2, &tail[..=len]);
             return Ok(());
         }
         self.flags()

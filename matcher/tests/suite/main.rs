@@ -1,0 +1,17 @@
+//! All tests of the matcher through its public face, in one binary.
+//!
+//! Owns:    the modules below.
+//! Runs on: tests.            Plane: control.
+//! Bounds:  seconds.
+//! Never:   depends on time or speed.
+
+/// The hand-written cases against the evaluator and the set.
+mod corpus;
+/// Deep and long expressions, and arbitrary text.
+mod depth;
+/// Building messages.
+mod message;
+/// Generated expressions and messages: the evaluator against the set.
+mod property;
+/// Sets: signers, rows, errors of many consumers at once.
+mod set;

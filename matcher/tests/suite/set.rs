@@ -1,0 +1,197 @@
+//! Sets of many consumers: rows, signers, constants, errors.
+//!
+//! Owns:    what the corpus cannot say because it tries one expression at a time.
+//! Runs on: tests.            Plane: control.
+//! Bounds:  a few hundred consumers.
+//! Never:   looks inside a set.
+
+use codecs::message::MessageTable;
+use matcher::{Consumer, ErrorKind, Set, consumer_set};
+
+use crate::message::Description;
+
+fn message(of_type: &str) -> MessageTable {
+    let description = Description {
+        r#type: Some(of_type.to_owned()),
+        payload: Some("some payload".to_owned()),
+        ..Description::default()
+    };
+    description.table()
+}
+
+fn consumer(expression: &str) -> Consumer<'_> {
+    Consumer {
+        expression,
+        signer: None,
+    }
+}
+
+fn signed<'a>(expression: &'a str, signer: &'a str) -> Consumer<'a> {
+    Consumer {
+        expression,
+        signer: Some(signer),
+    }
+}
+
+/// The set's answer as consumer numbers, over a row that was full of ones before.
+fn search(set: &Set, table: &MessageTable, signer: Option<&str>) -> Vec<usize> {
+    let mut row = vec![u64::MAX; set.words()];
+    let signer = signer.and_then(|name| set.signer_id(name));
+    set.search(&mut set.scratch(), table.get(0), signer, &mut row);
+    consumer_set::iter(&row).collect()
+}
+
+#[test]
+fn an_empty_set_answers_with_an_empty_row() {
+    let set = Set::build(&[]).expect("nothing to be wrong");
+    assert_eq!((set.consumers(), set.words()), (0, 0));
+    assert!(search(&set, &message("a"), None).is_empty());
+}
+
+#[test]
+fn rows_of_many_words() {
+    let expressions: Vec<String> = (0..300)
+        .map(|number| format!("Type == 't{}'", number % 100))
+        .collect();
+    let consumers: Vec<_> = expressions
+        .iter()
+        .map(|expression| consumer(expression))
+        .collect();
+    let set = Set::build(&consumers).expect("valid expressions");
+    assert_eq!((set.consumers(), set.words()), (300, 5));
+    assert_eq!(search(&set, &message("t63"), None), [63, 163, 263]);
+    assert_eq!(search(&set, &message("t64"), None), [64, 164, 264]);
+    assert!(search(&set, &message("t100"), None).is_empty());
+}
+
+#[test]
+fn constants_need_no_run_but_keep_their_bits() {
+    let set = Set::build(&[
+        consumer("FALSE"),
+        consumer("TRUE"),
+        consumer("Type == 'a' && FALSE"),
+        consumer("Type == 'a' || TRUE"),
+        consumer("Type =~ //"),
+        consumer("Uuid == 'no uuid'"),
+    ])
+    .expect("valid expressions");
+    assert_eq!(search(&set, &message("b"), None), [1, 3, 4]);
+}
+
+#[test]
+fn signers_guard_their_consumers() {
+    let set = Set::build(&[
+        signed("TRUE", "alice"),
+        signed("Type == 'a'", "bob"),
+        signed("Type == 'a'", ""),
+        consumer("Type == 'a'"),
+        signed("FALSE", "alice"),
+        signed("TRUE || Type == 'a'", "bob"),
+    ])
+    .expect("valid expressions");
+    let a = message("a");
+    assert_eq!(search(&set, &a, None), [2, 3]);
+    assert_eq!(search(&set, &a, Some("alice")), [0, 2, 3]);
+    assert_eq!(search(&set, &a, Some("bob")), [1, 2, 3, 5]);
+    assert_eq!(search(&set, &a, Some("eve")), [2, 3]);
+    assert_eq!(search(&set, &message("b"), Some("bob")), [5]);
+    assert!(set.signer_id("eve").is_none());
+    assert!(set.signer_id("").is_none());
+    assert_ne!(set.signer_id("alice"), set.signer_id("bob"));
+}
+
+#[test]
+fn every_bad_expression_is_reported_at_once() {
+    let errors = Set::build(&[
+        consumer("TRUE"),
+        consumer("Type = 'a'"),
+        consumer("Type == 'a'"),
+        consumer(""),
+        consumer("Type =~ /(/"),
+        consumer("Payload =~ /(.{900}){900}/"),
+    ])
+    .expect_err("four are wrong");
+    let found: Vec<_> = errors
+        .iter()
+        .map(|(number, error)| (*number, error.kind()))
+        .collect();
+    let expected = [
+        (1, ErrorKind::Character),
+        (3, ErrorKind::Empty),
+        (4, ErrorKind::Regex),
+        (5, ErrorKind::RegexSize),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn one_scratch_serves_message_after_message() {
+    let set = Set::build(&[
+        consumer("Payload =~ /(some|any) (pay)?load/"),
+        consumer("Type =~ /^[a-c]+x?$/"),
+    ])
+    .expect("valid");
+    let mut scratch = set.scratch();
+    let mut row = vec![0; set.words()];
+    for (of_type, expected) in [
+        ("abc", vec![0, 1]),
+        ("d", vec![0]),
+        ("cx", vec![0, 1]),
+        ("cxx", vec![0]),
+    ] {
+        let table = message(of_type);
+        set.search(&mut scratch, table.get(0), None, &mut row);
+        assert_eq!(
+            consumer_set::iter(&row).collect::<Vec<_>>(),
+            expected,
+            "{of_type}"
+        );
+    }
+}
+
+#[test]
+#[should_panic(expected = "another set")]
+fn a_foreign_scratch_is_refused() {
+    let [one, other] = [(); 2].map(|()| Set::build(&[consumer("TRUE")]).expect("valid"));
+    one.search(&mut other.scratch(), message("a").get(0), None, &mut [0]);
+}
+
+#[test]
+fn sets_are_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&Set::build(&[consumer("Payload =~ /a+b/")]).expect("valid"));
+}
+
+#[test]
+fn an_error_shows_line_caret_and_help() {
+    let errors =
+        Set::build(&[consumer("Type == 'A' AND Severity == 6")]).expect_err("AND is no operator");
+    let expected = "unknown word `AND`
+  |
+1 | Type == 'A' AND Severity == 6
+  |             ^^^
+  = help: write `&&` for and";
+    assert_eq!(errors[0].1.to_string(), expected);
+    assert_eq!(errors[0].1.span(), 12..15);
+    assert_eq!(errors[0].1.message(), "unknown word `AND`");
+    assert_eq!(errors[0].1.suggestion(), Some("write `&&` for and"));
+}
+
+#[test]
+fn a_long_line_is_shown_around_its_error() {
+    let long = format!(
+        "{} & TRUE{}",
+        vec!["Type == 'x'"; 50].join(" || "),
+        " && TRUE".repeat(50)
+    );
+    let errors = Set::build(&[consumer(&long)]).expect_err("& is no operator");
+    let text = errors[0].1.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    let caret = lines[3].find('^').expect("a caret");
+    assert_eq!(&lines[2][caret..caret + 6], "& TRUE");
+    assert!(lines[2].len() < 120, "{} characters", lines[2].len());
+    assert_eq!(
+        errors[0].1.column(),
+        long.find(" & ").expect("it is there") + 2
+    );
+}
