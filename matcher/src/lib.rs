@@ -13,6 +13,7 @@
 //! | `eval` | the plain evaluator: slow, clear, the oracle of the rest |
 //! | `program`, `set` | all expressions of a plan in flat form, searched at once |
 //! | `consumer_set` | rows of bits, one bit per consumer |
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod ast;
