@@ -100,20 +100,20 @@ Examples:
   hekad flood --address 127.0.0.1:5565 --connections 8 --static
   hekad flood --config flood.toml --test default               Heka's own file format
 
-Messages: Type hekabench, Severity 6, EnvVersion 0.8 (with --variable-size: Logger flood, EnvVersion 0.2).
-Each has a field `seq`, an INTEGER that counts from 0 over the whole run: of C connections, connection c sends
+Messages: Type hekabench, Severity 6, EnvVersion 0.8 (with --variable-size: Logger flood, EnvVersion 0.2). \
+Each has a field `seq`, an INTEGER that counts from 0 over the whole run: of C connections, connection c sends \
 c, c+C, c+2C ... in that order, so a receiver can tell what is missing and whether order was kept.
 
-Which messages are signed, corrupt or oversized is chosen evenly and repeatably (--seed). Of N messages with
---corrupt P exactly round(N*P/100) have exactly one byte changed, in the message, never in its frame header.
+Which messages are signed, corrupt or oversized is chosen evenly and repeatably (--seed). Of N messages with \
+--corrupt P exactly round(N*P/100) have exactly one byte changed, in the message, never in its frame header. \
 A corrupt message is never oversized too.
 
-Keys of a section in the file: ip_address, sender, num_messages, static_message_size, message_interval,
-corrupt_percentage, signed_percentage, oversized_percentage, variable_size_messages, ascii_only,
-max_message_size, reconnect_on_error, reconnect_interval, signer (name, version, hmac_hash, hmac_key).
+Keys of a section in the file: ip_address, sender, num_messages, static_message_size, message_interval, \
+corrupt_percentage, signed_percentage, oversized_percentage, variable_size_messages, ascii_only, \
+max_message_size, reconnect_on_error, reconnect_interval, signer (name, version, hmac_hash, hmac_key). \
 A flag wins over the file.
 
-Exit status: 0 all was sent (or an endless run was stopped), 1 sending failed, 2 wrong arguments,
+Exit status: 0 all was sent (or an endless run was stopped), 1 sending failed, 2 wrong arguments, \
 78 wrong config file, 130 stopped before all was sent.";
 
 /// Arguments of `hekad flood`.
