@@ -195,3 +195,18 @@ fn a_long_line_is_shown_around_its_error() {
         long.find(" & ").expect("it is there") + 2
     );
 }
+
+#[test]
+fn the_errors_in_the_readme_are_the_real_ones() {
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("## Errors").expect("the section");
+    let mut shown = 0;
+    for block in section.split("```text\n").skip(1) {
+        let (block, _) = block.split_once("\n```").expect("a closed block");
+        let line = block.lines().find_map(|line| line.strip_prefix("1 | "));
+        let errors = Set::build(&[consumer(line.expect("the expression"))]).expect_err("an error");
+        assert_eq!(errors[0].1.to_string(), block);
+        shown += 1;
+    }
+    assert_eq!(shown, 4);
+}
