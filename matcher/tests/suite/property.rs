@@ -196,7 +196,7 @@ fn message() -> impl Strategy<Value = Description> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn the_set_answers_as_the_evaluator(
