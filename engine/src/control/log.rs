@@ -11,12 +11,10 @@ use std::io::Write;
 use codecs::time::{Strftime, Zone};
 
 use crate::io::clock;
+use crate::plugin::options::log_prefix;
 
 /// Notices of one plugin that are printed in one interval.
 const LINES_PER_INTERVAL: u32 = 10;
-
-/// Bits of Heka's `log_flags` that ask for a date or a time.
-const FLAGS_DATE_TIME: i64 = 0b111;
 
 /// Writes log lines.
 pub struct Log {
@@ -35,14 +33,8 @@ impl std::fmt::Debug for Log {
 impl Log {
     /// A log with the prefix that `log_flags` asks for: date, time or none.
     pub fn new(log_flags: i64) -> Log {
-        let format = match log_flags & FLAGS_DATE_TIME {
-            0 => None,
-            1 => Some("%Y/%m/%d "),
-            2 => Some("%H:%M:%S "),
-            _ => Some("%Y/%m/%d %H:%M:%S "),
-        };
         Log {
-            prefix: format.map(|format| Strftime::new(format).expect("a valid constant format")),
+            prefix: log_prefix(log_flags),
             zone: Zone::local(),
             line: Vec::new(),
             printed: BTreeMap::new(),

@@ -12,6 +12,7 @@ pub mod datagram;
 pub mod preflight;
 mod ring;
 mod stream;
+mod worker;
 
 pub use ring::{
     Accepted, File, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
@@ -19,3 +20,4 @@ pub use ring::{
     yield_if_needed,
 };
 pub use stream::{ByteStream, ConnectOptions, KeepAlive, connect, read, timeout, write_all};
+pub use worker::Worker;

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use duration::Duration;
-pub use hekad::HekadOptions;
+pub use hekad::{HekadOptions, log_prefix};
 pub use table::Table;
 pub use tls::{CIPHERS, CIPHERS_RETIRED, ClientAuth, Tls, TlsVersion};
 

@@ -6,7 +6,7 @@
 //! Never:   loses a parcel: each is settled once, delivered or dropped with a cause, or reported as in flight.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -86,6 +86,11 @@ impl OutputContext {
         .await
     }
 
+    /// The next parcel if one is waiting already: for outputs that deliver several at once.
+    pub fn next_ready(&mut self) -> Option<Box<Parcel>> {
+        self.shard.ready_parcel(self.consumer)
+    }
+
     fn poll_timer(
         &mut self,
         cx: &mut std::task::Context<'_>,
@@ -110,9 +115,20 @@ impl OutputContext {
         Poll::Ready(OutputEvent::Deadline)
     }
 
-    /// Waits between two attempts.
+    /// Waits between two attempts; ends early when the daemon begins to stop, so that a last attempt still fits.
     pub async fn pause(&self, duration: Duration) {
-        crate::io::sleep(duration).await;
+        let mut timer = pin!(crate::io::sleep(duration));
+        let stopping_before = self.stopping();
+        poll_fn(|cx| {
+            if self.stopping() && !stopping_before {
+                return Poll::Ready(());
+            }
+            if !stopping_before {
+                self.shard.register_for_stop(cx);
+            }
+            timer.as_mut().poll(cx)
+        })
+        .await;
     }
 
     /// Gives a parcel back: every record that was not dropped by `Parcel::drop_record` has been delivered for good.

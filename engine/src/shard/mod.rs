@@ -566,6 +566,13 @@ impl Shard {
         }
     }
 
+    /// The next parcel of an output of this shard if one is there.
+    pub(crate) fn ready_parcel(&self, consumer: ConsumerId) -> Option<Box<Parcel>> {
+        self.consumers.borrow_mut()[consumer.0 as usize]
+            .queue
+            .pop_front()
+    }
+
     /// Sends a parcel home.
     pub(crate) fn settle_parcel(&self, parcel: Box<Parcel>) {
         let home = parcel.batch().home;

@@ -6,6 +6,7 @@
 //! Never:   reads the environment: an empty `hostname` is filled in when the plan is built.
 
 use codecs::limits;
+use codecs::time::Strftime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -125,5 +126,43 @@ impl HekadOptions {
     /// A path of a resource: as it is, or below `share_dir`.
     pub fn below_share_dir(&self, path: &str) -> std::path::PathBuf {
         std::path::Path::new(&self.share_dir).join(path)
+    }
+}
+
+/// What stands before each line of the log by `log_flags`, which are Go's: 1 a date, 2 a time, 4 microseconds.
+pub fn log_prefix(log_flags: i64) -> Option<Strftime> {
+    let date = log_flags & 1 != 0;
+    let format = match (date, log_flags & 0b110) {
+        (false, 0) => return None,
+        (true, 0) => "%Y/%m/%d ",
+        (false, 2) => "%H:%M:%S ",
+        (true, 2) => "%Y/%m/%d %H:%M:%S ",
+        (false, _) => "%H:%M:%S.%f ",
+        (true, _) => "%Y/%m/%d %H:%M:%S.%f ",
+    };
+    Some(Strftime::new(format).expect("a valid constant format"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codecs::time::Zone;
+
+    #[test]
+    fn log_flags_choose_the_parts_of_the_prefix() {
+        let text = |flags| {
+            let mut out = Vec::new();
+            if let Some(prefix) = log_prefix(flags) {
+                prefix.write(1_416_840_893_000_000_500, &Zone::utc(), &mut out);
+            }
+            String::from_utf8(out).expect("digits")
+        };
+        assert_eq!(text(0), "");
+        assert_eq!(text(8), "");
+        assert_eq!(text(1), "2014/11/24 ");
+        assert_eq!(text(2), "14:54:53 ");
+        assert_eq!(text(3), "2014/11/24 14:54:53 ");
+        assert_eq!(text(6), "14:54:53.000000 ");
+        assert_eq!(text(7), "2014/11/24 14:54:53.000000 ");
     }
 }

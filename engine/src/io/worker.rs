@@ -1,0 +1,72 @@
+//! A thread of one output for calls that may block for long: writes to files and to standard error, renames, syncs.
+//!
+//! Owns:    `Worker`.
+//! Runs on: a thread of its own; callers wait on their shard without holding it up.            Plane: data.
+//! Bounds:  `JOBS_WAITING` jobs wait; an output that awaits each job has one at a time.
+//! Never:   shared between plugins: a disk or terminal that hangs holds up nobody but its own output.
+//!
+//! A job that never returns does not keep the process from ending: the thread is not waited for.
+
+use std::io;
+
+/// Jobs that may wait for the thread.
+const JOBS_WAITING: usize = 4;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A thread that runs jobs one after the other. It ends when the worker is dropped and its job is done.
+pub struct Worker {
+    jobs: flume::Sender<Job>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// Starts the thread. The system shows the first 15 bytes of `name`.
+    pub fn start(name: &str) -> io::Result<Worker> {
+        let (jobs, waiting) = flume::bounded::<Job>(JOBS_WAITING);
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || waiting.into_iter().for_each(|job| job()))?;
+        Ok(Worker { jobs })
+    }
+
+    /// Runs `work` on the thread and waits for its result.
+    ///
+    /// # Panics
+    /// If `work` panicked.
+    pub async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> R {
+        let (done, result) = flume::bounded(1);
+        let job = Box::new(move || {
+            // Nobody waits any more if the output was ended meanwhile.
+            let _ = done.send(work());
+        });
+        let accepted = self.jobs.send_async(job).await.is_ok();
+        assert!(accepted, "an earlier job on this thread panicked");
+        result
+            .recv_async()
+            .await
+            .expect("a job on this thread does not panic")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+
+    #[test]
+    fn jobs_run_elsewhere_in_order_and_answer() {
+        let worker = Worker::start("test").expect("a thread starts");
+        let here = std::thread::current().id();
+        let first = block_on(worker.run(|| std::thread::current().id()));
+        let second = block_on(worker.run(|| std::thread::current().id()));
+        assert_ne!(first, here);
+        assert_eq!(first, second);
+        assert_eq!(block_on(worker.run(|| vec![1, 2, 3])), [1, 2, 3]);
+    }
+}
