@@ -6,9 +6,14 @@
 //! Never:   uses unsafe code, or registers anything anywhere else.
 #![forbid(unsafe_code)]
 
+pub mod encoders;
+pub mod outputs;
+
 use engine::plugin::PluginSpec;
 
 /// The plugins, by kind and name. `README.md` says how to add one.
 #[rustfmt::skip]
 pub const ALL: &[PluginSpec] = &[
+    encoders::protobuf::SPEC,
+    outputs::log::SPEC,
 ];

@@ -1,0 +1,8 @@
+//! Encoders: messages to bytes.
+//!
+//! Owns:    one file per encoder.
+//! Runs on: every shard, one instance per output.            Plane: data.
+//! Bounds:  as each encoder says.
+//! Never:   does I/O.
+
+pub mod protobuf;
