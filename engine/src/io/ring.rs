@@ -13,12 +13,12 @@
     reason = "descriptors pass between the socket library and the executor"
 )]
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -326,15 +326,33 @@ pub fn mesh_channel<T: Send + 'static>(capacity: usize) -> MeshEndpoints<T> {
 impl<T: Send + 'static> UnconnectedSender<T> {
     /// Waits for the other shard to connect its end.
     pub async fn connect(self) -> MeshSender<T> {
-        MeshSender(self.0.connect().await)
+        MeshSender(while_awake(self.0.connect()).await)
     }
 }
 
 impl<T: Send + 'static> UnconnectedReceiver<T> {
     /// Waits for the other shard to connect its end.
     pub async fn connect(self) -> MeshReceiver<T> {
-        MeshReceiver(self.0.connect().await)
+        MeshReceiver(while_awake(self.0.connect()).await)
     }
+}
+
+/// Runs a connect to its end. The side that connects first is not told when the other one does: a sleeping executor would
+/// wait for ever, so it is woken now and then until both are there. Only at start.
+async fn while_awake<T>(connect: impl Future<Output = T>) -> T {
+    const LOOK: Duration = Duration::from_millis(1);
+    let mut connect = pin!(connect);
+    let mut timer = Box::pin(sleep(LOOK));
+    poll_fn(|cx| {
+        if let Poll::Ready(connected) = connect.as_mut().poll(cx) {
+            return Poll::Ready(connected);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            timer = Box::pin(sleep(LOOK));
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// The sending end on its shard.

@@ -1,0 +1,472 @@
+//! Real shards under test plugins: an input that replays bytes, filters and outputs that record.
+//!
+//! Owns:    the `Daemon` that a test starts, asks and stops.
+//! Runs on: the test's thread, and one thread a shard.            Plane: both.
+//! Bounds:  every wait has a deadline and fails the test.
+//! Never:   depends on speed.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use codecs::splitter::Splitter;
+use engine::event::{DropCause, InputCounters};
+use engine::io::{ByteStream, ShardThread, mesh_channel, start_shard};
+use engine::limits;
+use engine::pack::ShardId;
+use engine::plugin::{
+    DecodeError, DecodeInput, Decoded, Decoder, EncodeContext, EncodeFailure, Encoded, Encoder,
+    EncoderFactory, Fault, Filter, FilterContext, FilterFactory, Input, InputFactory, LocalFuture,
+    Output, OutputFactory, Placement, Selection, SplitterFactory,
+};
+use engine::shard::delivery::{OutputContext, OutputEvent};
+use engine::shard::intake::{Fill, InputContext};
+use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
+use engine::shard::topology::{ConsumerUnit, InputUnit, MakeDecoder, Role, Topology};
+use matcher::{Consumer, Set};
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes that are read as one stream, `piece` at a time.
+#[derive(Clone)]
+pub struct Replay {
+    pub bytes: Arc<Vec<u8>>,
+    pub piece: usize,
+    pub repeat: usize,
+}
+
+struct ReplayStream {
+    replay: Replay,
+    at: usize,
+    round: usize,
+}
+
+impl ByteStream for ReplayStream {
+    fn poll_read(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.at == self.replay.bytes.len() {
+            self.round += 1;
+            if self.round >= self.replay.repeat {
+                return Poll::Ready(Ok(0));
+            }
+            self.at = 0;
+        }
+        let rest = &self.replay.bytes[self.at..];
+        let len = rest.len().min(buffer.len()).min(self.replay.piece);
+        buffer[..len].copy_from_slice(&rest[..len]);
+        self.at += len;
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_write(&mut self, _cx: &mut Context<'_>, _bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// An input that replays one stream per shard that it lives on.
+pub struct ReplayInput {
+    pub replay: Replay,
+    pub placement: Placement,
+}
+
+impl InputFactory for ReplayInput {
+    fn placement(&self) -> Placement {
+        self.placement
+    }
+
+    fn make(&self) -> Box<dyn Input> {
+        Box::new(ReplayInstance(self.replay.clone()))
+    }
+}
+
+struct ReplayInstance(Replay);
+
+impl Input for ReplayInstance {
+    fn open(&mut self, _context: &InputContext) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn run<'a>(&'a mut self, context: &'a InputContext) -> LocalFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let mut intake = context
+                .open_stream("replay")
+                .ok_or_else(|| Fault::new("too many streams"))?;
+            let mut stream = ReplayStream {
+                replay: self.0.clone(),
+                at: 0,
+                round: 0,
+            };
+            loop {
+                match intake.fill(&mut stream).await? {
+                    Fill::Received(_) => engine::io::yield_if_needed().await,
+                    Fill::End | Fill::Stopped => return Ok(()),
+                }
+            }
+        })
+    }
+}
+
+/// A splitter made by a function.
+pub struct SplitBy {
+    pub make: fn() -> Box<dyn Splitter>,
+    pub message_bytes: bool,
+}
+
+impl SplitterFactory for SplitBy {
+    fn make(&self) -> Box<dyn Splitter> {
+        (self.make)()
+    }
+
+    fn use_message_bytes(&self) -> bool {
+        self.message_bytes
+    }
+}
+
+/// Decodes a message from its protobuf.
+pub struct FromProtobuf;
+
+impl Decoder for FromProtobuf {
+    fn decode(
+        &mut self,
+        draft: &mut codecs::message::Draft<'_>,
+        input: DecodeInput,
+    ) -> Result<Decoded, DecodeError> {
+        draft.index_protobuf(input.content)?;
+        Ok(Decoded::Message)
+    }
+}
+
+/// A filter that counts, and on demand injects one message for each that it sees.
+#[derive(Clone, Default)]
+pub struct Count {
+    pub seen: Arc<AtomicU64>,
+    pub inject: bool,
+}
+
+impl FilterFactory for Count {
+    fn make(&self) -> Box<dyn Filter> {
+        Box::new(self.clone())
+    }
+}
+
+impl Filter for Count {
+    fn process(
+        &mut self,
+        messages: Selection<'_>,
+        context: &mut dyn FilterContext,
+    ) -> Result<(), Fault> {
+        self.seen
+            .fetch_add(messages.len() as u64, Ordering::Relaxed);
+        if self.inject {
+            for _ in 0..messages.len() {
+                context.inject(&mut |draft| draft.set(codecs::message::Header::Type, "injected"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An encoder that gives the payload as it stands.
+pub struct Payload;
+
+impl EncoderFactory for Payload {
+    fn make(&self) -> Box<dyn Encoder> {
+        Box::new(Payload)
+    }
+}
+
+impl Encoder for Payload {
+    fn encode(
+        &mut self,
+        message: codecs::message::MessageRef<'_>,
+        _context: EncodeContext,
+        _out: &mut Vec<u8>,
+    ) -> Result<Encoded, EncodeFailure> {
+        let span = message
+            .head()
+            .text(codecs::message::Header::Payload)
+            .unwrap_or_default();
+        Ok(Encoded::InPlace(span))
+    }
+}
+
+/// An output that keeps what it gets, while its gate is open.
+#[derive(Clone, Default)]
+pub struct Keep {
+    pub kept: Arc<Mutex<Vec<u8>>>,
+    pub closed: Arc<AtomicBool>,
+    pub drop_every: Option<usize>,
+    /// End with an error at the first parcel.
+    pub fail: bool,
+}
+
+impl OutputFactory for Keep {
+    fn make(&self) -> Box<dyn Output> {
+        Box::new(self.clone())
+    }
+}
+
+impl Output for Keep {
+    fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            loop {
+                match context.next(None).await {
+                    OutputEvent::Parcel(mut parcel) => {
+                        if self.fail {
+                            parcel.drop_from(0, DropCause::DestinationEnded);
+                            context.settle(parcel);
+                            return Err(Fault::new("told to fail"));
+                        }
+                        while self.closed.load(Ordering::Acquire) {
+                            engine::io::sleep(Duration::from_millis(1)).await;
+                        }
+                        for index in 0..parcel.len() {
+                            match self.drop_every {
+                                Some(every) if index % every == 0 => {
+                                    parcel.drop_record(index, DropCause::Refused)
+                                }
+                                _ => self
+                                    .kept
+                                    .lock()
+                                    .expect("no panic")
+                                    .extend_from_slice(parcel.record(index)),
+                            }
+                        }
+                        context.settle(parcel);
+                    }
+                    OutputEvent::End => return Ok(()),
+                    OutputEvent::Deadline | OutputEvent::Tick | OutputEvent::Reopen => {}
+                }
+            }
+        })
+    }
+}
+
+/// A plan under construction.
+pub struct Plan {
+    pub inputs: Vec<InputUnit>,
+    pub consumers: Vec<ConsumerUnit>,
+    pub shards: u16,
+}
+
+impl Plan {
+    pub fn new(shards: u16) -> Plan {
+        Plan {
+            inputs: Vec::new(),
+            consumers: Vec::new(),
+            shards,
+        }
+    }
+
+    pub fn input(
+        mut self,
+        factory: ReplayInput,
+        splitter: SplitBy,
+        decoder: Option<MakeDecoder>,
+    ) -> Plan {
+        self.inputs.push(InputUnit {
+            name: format!("input{}", self.inputs.len()),
+            type_name: "ReplayInput",
+            factory: Box::new(factory),
+            splitter: Arc::new(splitter),
+            decoder,
+            send_decode_failures: false,
+            log_decode_failures: true,
+            signers: Vec::new(),
+            can_exit: true,
+            home: ShardId(0),
+        });
+        self
+    }
+
+    fn consumer(mut self, role: Role, matcher: &str, home: u16) -> Plan {
+        self.consumers.push(ConsumerUnit {
+            name: format!("consumer{}", self.consumers.len()),
+            type_name: "Test",
+            matcher: matcher.to_owned(),
+            role,
+            ticker_interval: None,
+            can_exit: true,
+            home: ShardId(home),
+        });
+        self
+    }
+
+    pub fn filter(self, filter: Count, matcher: &str, home: u16) -> Plan {
+        self.consumer(Role::Filter(Box::new(filter)), matcher, home)
+    }
+
+    pub fn output(self, output: Keep, matcher: &str, home: u16) -> Plan {
+        let role = Role::Output {
+            factory: Box::new(output),
+            encoder: Arc::new(Payload),
+            framing: false,
+        };
+        self.consumer(role, matcher, home)
+    }
+
+    pub fn start(self) -> Daemon {
+        let expressions: Vec<Consumer<'_>> = self
+            .consumers
+            .iter()
+            .map(|unit| Consumer {
+                expression: &unit.matcher,
+                signer: None,
+            })
+            .collect();
+        let matchers = Set::build(&expressions).expect("valid expressions");
+        let topology = Arc::new(Topology {
+            inputs: self.inputs,
+            consumers: self.consumers,
+            matchers,
+            message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
+            loops_max: 4,
+            hostname: "test.example".into(),
+            pid: 7,
+            shards: self.shards,
+            loads: (0..self.shards).map(|_| AtomicU32::new(0)).collect(),
+        });
+        Daemon::start(topology)
+    }
+}
+
+/// Running shards.
+pub struct Daemon {
+    pub topology: Arc<Topology>,
+    threads: Vec<ShardThread<Snapshot>>,
+    orders: Vec<flume::Sender<ToShard>>,
+    pub news: flume::Receiver<ToControl>,
+}
+
+impl Daemon {
+    fn start(topology: Arc<Topology>) -> Daemon {
+        let count = topology.shards as usize;
+        let (news_sender, news) = flume::bounded(1024);
+        let mut senders: Vec<Vec<_>> = (0..count)
+            .map(|_| (0..count).map(|_| None).collect())
+            .collect();
+        let mut receivers: Vec<Vec<_>> = (0..count)
+            .map(|_| (0..count).map(|_| None).collect())
+            .collect();
+        for from in 0..count {
+            for to in (0..count).filter(|&to| to != from) {
+                let ends = mesh_channel(limits::mesh_capacity(topology.consumers.len()));
+                senders[from][to] = Some(ends.sender);
+                receivers[to][from] = Some(ends.receiver);
+            }
+        }
+        let (mut threads, mut orders) = (Vec::new(), Vec::new());
+        for (id, (senders, receivers)) in senders.into_iter().zip(receivers).enumerate() {
+            let (order_sender, order_receiver) = flume::bounded(64);
+            let launch = Launch {
+                id: ShardId(id as u16),
+                topology: Arc::clone(&topology),
+                senders,
+                receivers,
+                orders: order_receiver,
+                news: news_sender.clone(),
+            };
+            threads.push(start_shard("test", None, move || run::main(launch)).expect("a shard"));
+            orders.push(order_sender);
+        }
+        let daemon = Daemon {
+            topology,
+            threads,
+            orders,
+            news,
+        };
+        for _ in 0..count {
+            match daemon.news.recv_timeout(PATIENCE).expect("ready") {
+                ToControl::Ready { errors, .. } => assert!(errors.is_empty(), "{errors:?}"),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        daemon.tell(|| ToShard::Start);
+        daemon
+    }
+
+    pub fn tell(&self, order: impl Fn() -> ToShard) {
+        for shard in &self.orders {
+            shard.send(order()).expect("a shard takes orders");
+        }
+    }
+
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let (reply, answers) = flume::bounded(self.orders.len());
+        self.tell(|| ToShard::Snapshot(reply.clone()));
+        self.orders
+            .iter()
+            .map(|_| answers.recv_timeout(PATIENCE).expect("an answer"))
+            .collect()
+    }
+
+    /// The ledger of one input (or, after them, of one consumer's injections), over all shards.
+    pub fn ledger(&self, index: usize) -> InputCounters {
+        let mut sum = InputCounters::default();
+        for snapshot in self.snapshots() {
+            sum.merge(&snapshot.ledgers[index]);
+        }
+        sum
+    }
+
+    pub fn wait_for(&self, what: &str, condition: impl Fn(&[Snapshot]) -> bool) -> Vec<Snapshot> {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let snapshots = self.snapshots();
+            if condition(&snapshots) {
+                return snapshots;
+            }
+            assert!(
+                std::time::Instant::now() < deadline,
+                "no {what}: {snapshots:?}"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until the inputs have ended and nothing is in flight.
+    pub fn wait_until_idle(&self) -> Vec<Snapshot> {
+        let outputs = self
+            .topology
+            .consumers
+            .iter()
+            .filter(|unit| matches!(unit.role, Role::Output { .. }))
+            .count();
+        self.wait_for("rest", |snapshots| {
+            let running: usize = snapshots
+                .iter()
+                .map(|snapshot| snapshot.plugins_running)
+                .sum();
+            running <= outputs
+                && snapshots.iter().all(|snapshot| {
+                    snapshot.batches_in_use == 0
+                        && snapshot.injections_in_use == 0
+                        && snapshot.streams == 0
+                })
+        })
+    }
+
+    pub fn stop(self) -> Vec<Snapshot> {
+        self.tell(|| ToShard::EndOutputs);
+        self.wait_for("end", |snapshots| {
+            snapshots
+                .iter()
+                .all(|snapshot| snapshot.plugins_running == 0)
+        });
+        self.tell(|| ToShard::Quit);
+        self.threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a shard ends in order"))
+            .collect()
+    }
+}
