@@ -5,6 +5,11 @@
 //! Bounds:  each module says its own.
 //! Never:   reaches into a shard other than by `shard::run::ToShard`.
 
+pub mod config;
+mod fit;
 pub mod log;
+pub mod plan;
+pub mod problem;
+pub mod reference;
 pub mod report;
 pub mod supervisor;
