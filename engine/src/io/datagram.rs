@@ -18,8 +18,9 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::address::Family;
 use super::ring::RawStream;
-use super::stream::{ByteStream, first_address};
+use super::stream::ByteStream;
 
 /// Datagrams that one call receives.
 const SLOTS: usize = 64;
@@ -66,49 +67,15 @@ impl std::fmt::Debug for DatagramSocket {
     }
 }
 
-/// Which address families a name may resolve to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Either.
-    Any,
-    /// IPv4 only.
-    V4,
-    /// IPv6 only.
-    V6,
-}
-
-impl Family {
-    /// The first address of that family which `host:port` names.
-    pub fn resolve(self, address: &str) -> io::Result<SocketAddr> {
-        let found = first_address(address)?;
-        let fits = match self {
-            Family::Any => true,
-            Family::V4 => found.is_ipv4(),
-            Family::V6 => found.is_ipv6(),
-        };
-        if fits {
-            Ok(found)
-        } else {
-            Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("`{address}` is not an address of this family"),
-            ))
-        }
-    }
-}
-
 impl DatagramSocket {
     /// Binds a UDP socket. With `shared`, several shards bind the same address and the kernel spreads senders over them.
     pub fn bind_udp(
         address: SocketAddr,
+        family: Family,
         shared: bool,
         slot_bytes: usize,
     ) -> io::Result<DatagramSocket> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::DGRAM,
-            Some(Protocol::UDP),
-        )?;
+        let socket = family.socket(address, Type::DGRAM, Protocol::UDP)?;
         if shared {
             socket.set_reuse_port(true)?;
         }

@@ -7,6 +7,7 @@
 //!
 //! Another implementation (a simulator) takes the place of `ring` as a whole; no generic parameter spreads.
 
+mod address;
 pub mod clock;
 pub mod datagram;
 pub mod preflight;
@@ -14,6 +15,7 @@ mod ring;
 mod stream;
 mod worker;
 
+pub use address::Family;
 pub use ring::{
     Accepted, File, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
     UnconnectedReceiver, UnconnectedSender, blocking, mesh_channel, sleep, spawn, start_shard,

@@ -25,8 +25,9 @@ use std::time::Duration;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::channels::shared_channel;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Protocol, SockRef, Socket, Type};
 
+use super::address::Family;
 use super::stream::{ByteStream, KeepAlive};
 
 /// Connections that wait in the kernel for `accept`.
@@ -121,14 +122,9 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on `address` (`host:port`). An address that another socket listens on is an error.
-    pub fn bind(address: &str) -> io::Result<TcpListener> {
-        let address = super::stream::first_address(address)?;
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+    /// Listens on `address`. An address that another socket listens on is an error.
+    pub fn bind(address: SocketAddr, family: Family) -> io::Result<TcpListener> {
+        let socket = family.socket(address, Type::STREAM, Protocol::TCP)?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::address::first_address;
 use super::ring::{self, RawStream};
 
 /// A connection that bytes are read from and written to.
@@ -141,14 +142,4 @@ fn connect_one(
         keep_alive.apply(&SockRef::from(&socket))?;
     }
     Ok(socket)
-}
-
-/// The first address that a `host:port` text names; a host alone means port 0.
-pub(super) fn first_address(text: &str) -> io::Result<SocketAddr> {
-    let resolved = match text.to_socket_addrs() {
-        Ok(mut addresses) => addresses.next(),
-        Err(_) => (text.trim_matches(['[', ']']), 0).to_socket_addrs()?.next(),
-    };
-    resolved
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{text}` has no address")))
 }
