@@ -6,14 +6,23 @@
 //! Never:   uses unsafe code, or registers anything anywhere else.
 #![forbid(unsafe_code)]
 
+pub mod decoders;
 pub mod encoders;
+pub mod filters;
+pub mod inputs;
+mod net;
 pub mod outputs;
+pub mod splitters;
 
 use engine::plugin::PluginSpec;
 
 /// The plugins, by kind and name. `README.md` says how to add one.
 #[rustfmt::skip]
 pub const ALL: &[PluginSpec] = &[
+    inputs::tcp::SPEC,
+    splitters::heka_framing::SPEC,
+    decoders::protobuf::SPEC,
+    filters::counter::SPEC,
     encoders::protobuf::SPEC,
     outputs::log::SPEC,
 ];

@@ -1,0 +1,8 @@
+//! The decoders, one file each.
+//!
+//! Owns:    nothing itself; it names them.
+//! Runs on: every shard that has an input.            Plane: data.
+//! Bounds:  see each decoder.
+//! Never:   awaits.
+
+pub mod protobuf;

@@ -1,0 +1,8 @@
+//! The filters, one file each.
+//!
+//! Owns:    nothing itself; it names them.
+//! Runs on: a filter's home shard.            Plane: data.
+//! Bounds:  see each filter.
+//! Never:   awaits.
+
+pub mod counter;

@@ -1,0 +1,8 @@
+//! The inputs, one file each.
+//!
+//! Owns:    nothing itself; it names them.
+//! Runs on: the shards that an input's placement names.            Plane: data.
+//! Bounds:  see each input.
+//! Never:   holds received bytes: they go straight into the engine's batches.
+
+pub mod tcp;

@@ -1,0 +1,52 @@
+//! Listening: why an address cannot be listened on, and what to do.
+//!
+//! Owns:    the text of the error.
+//! Runs on: the shard that opens an input.            Plane: control.
+//! Bounds:  one line.
+//! Never:   opens anything.
+
+use std::io::{Error, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+
+use engine::plugin::Fault;
+
+/// Why `address` cannot be listened on.
+pub(crate) fn refused(address: &str, error: &Error) -> Fault {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => "; another process listens there: stop it, or change `address`",
+        ErrorKind::AddrNotAvailable => "; this host does not have that address",
+        ErrorKind::PermissionDenied => {
+            "; ports below 1024 need CAP_NET_BIND_SERVICE, a socket file needs a folder that may be written to"
+        }
+        _ => "",
+    };
+    Fault::new(format!("cannot listen on `{address}`: {error}{advice}"))
+}
+
+/// A peer as people write it: an IPv4 peer of an IPv6 socket is shown as IPv4.
+pub(crate) fn plain(peer: SocketAddr) -> SocketAddr {
+    match peer.ip().to_canonical() {
+        IpAddr::V4(four) => SocketAddr::new(four.into(), peer.port()),
+        IpAddr::V6(_) => peer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_peers_are_shown_as_ipv4() {
+        let plain = |text: &str| plain(text.parse().unwrap()).to_string();
+        assert_eq!(plain("[::ffff:192.0.2.7]:99"), "192.0.2.7:99");
+        assert_eq!(plain("[2001:db8::1]:99"), "[2001:db8::1]:99");
+        assert_eq!(plain("192.0.2.7:99"), "192.0.2.7:99");
+    }
+
+    #[test]
+    fn the_error_names_the_address_and_says_what_to_do() {
+        let fault = refused(":80", &ErrorKind::AddrInUse.into());
+        assert!(fault.message.contains("`:80`"), "{fault}");
+        assert!(fault.message.contains("change `address`"), "{fault}");
+    }
+}
