@@ -45,6 +45,9 @@ const REGISTERED_BYTES: usize = 64 * 1024;
 /// Longest time one task runs before it is asked to yield.
 const PREEMPT: Duration = Duration::from_millis(2);
 
+/// Longest sleep of a shard.
+const HEARTBEAT: Duration = Duration::from_millis(10);
+
 fn builder(cpu: Option<usize>) -> LocalExecutorBuilder {
     let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
     LocalExecutorBuilder::new(placement)
@@ -92,6 +95,16 @@ where
         .spawn(main)
         .map_err(io::Error::from)?;
     Ok(ShardThread { handle })
+}
+
+/// Keeps a timer in the ring at all times.
+///
+/// When the preemption timer fires between the executor's look at its ring and its look at its tasks (the thread was off the
+/// processor for `PREEMPT`), the executor takes its task queues for empty and sleeps although tasks could run. The timer bounds that sleep.
+async fn heartbeat() {
+    loop {
+        sleep(HEARTBEAT).await;
+    }
 }
 
 /// Runs `future` on this shard beside the caller.
