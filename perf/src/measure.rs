@@ -238,11 +238,7 @@ pub(crate) fn measure_program(
     candidate: &Candidate,
     setting: &Setting,
 ) -> Result<Measurement, String> {
-    let dir = setting.dir.join(&candidate.name);
-    if dir.exists() {
-        fs::remove_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    }
-    fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let dir = fresh_folder(&setting.dir, &candidate.name)?;
     let (port, sink_port) = (free_port()?, free_port()?);
     let values = Values {
         port,
@@ -305,6 +301,17 @@ pub(crate) fn measure_program(
         cpu_seconds: cpu_after - cpu_before,
         peak_rss_bytes,
     })
+}
+
+/// An empty folder for one measurement of a program; what an earlier one left is removed.
+fn fresh_folder(parent: &Path, name: &str) -> Result<PathBuf, String> {
+    let dir = parent.join(name);
+    let wrong = |error| format!("{}: {error}", dir.display());
+    if dir.exists() {
+        fs::remove_dir_all(&dir).map_err(wrong)?;
+    }
+    fs::create_dir_all(&dir).map_err(wrong)?;
+    Ok(dir)
 }
 
 fn seconds_between(start: u64, end: u64) -> f64 {

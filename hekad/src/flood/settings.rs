@@ -187,16 +187,6 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
             "use_tls: this build's flood sends without TLS; remove use_tls and tls",
         ));
     }
-    let network = match (args.sender, section.sender.as_deref()) {
-        (Some(network), _) => network,
-        (None, None | Some("" | "tcp")) => Network::Tcp,
-        (None, Some("udp")) => Network::Udp,
-        (None, Some(other)) => {
-            return Err(Failure::config(format!(
-                "sender = \"{other}\": must be tcp or udp"
-            )));
-        }
-    };
     let address = args.address.clone().or(section.ip_address).ok_or_else(|| {
         Failure::usage("where to? Give --address HOST:PORT, or ip_address in the file")
     })?;
@@ -227,7 +217,7 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
     };
     Ok(Settings {
         address,
-        network,
+        network: network(args.sender, section.sender.as_deref())?,
         messages,
         payload_bytes: payload.unwrap_or(PAYLOAD_BYTES_DEFAULT),
         // The file's interval is a pause on one connection.
@@ -256,6 +246,17 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
         ),
         seed: args.seed,
     })
+}
+
+fn network(flag: Option<Network>, sender: Option<&str>) -> Result<Network, Failure> {
+    match (flag, sender) {
+        (Some(network), _) => Ok(network),
+        (None, None | Some("" | "tcp")) => Ok(Network::Tcp),
+        (None, Some("udp")) => Ok(Network::Udp),
+        (None, Some(other)) => Err(Failure::config(format!(
+            "sender = \"{other}\": must be tcp or udp"
+        ))),
+    }
 }
 
 fn reconnect(flag: Option<u64>, on_error: Option<bool>, interval: Option<i64>) -> Option<Duration> {
