@@ -13,6 +13,7 @@ mod failure;
 mod flood;
 mod generate;
 mod inject;
+mod run;
 mod signer;
 
 use std::process::ExitCode;
@@ -32,13 +33,7 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.chosen() {
-        Command::Run(args) => Err(Failure::new(
-            1,
-            format!(
-                "cannot run {}: this build has the tools only",
-                args.config.display()
-            ),
-        )),
+        Command::Run(args) => run::run(&args),
         Command::Flood(args) => flood::flood(&args),
         Command::Cat(args) => cat::cat(&args),
         Command::Inject(args) => inject::inject(&args),

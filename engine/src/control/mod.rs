@@ -8,6 +8,7 @@
 pub mod config;
 mod fit;
 pub mod log;
+pub mod placement;
 pub mod plan;
 pub mod problem;
 pub mod reference;

@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 
 use crate::event::{ConsumerCounters, Drops, InputCounters};
 use crate::limits;
-use crate::pack::ShardId;
 use crate::shard::probe::Sampled;
 use crate::shard::run::Snapshot;
 use crate::shard::topology::{Role, Topology};
@@ -341,9 +340,4 @@ fn dropped_line(name: &str, now: &InputCounters, then: &InputCounters) -> Option
         |(_, cause)| cause.advice(),
     );
     Some(format!("Plugin '{name}': dropped {line} ({advice})"))
-}
-
-/// Where a consumer or an input lives when plugins are spread over the shards in order.
-pub fn home(index: usize, shards: u16) -> ShardId {
-    ShardId((index % shards as usize) as u16)
 }

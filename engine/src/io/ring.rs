@@ -92,7 +92,10 @@ where
 {
     let handle = builder(cpu)
         .name(name)
-        .spawn(main)
+        .spawn(move || {
+            spawn(heartbeat());
+            main()
+        })
         .map_err(io::Error::from)?;
     Ok(ShardThread { handle })
 }

@@ -255,12 +255,9 @@ impl Shard {
             .pop()
             .expect("a parcel for every credit");
         let mut consumers = self.consumers.borrow_mut();
-        let encoder = consumers[consumer.0 as usize]
-            .encoder
-            .as_mut()
-            .expect("outputs have an encoder");
+        let encoder = consumers[consumer.0 as usize].encoder.as_deref_mut();
         let context = EncodeContext { now: clock::wall() };
-        parcel.fill(batch, delivery, encoder.as_mut(), framing, context);
+        parcel.fill(batch, delivery, encoder, framing, context);
         parcel
     }
 
@@ -756,7 +753,7 @@ impl Shard {
 fn make_consumer(topology: &Topology, id: ConsumerId, shard: ShardId) -> Consumer {
     let unit = topology.consumer(id);
     let (encoder, filter) = match &unit.role {
-        Role::Output { encoder, .. } => (Some(encoder.make()), None),
+        Role::Output { encoder, .. } => (encoder.as_ref().map(|factory| factory.make()), None),
         Role::Filter(factory) => (None, (unit.home == shard).then(|| factory.make())),
     };
     Consumer {

@@ -49,23 +49,28 @@ impl Parcel {
         })
     }
 
-    /// Encodes a delivery of `batch`.
+    /// Encodes a delivery of `batch`; without an encoder every record is empty.
     pub(crate) fn fill(
         &mut self,
         batch: Arc<Batch>,
         delivery: u16,
-        encoder: &mut dyn Encoder,
+        encoder: Option<&mut (dyn Encoder + 'static)>,
         framing: bool,
         context: EncodeContext,
     ) {
-        for &message in batch.picks(delivery as usize) {
-            self.encode(
-                batch.table.get(message as usize),
+        let picks = batch.picks(delivery as usize);
+        match encoder {
+            Some(encoder) => {
+                for &message in picks {
+                    let view = batch.table.get(message as usize);
+                    self.encode(view, message, encoder, framing, context);
+                }
+            }
+            None => self.pieces.extend(picks.iter().map(|&message| Piece {
+                span: Span::EMPTY,
+                made: false,
                 message,
-                encoder,
-                framing,
-                context,
-            );
+            })),
         }
         self.batch = Some(batch);
         self.delivery = delivery;

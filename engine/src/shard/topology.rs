@@ -51,8 +51,8 @@ pub enum Role {
     Output {
         /// Makes the output.
         factory: Box<dyn OutputFactory>,
-        /// Makes its encoders, one per shard.
-        encoder: Arc<dyn EncoderFactory>,
+        /// Makes its encoders, one per shard. Without one its parcels hold messages but no bytes.
+        encoder: Option<Arc<dyn EncoderFactory>>,
         /// Frame the encoded bytes.
         framing: bool,
     },

@@ -28,7 +28,7 @@ thread_local! {
 }
 
 /// Counts this thread's allocations from now on.
-pub fn count_this_thread() {
+pub(crate) fn count_this_thread() {
     COUNTED.with(|counted| counted.set(true));
 }
 

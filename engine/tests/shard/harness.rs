@@ -28,14 +28,14 @@ use engine::shard::topology::{ConsumerUnit, InputUnit, MakeDecoder, Role, Topolo
 use matcher::{Consumer, Set};
 
 /// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes that are read as one stream, `piece` at a time.
 #[derive(Clone)]
-pub struct Replay {
-    pub bytes: Arc<Vec<u8>>,
-    pub piece: usize,
-    pub repeat: usize,
+pub(crate) struct Replay {
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) piece: usize,
+    pub(crate) repeat: usize,
 }
 
 struct ReplayStream {
@@ -74,9 +74,9 @@ impl ByteStream for ReplayStream {
 }
 
 /// An input that replays one stream per shard that it lives on.
-pub struct ReplayInput {
-    pub replay: Replay,
-    pub placement: Placement,
+pub(crate) struct ReplayInput {
+    pub(crate) replay: Replay,
+    pub(crate) placement: Placement,
 }
 
 impl InputFactory for ReplayInput {
@@ -117,9 +117,9 @@ impl Input for ReplayInstance {
 }
 
 /// A splitter made by a function.
-pub struct SplitBy {
-    pub make: fn() -> Box<dyn Splitter>,
-    pub message_bytes: bool,
+pub(crate) struct SplitBy {
+    pub(crate) make: fn() -> Box<dyn Splitter>,
+    pub(crate) message_bytes: bool,
 }
 
 impl SplitterFactory for SplitBy {
@@ -133,7 +133,7 @@ impl SplitterFactory for SplitBy {
 }
 
 /// Decodes a message from its protobuf.
-pub struct FromProtobuf;
+pub(crate) struct FromProtobuf;
 
 impl Decoder for FromProtobuf {
     fn decode(
@@ -148,9 +148,9 @@ impl Decoder for FromProtobuf {
 
 /// A filter that counts, and on demand injects one message for each that it sees.
 #[derive(Clone, Default)]
-pub struct Count {
-    pub seen: Arc<AtomicU64>,
-    pub inject: bool,
+pub(crate) struct Count {
+    pub(crate) seen: Arc<AtomicU64>,
+    pub(crate) inject: bool,
 }
 
 impl FilterFactory for Count {
@@ -177,7 +177,7 @@ impl Filter for Count {
 }
 
 /// An encoder that gives the payload as it stands.
-pub struct Payload;
+pub(crate) struct Payload;
 
 impl EncoderFactory for Payload {
     fn make(&self) -> Box<dyn Encoder> {
@@ -202,12 +202,12 @@ impl Encoder for Payload {
 
 /// An output that keeps what it gets, while its gate is open.
 #[derive(Clone, Default)]
-pub struct Keep {
-    pub kept: Arc<Mutex<Vec<u8>>>,
-    pub closed: Arc<AtomicBool>,
-    pub drop_every: Option<usize>,
+pub(crate) struct Keep {
+    pub(crate) kept: Arc<Mutex<Vec<u8>>>,
+    pub(crate) closed: Arc<AtomicBool>,
+    pub(crate) drop_every: Option<usize>,
     /// End with an error at the first parcel.
-    pub fail: bool,
+    pub(crate) fail: bool,
 }
 
 impl OutputFactory for Keep {
@@ -253,14 +253,14 @@ impl Output for Keep {
 }
 
 /// A plan under construction.
-pub struct Plan {
-    pub inputs: Vec<InputUnit>,
-    pub consumers: Vec<ConsumerUnit>,
-    pub shards: u16,
+pub(crate) struct Plan {
+    pub(crate) inputs: Vec<InputUnit>,
+    pub(crate) consumers: Vec<ConsumerUnit>,
+    pub(crate) shards: u16,
 }
 
 impl Plan {
-    pub fn new(shards: u16) -> Plan {
+    pub(crate) fn new(shards: u16) -> Plan {
         Plan {
             inputs: Vec::new(),
             consumers: Vec::new(),
@@ -268,7 +268,7 @@ impl Plan {
         }
     }
 
-    pub fn input(
+    pub(crate) fn input(
         mut self,
         factory: ReplayInput,
         splitter: SplitBy,
@@ -302,20 +302,20 @@ impl Plan {
         self
     }
 
-    pub fn filter(self, filter: Count, matcher: &str, home: u16) -> Plan {
+    pub(crate) fn filter(self, filter: Count, matcher: &str, home: u16) -> Plan {
         self.consumer(Role::Filter(Box::new(filter)), matcher, home)
     }
 
-    pub fn output(self, output: Keep, matcher: &str, home: u16) -> Plan {
+    pub(crate) fn output(self, output: Keep, matcher: &str, home: u16) -> Plan {
         let role = Role::Output {
             factory: Box::new(output),
-            encoder: Arc::new(Payload),
+            encoder: Some(Arc::new(Payload)),
             framing: false,
         };
         self.consumer(role, matcher, home)
     }
 
-    pub fn start(self) -> Daemon {
+    pub(crate) fn start(self) -> Daemon {
         let expressions: Vec<Consumer<'_>> = self
             .consumers
             .iter()
@@ -341,11 +341,11 @@ impl Plan {
 }
 
 /// Running shards.
-pub struct Daemon {
-    pub topology: Arc<Topology>,
+pub(crate) struct Daemon {
+    pub(crate) topology: Arc<Topology>,
     threads: Vec<ShardThread<Snapshot>>,
     orders: Vec<flume::Sender<ToShard>>,
-    pub news: flume::Receiver<ToControl>,
+    pub(crate) news: flume::Receiver<ToControl>,
 }
 
 impl Daemon {
@@ -395,13 +395,13 @@ impl Daemon {
         daemon
     }
 
-    pub fn tell(&self, order: impl Fn() -> ToShard) {
+    pub(crate) fn tell(&self, order: impl Fn() -> ToShard) {
         for shard in &self.orders {
             shard.send(order()).expect("a shard takes orders");
         }
     }
 
-    pub fn snapshots(&self) -> Vec<Snapshot> {
+    pub(crate) fn snapshots(&self) -> Vec<Snapshot> {
         let (reply, answers) = flume::bounded(self.orders.len());
         self.tell(|| ToShard::Snapshot(reply.clone()));
         self.orders
@@ -411,7 +411,7 @@ impl Daemon {
     }
 
     /// The ledger of one input (or, after them, of one consumer's injections), over all shards.
-    pub fn ledger(&self, index: usize) -> InputCounters {
+    pub(crate) fn ledger(&self, index: usize) -> InputCounters {
         let mut sum = InputCounters::default();
         for snapshot in self.snapshots() {
             sum.merge(&snapshot.ledgers[index]);
@@ -419,7 +419,7 @@ impl Daemon {
         sum
     }
 
-    pub fn wait_for(&self, what: &str, condition: impl Fn(&[Snapshot]) -> bool) -> Vec<Snapshot> {
+    pub(crate) fn wait_for(&self, what: &str, condition: impl Fn(&[Snapshot]) -> bool) -> Vec<Snapshot> {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
             let snapshots = self.snapshots();
@@ -435,7 +435,7 @@ impl Daemon {
     }
 
     /// Waits until the inputs have ended and nothing is in flight.
-    pub fn wait_until_idle(&self) -> Vec<Snapshot> {
+    pub(crate) fn wait_until_idle(&self) -> Vec<Snapshot> {
         let outputs = self
             .topology
             .consumers
@@ -456,7 +456,7 @@ impl Daemon {
         })
     }
 
-    pub fn stop(self) -> Vec<Snapshot> {
+    pub(crate) fn stop(self) -> Vec<Snapshot> {
         self.tell(|| ToShard::EndOutputs);
         self.wait_for("end", |snapshots| {
             snapshots

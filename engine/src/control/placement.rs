@@ -1,0 +1,180 @@
+//! From a plan to what the shards share: who lives where, on which cores.
+//!
+//! Owns:    the choice of cores and homes.
+//! Runs on: the main thread, at start.            Plane: control.
+//! Bounds:  `limits::SHARDS_MAX` shards, `limits::CONSUMERS_MAX` consumers.
+//! Never:   opens anything.
+//!
+//! Homes are given out in the order of the configuration: inputs from the first shard on, consumers likewise, so that neighbours in the file
+//! share the work. One shard means that everything lives on it.
+
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
+use super::plan::{self, ConsumerPlan, InputPlan, Plan};
+use crate::limits;
+use crate::pack::ShardId;
+use crate::shard::topology::{ConsumerUnit, InputUnit, Role, Topology};
+
+/// Why a plan cannot be run here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlacementError {
+    /// More shards are asked for than the process may use cores.
+    TooFewCores {
+        /// `[hekad] shards`.
+        asked: usize,
+        /// Cores that the process may run on.
+        allowed: usize,
+    },
+    /// More filters and outputs than a shard can number.
+    TooManyConsumers(usize),
+}
+
+impl std::fmt::Display for PlacementError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PlacementError::TooFewCores { asked, allowed } => write!(
+                f,
+                "[hekad] shards = {asked}, but this process may run on {allowed} core(s): lower it, or leave it at 0 for all of them"
+            ),
+            PlacementError::TooManyConsumers(count) => write!(
+                f,
+                "{count} filters and outputs: at most {} are possible",
+                limits::CONSUMERS_MAX
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PlacementError {}
+
+/// The cores for `shards` shards: the first ones that the process may run on, all of them for 0.
+pub fn cores(shards: u32) -> Result<Vec<usize>, PlacementError> {
+    let allowed: Vec<usize> = match sched_getaffinity(Pid::from_raw(0)) {
+        Ok(set) => (0..CpuSet::count())
+            .filter(|&core| set.is_set(core).unwrap_or(false))
+            .collect(),
+        Err(_) => (0..std::thread::available_parallelism().map_or(1, usize::from)).collect(),
+    };
+    let wanted = match shards as usize {
+        0 => allowed.len().min(limits::SHARDS_MAX),
+        asked if asked > allowed.len().min(limits::SHARDS_MAX) => {
+            return Err(PlacementError::TooFewCores {
+                asked,
+                allowed: allowed.len(),
+            });
+        }
+        asked => asked,
+    };
+    Ok(allowed[..wanted].to_vec())
+}
+
+/// The plan as `shards` shards see it.
+pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, PlacementError> {
+    if plan.consumers.len() > limits::CONSUMERS_MAX {
+        return Err(PlacementError::TooManyConsumers(plan.consumers.len()));
+    }
+    let home = |index: usize| ShardId((index % shards as usize) as u16);
+    let matchers = plan.matchers;
+    let inputs = plan
+        .inputs
+        .into_iter()
+        .enumerate()
+        .map(|(index, input)| input_unit(input, home(index), &matchers))
+        .collect();
+    let consumers = plan
+        .consumers
+        .into_iter()
+        .enumerate()
+        .map(|(index, consumer)| consumer_unit(consumer, home(index)))
+        .collect();
+    Ok(Topology {
+        inputs,
+        consumers,
+        matchers,
+        message_bytes_max: plan.hekad.message_bytes_max(),
+        loops_max: plan.hekad.message_loops_max(),
+        hostname,
+        pid: std::process::id() as i32,
+        shards,
+        loads: (0..shards).map(|_| AtomicU32::new(0)).collect(),
+    })
+}
+
+fn input_unit(input: InputPlan, home: ShardId, matchers: &matcher::Set) -> InputUnit {
+    let signers = input
+        .splitter
+        .signers()
+        .iter()
+        .map(|name| matchers.signer_id(name))
+        .collect();
+    InputUnit {
+        name: input.name,
+        type_name: input.type_name,
+        factory: input.factory,
+        splitter: input.splitter,
+        decoder: input
+            .decoder
+            .map(|decoder| -> crate::shard::topology::MakeDecoder {
+                Box::new(move || decoder.instantiate())
+            }),
+        send_decode_failures: input.common.send_decode_failures,
+        log_decode_failures: input.common.log_decode_failures,
+        signers,
+        can_exit: input.common.can_exit,
+        home,
+    }
+}
+
+fn consumer_unit(consumer: ConsumerPlan, home: ShardId) -> ConsumerUnit {
+    let ticker_interval = match consumer.ticker_interval() {
+        0 => None,
+        seconds => Some(Duration::from_secs(u64::from(seconds))),
+    };
+    let (matcher, can_exit) = (consumer.matcher().to_owned(), consumer.can_exit());
+    let role = match consumer.role {
+        plan::Role::Filter { factory, .. } => Role::Filter(factory),
+        plan::Role::Output {
+            factory,
+            encoder,
+            framing,
+            ..
+        } => Role::Output {
+            factory,
+            encoder,
+            framing,
+        },
+    };
+    ConsumerUnit {
+        name: consumer.name,
+        type_name: consumer.type_name,
+        matcher,
+        role,
+        ticker_interval,
+        can_exit,
+        home,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_those_of_the_process() {
+        let all = cores(0).expect("at least one");
+        assert!(!all.is_empty());
+        assert_eq!(cores(1), Ok(all[..1].to_vec()));
+        let asked = all.len() + 1;
+        assert_eq!(
+            cores(asked as u32),
+            Err(PlacementError::TooFewCores {
+                asked,
+                allowed: all.len()
+            })
+        );
+    }
+}
