@@ -44,6 +44,9 @@ pub(crate) struct Row {
     pub(crate) cpu_seconds_per_gib: f64,
     /// Median CPU time of the bare loop for each GiB, seconds.
     pub(crate) raw_cpu_seconds_per_gib: Option<f64>,
+    /// Median of the bare loop's CPU time for each GiB as a share of the program's, pair by pair: what `ratio` would be if
+    /// nothing but the receiver's CPU set the rate. It holds on a busy machine, too.
+    pub(crate) cpu_ratio: Option<f64>,
     /// Median CPU time for each message, nanoseconds (`route-memory`: elapsed time).
     pub(crate) ns_per_message: f64,
     /// Largest of all rounds; 0 where it was not taken.
@@ -156,10 +159,11 @@ pub(crate) fn print(row: &Row) {
             String::new()
         },
     );
-    if let (Some(ratio), Some(raw), Some(raw_cpu)) = (
+    if let (Some(ratio), Some(raw), Some(raw_cpu), Some(cpu_ratio)) = (
         row.ratio,
         row.raw_gbit_per_second,
         row.raw_cpu_seconds_per_gib,
+        row.cpu_ratio,
     ) {
         let pairs: Vec<String> = row
             .ratios
@@ -167,7 +171,7 @@ pub(crate) fn print(row: &Row) {
             .map(|ratio| format!("{ratio:.3}"))
             .collect();
         println!(
-            "{:<28} ratio {ratio:.3} of the bare loop ({raw:.2} Gbit/s, {raw_cpu:.3} CPU s/GiB); pairs {}; {} messages checked",
+            "{:<28} ratio {ratio:.3} of the bare loop ({raw:.2} Gbit/s, {raw_cpu:.3} CPU s/GiB); by CPU {cpu_ratio:.3}; pairs {}; {} messages checked",
             "",
             pairs.join(" "),
             row.messages

@@ -109,6 +109,7 @@ fn measure(
         cpu_seconds: nanoseconds * 1e-9 * (passes * traffic.messages() as u64) as f64,
         cpu_seconds_per_gib: nanoseconds * 1e-9 * gibibyte / message_bytes as f64,
         raw_cpu_seconds_per_gib: None,
+        cpu_ratio: None,
         ns_per_message: nanoseconds,
         peak_rss_bytes: 0,
         messages: passes * traffic.messages() as u64,

@@ -206,6 +206,12 @@ fn row(
         cpu_seconds: of(|one| one.cpu_seconds),
         cpu_seconds_per_gib: of(cpu_per_gib),
         raw_cpu_seconds_per_gib: Some(median(raw.iter().map(cpu_per_gib))),
+        cpu_ratio: Some(median(
+            measured
+                .iter()
+                .zip(raw)
+                .map(|(one, raw)| cpu_per_gib(raw) / cpu_per_gib(one).max(1e-9)),
+        )),
         ns_per_message: of(|one| one.cpu_seconds * 1e9 / one.messages.max(1) as f64),
         peak_rss_bytes: measured
             .iter()
