@@ -5,4 +5,5 @@
 //! Bounds:  as each encoder says.
 //! Never:   does I/O.
 
+pub mod payload;
 pub mod protobuf;

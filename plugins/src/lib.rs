@@ -21,8 +21,10 @@ use engine::plugin::PluginSpec;
 pub const ALL: &[PluginSpec] = &[
     inputs::tcp::SPEC,
     splitters::heka_framing::SPEC,
+    splitters::token::SPEC,
     decoders::protobuf::SPEC,
     filters::counter::SPEC,
+    encoders::payload::SPEC,
     encoders::protobuf::SPEC,
     outputs::log::SPEC,
 ];

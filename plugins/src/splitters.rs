@@ -9,6 +9,7 @@ use engine::plugin::Section;
 use engine::plugin::options::SplitterOptions;
 
 pub mod heka_framing;
+pub mod token;
 
 /// The common options of a section as the codec takes them. Complains about a `min_buffer_size` beyond the largest record.
 fn cut(section: &mut Section<'_, SplitterOptions>) -> codecs::splitter::SplitterOptions {
