@@ -11,7 +11,11 @@ use std::path::{Path, PathBuf};
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.expect("a readable folder").path();
-        if path.is_dir() { files(&path, found) } else { found.push(path) }
+        if path.is_dir() {
+            files(&path, found)
+        } else {
+            found.push(path)
+        }
     }
 }
 
@@ -27,6 +31,10 @@ fn the_pages_are_fresh() {
     let mut written = Vec::new();
     files(&folder, &mut written);
     for file in written {
-        assert!(pages.iter().any(|(path, _)| file == folder.join(path)), "{} belongs to no plugin: {advice}", file.display());
+        assert!(
+            pages.iter().any(|(path, _)| file == folder.join(path)),
+            "{} belongs to no plugin: {advice}",
+            file.display()
+        );
     }
 }

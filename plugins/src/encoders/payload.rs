@@ -203,10 +203,7 @@ mod tests {
         let Encoded::InPlace(span) = encoded else {
             panic!("{encoded:?}");
         };
-        assert_eq!(
-            (span.of(table.bytes()), out.as_str()),
-            (&b"hello"[..], "")
-        );
+        assert_eq!((span.of(table.bytes()), out.as_str()), (&b"hello"[..], ""));
         assert_eq!(encode(plain, &message("")).0, Encoded::Nothing);
     }
 

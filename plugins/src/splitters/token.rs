@@ -33,9 +33,10 @@ impl Default for Options {
 }
 
 /// The table's line.
-pub const SPEC: PluginSpec = PluginSpec::splitter::<Options>("TokenSplitter", "Splits on a single byte")
-    .auto()
-    .notes(&["The delimiter is kept at the end of the record."]);
+pub const SPEC: PluginSpec =
+    PluginSpec::splitter::<Options>("TokenSplitter", "Splits on a single byte")
+        .auto()
+        .notes(&["The delimiter is kept at the end of the record."]);
 
 impl SplitterPlugin for Options {
     fn build(self, section: &mut Section<'_, SplitterOptions>) -> Option<Box<dyn SplitterFactory>> {
@@ -81,7 +82,10 @@ mod tests {
     use engine::plugin::Report;
     use engine::plugin::options::HekadOptions;
 
-    fn build(options: Options, common: &SplitterOptions) -> Result<Box<dyn SplitterFactory>, Report> {
+    fn build(
+        options: Options,
+        common: &SplitterOptions,
+    ) -> Result<Box<dyn SplitterFactory>, Report> {
         let (hekad, mut report) = (HekadOptions::default(), Report::default());
         let mut section = Section::new("s", common, &hekad, &mut report);
         options.build(&mut section).ok_or(report)
@@ -89,8 +93,14 @@ mod tests {
 
     #[test]
     fn each_stream_has_its_own() {
-        let common = SplitterOptions { use_message_bytes: true, ..SplitterOptions::default() };
-        let options = Options { delimiter: ";".to_owned(), count: 2 };
+        let common = SplitterOptions {
+            use_message_bytes: true,
+            ..SplitterOptions::default()
+        };
+        let options = Options {
+            delimiter: ";".to_owned(),
+            count: 2,
+        };
         let factory = build(options, &common).ok().expect("the options are right");
         assert!(factory.use_message_bytes());
         let (mut one, mut other) = (factory.make(), factory.make());
@@ -104,8 +114,13 @@ mod tests {
 
     #[test]
     fn longer_delimiters_are_refused() {
-        let options = Options { delimiter: "\r\n".to_owned(), count: 1 };
-        let report = build(options, &SplitterOptions::default()).err().expect("two bytes");
+        let options = Options {
+            delimiter: "\r\n".to_owned(),
+            count: 1,
+        };
+        let report = build(options, &SplitterOptions::default())
+            .err()
+            .expect("two bytes");
         assert_eq!(report.into_complaints()[0].path, ["delimiter"]);
     }
 }
