@@ -12,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const EXAMPLES: &str = "\
 Examples:
   hekad --config /etc/hekad.toml           run the daemon (-config works as well)
+  hekad check --config /etc/hekad.toml     say what is wrong with a configuration
+  hekad plugins TcpInput                   show a plugin's options
   hekad flood --address 127.0.0.1:5565 --messages 1000000
                                            send it a million messages
   hekad cat --match \"Severity < 4\" out.log show the grave ones of a recorded stream
@@ -46,6 +48,12 @@ impl Cli {
 pub(crate) enum Command {
     /// Run the daemon (what happens without a command).
     Run(RunArgs),
+    /// Say what is wrong with a configuration, without running it.
+    Check(CheckArgs),
+    /// List the plugins, or show one with its options.
+    Plugins(PluginsArgs),
+    /// Print JSON Schema of a configuration, for editors.
+    Schema,
     /// Generate load: send many messages, as fast as the receiver takes them or at a rate.
     Flood(FloodArgs),
     /// Read a framed message stream, filter it, print it.
@@ -68,6 +76,48 @@ pub(crate) struct RunArgs {
     /// Write the final report as JSON to this file at exit.
     #[arg(long, value_name = "FILE")]
     pub(crate) report_json: Option<PathBuf>,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  hekad check --config /etc/hekad.toml
+  hekad check --config /etc/hekad.d          a folder: its .toml files, by name
+
+Every mistake is shown at once, with its line and a caret. Nothing is opened or started.
+
+Exit status: 0 no errors (there may be warnings), 78 the configuration is wrong.";
+
+/// Arguments of `hekad check`.
+#[derive(Args, Debug)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArgs {
+    /// Config file, or folder of `.toml` files.
+    #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
+    pub(crate) config: PathBuf,
+}
+
+const PLUGINS_EXAMPLES: &str = "\
+Examples:
+  hekad plugins                 list them
+  hekad plugins TcpInput        one, with its options and their defaults
+  hekad plugins hekad           the options of the [hekad] section
+  hekad plugins --json          all of it, for programs";
+
+/// Arguments of `hekad plugins`.
+#[derive(Args, Debug)]
+#[command(after_help = PLUGINS_EXAMPLES)]
+pub(crate) struct PluginsArgs {
+    /// Show this plugin only.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Write the reference pages of all plugins into this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["name", "json"])]
+    pub(crate) markdown: Option<PathBuf>,
 }
 
 /// How to reach the receiver.

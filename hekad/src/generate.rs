@@ -42,7 +42,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Writes to standard output; a reader that closed it has seen what it wanted.
-fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
+pub(crate) fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
     match io::stdout().write_all(bytes) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
             1,

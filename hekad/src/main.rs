@@ -8,11 +8,13 @@
 
 mod argv;
 mod cat;
+mod check;
 mod cli;
 mod failure;
 mod flood;
 mod generate;
 mod inject;
+mod plugins;
 mod run;
 mod signer;
 
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.chosen() {
         Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Plugins(args) => plugins::plugins(&args),
+        Command::Schema => plugins::schema(),
         Command::Flood(args) => flood::flood(&args),
         Command::Cat(args) => cat::cat(&args),
         Command::Inject(args) => inject::inject(&args),

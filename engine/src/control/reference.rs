@@ -169,18 +169,34 @@ pub fn text(spec: &PluginSpec) -> String {
             continue;
         }
         let _ = writeln!(text, "\n{title}:");
-        let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-        for row in rows {
-            let _ = writeln!(
-                text,
-                "  {:width$}  {:8}  {}",
-                row.name,
-                row.kind,
-                remarks(&row)
-            );
-        }
+        add_text_rows(&mut text, &rows);
     }
     text
+}
+
+/// The options of `[hekad]`, for a terminal.
+pub fn hekad_text() -> String {
+    let mut text = "[hekad]: options of the daemon\n\n".to_owned();
+    add_text_rows(&mut text, &hekad_rows());
+    text
+}
+
+fn add_text_rows(text: &mut String, rows: &[OptionRow]) {
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    for row in rows {
+        let _ = writeln!(
+            text,
+            "  {:width$}  {:8}  {}",
+            row.name,
+            row.kind,
+            remarks(row)
+        );
+    }
+}
+
+/// The plugin that a mistyped name most likely means.
+pub fn closest(name: &str, specs: &[PluginSpec]) -> Option<&'static str> {
+    super::problem::closest(name, specs.iter().map(|spec| spec.name))
 }
 
 /// What is said behind name and type.
@@ -225,6 +241,11 @@ pub fn json(spec: &PluginSpec) -> Value {
         "options": rows(&spec.own),
         "common_options": rows(&spec.common),
     })
+}
+
+/// The options of `[hekad]` as JSON.
+pub fn hekad_json() -> Value {
+    json!({ "name": HEKAD_SECTION, "options": hekad_rows() })
 }
 
 /// JSON Schema of a whole configuration. It cannot say that keys may be written in any case.

@@ -1,13 +1,13 @@
-//! What Heka's TOML reader took and TOML 1 refuses: bare keys such as `Url|uri`, and `\/` in strings.
+//! What Heka's TOML reader took and TOML 1 refuses: bare names such as `[tcp:5565]` and `Url|uri =`, and `\/` in strings.
 //!
-//! Owns:    the rewriting of both before the text is parsed.
+//! Owns:    the rewriting of them before the text is parsed.
 //! Runs on: build time.            Plane: control.
 //! Bounds:  one pass, no recursion.
 //! Never:   changes a text that TOML 1 takes, or one that neither takes.
 
 use super::edits::{Edited, Editor};
 
-/// Quotes old bare keys, and turns `\/` within basic strings into `/`.
+/// Quotes old bare names, and turns `\/` within basic strings into `/`.
 pub(crate) fn modernise(source: &str) -> Edited {
     let mut scan = Scan {
         source,
@@ -18,6 +18,13 @@ pub(crate) fn modernise(source: &str) -> Edited {
         scan.line();
     }
     scan.editor.finish()
+}
+
+/// Whether a name needs quotes in TOML 1, and is one once it has them.
+fn is_odd(name: &str) -> bool {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let hopeless = |byte: u8| b"\"'\\#[]{},".contains(&byte) || byte < b' ';
+    name.bytes().any(|byte| !bare(byte)) && !name.bytes().any(hopeless)
 }
 
 struct Scan<'a> {
@@ -44,12 +51,35 @@ impl Scan<'_> {
         self.at += self.rest().len() - self.rest().trim_start().len();
         match self.peek() {
             None => {}
-            Some(b'#' | b'[') => self.skip_line(),
+            Some(b'#') => self.skip_line(),
+            Some(b'[') => {
+                self.header();
+                self.skip_line();
+            }
             Some(b'"' | b'\'') => self.value(),
             Some(_) => {
                 self.key();
                 self.value();
             }
+        }
+    }
+
+    /// The names of a section's header, which dots separate.
+    fn header(&mut self) {
+        let line = &self.rest()[..self.rest().find('\n').unwrap_or(self.rest().len())];
+        let Some(end) = line.find(']') else {
+            return;
+        };
+        let mut at = self.at + 1;
+        let names = line[1..end].to_owned();
+        for part in names.split('.') {
+            let name = part.trim();
+            if is_odd(name) {
+                let start = at + (part.len() - part.trim_start().len());
+                self.editor
+                    .replace(start..start + name.len(), &format!("\"{name}\""));
+            }
+            at += part.len() + 1;
         }
     }
 
@@ -59,11 +89,7 @@ impl Scan<'_> {
             return;
         };
         let key = line[..length].trim_end();
-        let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        let odd = |byte: u8| !bare(byte) && !byte.is_ascii_whitespace();
-        let hopeless =
-            |byte: u8| byte.is_ascii_whitespace() || b"\"'\\#[]{},".contains(&byte) || byte < b' ';
-        if key.bytes().any(odd) && !key.bytes().any(hopeless) {
+        if is_odd(key) && !key.contains([' ', '\t']) {
             let quoted = format!("\"{key}\"");
             self.editor.replace(self.at..self.at + key.len(), &quoted);
         }
@@ -126,6 +152,23 @@ mod tests {
         let old = "[x.message_fields]\nUrl|uri = \"%Url%\"\n  RequestSize|B= 'a=b|c' # d|e = 1\nplain = 1\n\"q|r\" = 2\n";
         let new = "[x.message_fields]\n\"Url|uri\" = \"%Url%\"\n  \"RequestSize|B\"= 'a=b|c' # d|e = 1\nplain = 1\n\"q|r\" = 2\n";
         assert_eq!(modernise(old).text, new);
+    }
+
+    #[test]
+    fn old_headers_are_quoted() {
+        for (old, new) in [
+            ("[tcp:5565]\n", "[\"tcp:5565\"]\n"),
+            (
+                "[ tcp:5565 . signer.a_0] # [x:y]\n",
+                "[ \"tcp:5565\" . signer.a_0] # [x:y]\n",
+            ),
+            ("[my plugin]", "[\"my plugin\"]"),
+            ("[\"a:b\".c]", "[\"a:b\".c]"),
+            ("[[a:b]]", "[[a:b]]"),
+            ("[a:b", "[a:b"),
+        ] {
+            assert_eq!(modernise(old).text, new);
+        }
     }
 
     #[test]

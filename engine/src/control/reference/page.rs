@@ -99,7 +99,7 @@ fn table(text: &mut String, rows: &[OptionRow]) {
         ) {
             (true, _) => "required".to_owned(),
             (false, true) => String::new(),
-            (false, false) => format!("`{}`", cell(&shown(&row.default))),
+            (false, false) => cell(&format!("`{}`", shown(&row.default))),
         };
         let mut about = cell(&row.about);
         if !row.values.is_empty() {
@@ -124,9 +124,16 @@ fn table(text: &mut String, rows: &[OptionRow]) {
     }
 }
 
-/// Text within a table's cell.
+/// Text within a table's cell. Outside of code, what looks like a tag must not be one.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
-        .replace('\n', " ")
-        .replace('<', "&lt;")
+    let text = text.replace('|', "\\|").replace('\n', " ");
+    let pieces = text.split('`').enumerate();
+    let pieces = pieces.map(|(index, piece)| {
+        if index % 2 == 0 {
+            piece.replace('<', "&lt;")
+        } else {
+            piece.to_owned()
+        }
+    });
+    pieces.collect::<Vec<_>>().join("`")
 }

@@ -1,0 +1,181 @@
+//! `hekad check`, `hekad plugins` and `hekad schema`, as a person runs them.
+//!
+//! Owns:    exit statuses, and what goes to which stream.
+//! Runs on: tests.            Plane: control.
+//! Bounds:  one process a test.
+//! Never:   starts the daemon.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn hekad(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hekad"));
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("hekad runs")
+}
+
+fn check(path: &Path) -> (Option<i32>, String, String) {
+    let output = hekad(&["check", "--config", path.to_str().expect("a plain path")]);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+fn written(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("hekad.toml");
+    std::fs::write(&path, text).expect("a file");
+    (folder, path)
+}
+
+#[test]
+fn five_mistakes_are_five_errors_with_carets() {
+    let (_folder, path) = written(
+        r#"[hekad]
+max_message_size = "1M"
+
+[TcpInput]
+adress = "127.0.0.1:5565"
+address = "127.0.0.1:5565"
+decoder = "ProtobufDecodr"
+
+[counter]
+type = "CountrFilter"
+
+[LogOutput]
+message_matcher = "Type == 'a' && Severty < 4"
+encoder = "PayloadEncoder"
+
+[PayloadEncoder]
+"#,
+    );
+    let (status, stdout, stderr) = check(&path);
+    assert_eq!((status, stdout.as_str()), (Some(78), ""));
+    let marks: Vec<(String, &str)> = stderr
+        .lines()
+        .collect::<Vec<_>>()
+        .windows(2)
+        .filter(|lines| lines[1].contains('^'))
+        .map(|lines| {
+            let caret = lines[1].find('^').expect("it is there");
+            let end = lines[1].rfind('^').expect("it is there");
+            (
+                lines[0].get(caret..=end).unwrap_or_default().to_owned(),
+                lines[0],
+            )
+        })
+        .collect();
+    let marked: Vec<_> = marks.iter().map(|(text, _)| text.as_str()).collect();
+    assert_eq!(
+        marked,
+        [
+            "\"1M\"",
+            "adress",
+            "\"ProtobufDecodr\"",
+            "\"CountrFilter\"",
+            "Severty"
+        ],
+        "{stderr}"
+    );
+    for expected in [
+        "hekad.toml:2:20",
+        "hekad.toml:5:1",
+        "hekad.toml:7:11",
+        "hekad.toml:10:8",
+        "hekad.toml:13:35",
+        "did you mean `address`?",
+        "did you mean `ProtobufDecoder`?",
+        "did you mean `CounterFilter`?",
+        "did you mean `Severity`?",
+        "5 errors",
+    ] {
+        assert!(stderr.contains(expected), "{expected} in\n{stderr}");
+    }
+}
+
+#[test]
+fn a_right_configuration_is_said_to_be_right() {
+    let (_folder, path) = written(
+        r#"[hekad]
+maxprocs = 4
+
+[tcp:5565]
+type = "TcpInput"
+address = ":5565"
+
+[LogOutput]
+message_matcher = "TRUE"
+encoder = "ProtobufEncoder"
+"#,
+    );
+    let (status, stdout, stderr) = check(&path);
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(
+        stdout.ends_with("hekad.toml: no errors; 1 input, 0 filters, 1 output\n"),
+        "{stdout}"
+    );
+    assert!(
+        stderr.contains("warning: `maxprocs` has no effect") && stderr.ends_with("1 warning\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn no_configuration_is_a_wrong_one() {
+    let (status, _, stderr) = check(Path::new("/nowhere/hekad.toml"));
+    assert_eq!(status, Some(78));
+    assert!(
+        stderr.starts_with("error: cannot read `/nowhere/hekad.toml`"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn plugins_are_shown() {
+    let list = hekad(&["plugins"]);
+    assert!(list.status.success());
+    let list = String::from_utf8(list.stdout).expect("text");
+    for spec in plugins::ALL {
+        assert!(list.contains(spec.name), "{}", spec.name);
+        let one = hekad(&["plugins", spec.name]);
+        assert!(one.status.success() && one.stdout.starts_with(spec.name.as_bytes()));
+    }
+    let all = hekad(&["plugins", "--json"]);
+    let all: Vec<serde_json::Value> = serde_json::from_slice(&all.stdout).expect("JSON");
+    assert_eq!(all.len(), plugins::ALL.len());
+    let unknown = hekad(&["plugins", "TcpInputs"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("did you mean TcpInput?"));
+}
+
+#[test]
+fn pages_are_written_and_old_ones_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = folder.path().join("Input/GoneInput.md");
+    std::fs::create_dir_all(old.parent().expect("it has one")).expect("a folder");
+    std::fs::write(&old, "gone").expect("a file");
+    let output = hekad(&[
+        "plugins",
+        "--markdown",
+        folder.path().to_str().expect("a plain path"),
+    ]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(!old.exists() && folder.path().join("README.md").is_file());
+}
+
+#[test]
+fn the_schema_is_json() {
+    let output = hekad(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(schema["properties"]["hekad"]["properties"]["shards"].is_object());
+}
