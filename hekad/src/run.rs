@@ -55,7 +55,8 @@ pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
 pub(crate) fn show(problems: &Problems) {
     if !problems.is_empty() {
         let mut stderr = std::io::stderr();
-        let text = problems.render(stderr.is_terminal());
+        let colour = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let text = problems.render(colour);
         // Standard error is the last place to complain to.
         let _ = stderr.write_all(text.as_bytes());
     }
