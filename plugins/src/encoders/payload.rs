@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn encode(options: Options, table: &MessageTable) -> (Encoded, String) {
-        let mut encoder = build(options).ok().expect("the options are right");
+        let mut encoder = build(options).expect("the options are right");
         let mut out = Vec::new();
         let context = EncodeContext {
             now: 61_000_000_000,

@@ -101,7 +101,7 @@ mod tests {
             delimiter: ";".to_owned(),
             count: 2,
         };
-        let factory = build(options, &common).ok().expect("the options are right");
+        let factory = build(options, &common).expect("the options are right");
         assert!(factory.use_message_bytes());
         let (mut one, mut other) = (factory.make(), factory.make());
         assert_eq!(one.split(b"a;b", false), Split::More);
