@@ -80,11 +80,25 @@ pub struct DecodeInput {
     pub now: i64,
 }
 
+/// What went wrong inside of a decoder without failing the record: for the log, not for the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remark<'a> {
+    /// Section of the decoder that it came from; empty for the input's own.
+    pub decoder: &'a str,
+    /// What went wrong, constant text.
+    pub reason: &'static str,
+    /// How often since it was last told.
+    pub count: u64,
+}
+
 /// Turns a record into a message, in place.
 pub trait Decoder {
     /// Changes the draft, which begins as the input's own message (payload or nothing, headers of the input).
     fn decode(&mut self, draft: &mut Draft<'_>, input: DecodeInput)
     -> Result<Decoded, DecodeError>;
+
+    /// Tells what went wrong since the last call and forgets it. Called once in a while, not once a record.
+    fn take_remarks(&mut self, _tell: &mut dyn FnMut(Remark<'_>)) {}
 }
 
 /// Makes decoders. One per decoder section.

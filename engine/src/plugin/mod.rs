@@ -17,7 +17,7 @@ pub mod spec;
 
 pub use codec::{
     DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, DecoderFactory, EncodeContext,
-    EncodeFailure, Encoded, Encoder, EncoderFactory, SplitterFactory,
+    EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory,
 };
 pub use consumer::{Filter, FilterContext, FilterFactory, Output, OutputFactory, Selection};
 pub use input::{Input, InputFactory, Placement};
