@@ -5,4 +5,8 @@
 //! Bounds:  see each decoder.
 //! Never:   awaits.
 
+mod message_fields;
+pub mod multi;
+pub mod payload_regex;
 pub mod protobuf;
+pub mod scribble;

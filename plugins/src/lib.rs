@@ -6,6 +6,8 @@
 //! Never:   uses unsafe code, or registers anything anywhere else.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod configured;
 pub mod decoders;
 pub mod encoders;
 pub mod filters;
@@ -21,8 +23,14 @@ use engine::plugin::PluginSpec;
 pub const ALL: &[PluginSpec] = &[
     inputs::tcp::SPEC,
     splitters::heka_framing::SPEC,
+    splitters::null::SPEC,
+    splitters::pattern_grouping::SPEC,
+    splitters::regex::SPEC,
     splitters::token::SPEC,
+    decoders::multi::SPEC,
+    decoders::payload_regex::SPEC,
     decoders::protobuf::SPEC,
+    decoders::scribble::SPEC,
     filters::counter::SPEC,
     encoders::payload::SPEC,
     encoders::protobuf::SPEC,

@@ -1,31 +1,71 @@
 //! The splitters, one file each.
 //!
-//! Owns:    what the options common to splitters mean to the codec.
+//! Owns:    what the options common to splitters mean to the codec, and the factory of those that need no more.
 //! Runs on: factories at build time; what they make, on every shard that has an input.            Plane: data.
 //! Bounds:  a record is at most a message of `max_message_size` in its frame.
 //! Never:   cuts anything itself: the codec does.
 
-use engine::plugin::Section;
+use codecs::splitter::Splitter;
+use codecs::splitters::RegexError;
 use engine::plugin::options::SplitterOptions;
+use engine::plugin::{Section, SplitterFactory};
 
 pub mod heka_framing;
+pub mod null;
+pub mod pattern_grouping;
+pub mod regex;
 pub mod token;
 
-/// The common options of a section as the codec takes them. Complains about a `min_buffer_size` beyond the largest record.
-fn cut(section: &mut Section<'_, SplitterOptions>) -> codecs::splitter::SplitterOptions {
+/// The common options of a section as the codec takes them.
+fn cut(section: &Section<'_, SplitterOptions>) -> codecs::splitter::SplitterOptions {
     let common = section.common();
-    let record_bytes_max = section.hekad().record_bytes_max();
-    if common.min_buffer_size > record_bytes_max as u64 {
-        section
-            .problem(
-                &["min_buffer_size"],
-                format!("is above the largest record, which has {record_bytes_max} bytes"),
-            )
-            .help("lower it, or raise `max_message_size` in [hekad]");
-    }
     codecs::splitter::SplitterOptions {
-        record_bytes_max,
+        record_bytes_max: section.hekad().record_bytes_max(),
         keep_truncated: common.keep_truncated,
         deliver_incomplete_final: common.deliver_incomplete_final,
+    }
+}
+
+/// Gives every stream a copy of one splitter.
+struct Copies<S> {
+    splitter: S,
+    use_message_bytes: bool,
+}
+
+impl<S: Splitter + Clone + Send + Sync + 'static> Copies<S> {
+    fn of(splitter: S, section: &Section<'_, SplitterOptions>) -> Box<dyn SplitterFactory> {
+        Box::new(Copies {
+            splitter,
+            use_message_bytes: section.common().use_message_bytes,
+        })
+    }
+}
+
+impl<S: Splitter + Clone + Send + Sync + 'static> SplitterFactory for Copies<S> {
+    fn make(&self) -> Box<dyn Splitter> {
+        Box::new(self.splitter.clone())
+    }
+
+    fn use_message_bytes(&self) -> bool {
+        self.use_message_bytes
+    }
+}
+
+/// Complains about a regular expression in terms of Go's syntax. Answers whether it is one.
+fn check_pattern(section: &mut Section<'_, SplitterOptions>, key: &str, source: &str) -> bool {
+    section.pattern(&[key], source).is_some()
+}
+
+/// Complains about a regular expression that cannot be searched for in a stream.
+fn refuse_pattern(section: &mut Section<'_, SplitterOptions>, key: &str, error: &RegexError) {
+    let complaint = section.problem(&[key], error.to_string());
+    match error {
+        RegexError::Captures(_) => {
+            complaint.help("groups that capture nothing are written (?:...)");
+        }
+        RegexError::MatchesEmpty(_) => {
+            complaint.help("write + where there is *");
+        }
+        RegexError::Syntax(_) | RegexError::TooComplex(_) | RegexError::MaxLines => {}
     }
 }

@@ -87,7 +87,9 @@ fn same_default(wanted: &Wanted, row: &OptionRow) -> bool {
     if wanted.kind == "duration" && duration(&wanted.default) == duration(&row.default) {
         return true;
     }
-    wanted.default == row.default
+    // A required list has no elements until it is given.
+    let none = if wanted.required { "[]" } else { "" };
+    wanted.default == row.default.trim_start_matches(none)
 }
 
 /// Where the code and the parity table differ.
@@ -138,7 +140,7 @@ fn differences(
                 ),
             );
         }
-        let required = row.required && row.default.is_empty();
+        let required = row.required && matches!(row.default.as_str(), "" | "[]");
         if required != wanted.required && !(required && wanted.may_be_required) {
             differ(
                 name,

@@ -1,16 +1,17 @@
 //! TokenSplitter: one byte ends a record.
 //!
-//! Owns:    a splitter that is cloned for every stream.
+//! Owns:    nothing; each stream gets a copy of the codec's splitter.
 //! Runs on: the factory at build time; one splitter a stream.            Plane: data.
 //! Bounds:  as the codec's splitter.
 //! Never:   cuts anything itself: the codec does.
 
-use codecs::splitter::Splitter;
 use codecs::splitters::TokenSplitter;
 use engine::plugin::options::SplitterOptions;
 use engine::plugin::{PluginSpec, Section, SplitterFactory, SplitterPlugin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Copies, cut};
 
 /// Options of `TokenSplitter`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -40,7 +41,7 @@ pub const SPEC: PluginSpec =
 
 impl SplitterPlugin for Options {
     fn build(self, section: &mut Section<'_, SplitterOptions>) -> Option<Box<dyn SplitterFactory>> {
-        let cut = super::cut(section);
+        let cut = cut(section);
         if self.delimiter.len() != 1 {
             section
                 .problem(&["delimiter"], "must be a single byte")
@@ -48,30 +49,12 @@ impl SplitterPlugin for Options {
             return None;
         }
         match TokenSplitter::new(&self.delimiter, self.count, cut) {
-            Ok(splitter) => Some(Box::new(Factory {
-                splitter,
-                use_message_bytes: section.common().use_message_bytes,
-            })),
+            Ok(splitter) => Some(Copies::of(splitter, section)),
             Err(error) => {
                 section.problem(&[], error.to_string());
                 None
             }
         }
-    }
-}
-
-struct Factory {
-    splitter: TokenSplitter,
-    use_message_bytes: bool,
-}
-
-impl SplitterFactory for Factory {
-    fn make(&self) -> Box<dyn Splitter> {
-        Box::new(self.splitter.clone())
-    }
-
-    fn use_message_bytes(&self) -> bool {
-        self.use_message_bytes
     }
 }
 
