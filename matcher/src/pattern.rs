@@ -55,11 +55,11 @@ pub(crate) enum PlainText {
 
 /// The compiled form would be larger than `NFA_BYTES_MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooLarge;
+pub struct TooLarge;
 
 impl TooLarge {
     /// For the person who wrote the pattern.
-    pub(crate) fn message(self) -> String {
+    pub fn message(self) -> String {
         format!("regular expression too large: compiled it takes more than {NFA_BYTES_MAX} bytes")
     }
 }
@@ -135,6 +135,18 @@ impl Pattern {
             .utf8_empty(false)
             .nfa_size_limit(Some(NFA_BYTES_MAX))
             .onepass(false)
+            .hybrid_cache_capacity(LAZY_DFA_BYTES_MAX);
+        meta::Builder::new()
+            .configure(config)
+            .build_from_hir(&self.hir)
+            .map_err(|_| TooLarge)
+    }
+
+    /// The fast engine for it that also says where its groups matched.
+    pub fn compile_capturing(&self) -> Result<meta::Regex, TooLarge> {
+        let config = meta::Config::new()
+            .utf8_empty(false)
+            .nfa_size_limit(Some(NFA_BYTES_MAX))
             .hybrid_cache_capacity(LAZY_DFA_BYTES_MAX);
         meta::Builder::new()
             .configure(config)

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use matcher::pattern::Pattern;
+
 use super::options::HekadOptions;
 
 /// What is wrong with a section, and with which key.
@@ -129,6 +131,20 @@ impl<'a, C> Section<'a, C> {
     /// Notes a warning about a key.
     pub fn warning(&mut self, path: &[&str], message: impl Into<String>) -> &mut Complaint {
         self.report.warning(path, message)
+    }
+
+    /// A regular expression in Go's syntax; notes an error with its place where it is none.
+    pub fn pattern(&mut self, path: &[&str], source: &str) -> Option<Pattern> {
+        match Pattern::parse(source) {
+            Ok(pattern) => Some(pattern),
+            Err(fault) => {
+                let complaint = self.problem(path, fault.message).within(fault.span);
+                if let Some(help) = fault.help {
+                    complaint.help(help);
+                }
+                None
+            }
+        }
     }
 
     /// Whether an error was noted about this section.
