@@ -15,13 +15,22 @@ pub const READ_BYTES: usize = 64 * 1024;
 /// so this bounds both memory and what one stopped output can keep from moving.
 pub const BATCHES: usize = 128;
 
+/// Fewest batches per shard, for plans with very large messages.
+pub const BATCHES_MIN: usize = 16;
+
+/// Bytes that the batches of one shard may reserve together where that leaves `BATCHES_MIN`. What is never used is never touched.
+pub const BATCH_BYTES_RESERVED: usize = 1024 * 1024 * 1024;
+
 /// Batches of injected messages per shard: their own credit, so that a filter can inject while inputs wait for batches.
 pub const INJECTION_BATCHES: usize = 16;
 
 /// Batches that one shard may have under way to one consumer at a time.
 pub const CONSUMER_CREDITS: u16 = 16;
 
-/// Connections that may be on their way to another shard.
+/// How long streams that never pause are still read once the daemon is stopping.
+pub const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Connections that may be on their way to one shard from all others.
 pub const CONNECTIONS_IN_TRANSIT: usize = 256;
 
 /// Open streams (connections, files) per shard.
@@ -50,6 +59,18 @@ pub const fn batch_limits(message_bytes_max: usize) -> TableLimits {
     }
 }
 
+/// Batches per shard for a message limit.
+pub const fn batches(message_bytes_max: usize) -> usize {
+    let affordable = BATCH_BYTES_RESERVED / batch_limits(message_bytes_max).received_bytes;
+    if affordable > BATCHES {
+        BATCHES
+    } else if affordable < BATCHES_MIN {
+        BATCHES_MIN
+    } else {
+        affordable
+    }
+}
+
 /// Memory of one batch of injected messages: no received bytes, arena for a few messages of full length.
 pub const fn injection_limits(message_bytes_max: usize) -> TableLimits {
     TableLimits {
@@ -68,5 +89,6 @@ pub const fn mesh_capacity(consumers: usize) -> usize {
     deliveries + releases + CONNECTIONS_IN_TRANSIT
 }
 
+const _: () = assert!(batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == BATCHES);
 const _: () = assert!(TABLE_MESSAGES_MAX <= u16::MAX as usize);
 const _: () = assert!(CONSUMERS_MAX <= u16::MAX as usize);

@@ -8,7 +8,6 @@
 //! Homes are given out in the order of the configuration: inputs from the first shard on, consumers likewise, so that neighbours in the file
 //! share the work. One shard means that everything lives on it.
 
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -17,7 +16,7 @@ use nix::unistd::Pid;
 use super::plan::{self, ConsumerPlan, InputPlan, Plan};
 use crate::limits;
 use crate::pack::ShardId;
-use crate::shard::topology::{ConsumerUnit, InputUnit, Role, Topology};
+use crate::shard::topology::{ConsumerUnit, InputUnit, Load, Role, Topology};
 
 /// Why a plan cannot be run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +99,7 @@ pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, P
         hostname,
         pid: std::process::id() as i32,
         shards,
-        loads: (0..shards).map(|_| AtomicU32::new(0)).collect(),
+        loads: (0..shards).map(|_| Load::default()).collect(),
     })
 }
 

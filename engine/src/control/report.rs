@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::event::{ConsumerCounters, Drops, InputCounters};
 use crate::limits;
+use crate::plugin::DecodeFailure;
 use crate::shard::probe::Sampled;
 use crate::shard::run::Snapshot;
 use crate::shard::topology::{Role, Topology};
@@ -26,6 +27,7 @@ pub struct Report {
     queues: Vec<u32>,
     processing: Vec<Sampled>,
     matching: Sampled,
+    decode_failures: Vec<Option<DecodeFailure>>,
     batches_in_use: usize,
     injections_in_use: usize,
     streams: usize,
@@ -44,6 +46,7 @@ impl Report {
             queues: vec![0; consumers],
             processing: vec![Sampled::default(); consumers],
             matching: Sampled::default(),
+            decode_failures: vec![None; inputs],
             batches_in_use: 0,
             injections_in_use: 0,
             streams: 0,
@@ -67,6 +70,11 @@ impl Report {
                 &snapshot.probe.processing,
                 Sampled::merge,
             );
+            merge(
+                &mut report.decode_failures,
+                &snapshot.probe.decode_failures,
+                |known, more| *known = more.or(*known),
+            );
             report.matching.merge(&snapshot.probe.matching);
             report.batches_in_use += snapshot.batches_in_use;
             report.injections_in_use += snapshot.injections_in_use;
@@ -83,6 +91,29 @@ impl Report {
             .chain(&self.injections)
             .map(InputCounters::in_flight)
             .sum()
+    }
+
+    /// One line for each input that has logged decoder failures since an earlier report.
+    pub fn decode_failures_since<'a>(
+        &'a self,
+        earlier: &'a Report,
+        topology: &'a Topology,
+    ) -> impl Iterator<Item = String> + 'a {
+        topology
+            .inputs
+            .iter()
+            .enumerate()
+            .filter_map(|(index, unit)| {
+                let count =
+                    self.inputs[index].decode_failures - earlier.inputs[index].decode_failures;
+                let failure = self.decode_failures[index]?;
+                (count > 0 && unit.log_decode_failures).then(|| {
+                    format!(
+                        "Plugin '{}': its decoder refused {count} records, last: {}",
+                        unit.name, failure.reason
+                    )
+                })
+            })
     }
 
     /// Messages of one input that are dropped, by cause, with counts since an earlier report.

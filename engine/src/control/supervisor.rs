@@ -24,7 +24,7 @@ use crate::limits;
 use crate::pack::ShardId;
 use crate::shard::Ended;
 use crate::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
-use crate::shard::topology::Topology;
+use crate::shard::topology::{ConsumerUnit, Role, Topology};
 
 /// Between two looks at what was dropped, and the least time between two lines about it.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -77,6 +77,14 @@ impl Outcome {
 struct Running {
     thread: ShardThread<Snapshot>,
     orders: flume::Sender<ToShard>,
+}
+
+/// How a phase of the shutdown went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Done,
+    TimedOut,
+    Aborted,
 }
 
 /// The daemon while it runs.
@@ -293,7 +301,9 @@ impl Supervisor {
             self.log.line("a shard does not answer");
             return false;
         };
-        let lines: Vec<String> = report.drops_since(&self.last, &self.topology).collect();
+        let drops = report.drops_since(&self.last, &self.topology);
+        let failures = report.decode_failures_since(&self.last, &self.topology);
+        let lines: Vec<String> = drops.chain(failures).collect();
         for line in lines {
             self.log.line(&line);
         }
@@ -326,12 +336,12 @@ impl Supervisor {
         Some(Report::new(&self.topology, &self.snapshots()?))
     }
 
-    /// The phases of a shutdown.
+    /// The phases of a shutdown. One that exceeds its time does not keep the next from its own; a second signal ends all.
     fn stop(mut self) -> Outcome {
         self.log.line("stopping");
         self.tell(|| ToShard::StopInputs);
-        let outputs = self.topology.consumers.len() - self.filters();
-        let stopped = self.wait_until("inputs", |snapshots| {
+        let outputs = self.outputs();
+        let mut phase = self.wait_until("inputs", |snapshots| {
             let running: usize = snapshots
                 .iter()
                 .map(|snapshot| snapshot.plugins_running)
@@ -339,14 +349,15 @@ impl Supervisor {
             let streams: usize = snapshots.iter().map(|snapshot| snapshot.streams).sum();
             running <= outputs && streams == 0
         });
-        let drained = stopped
-            && self.wait_until("deliveries", |snapshots| {
+        if phase != Phase::Aborted {
+            phase = self.wait_until("deliveries", |snapshots| {
                 snapshots
                     .iter()
                     .all(|snapshot| snapshot.batches_in_use == 0 && snapshot.injections_in_use == 0)
             });
+        }
         self.tell(|| ToShard::EndOutputs);
-        if drained {
+        if phase == Phase::Done {
             self.wait_until("outputs", |snapshots| {
                 snapshots
                     .iter()
@@ -360,38 +371,33 @@ impl Supervisor {
         self.finish(&report, complete)
     }
 
-    fn filters(&self) -> usize {
-        use crate::shard::topology::Role;
-        self.topology
-            .consumers
-            .iter()
-            .filter(|unit| matches!(unit.role, Role::Filter(_)))
-            .count()
+    fn outputs(&self) -> usize {
+        let is_output = |unit: &&ConsumerUnit| matches!(unit.role, Role::Output { .. });
+        self.topology.consumers.iter().filter(is_output).count()
     }
 
-    /// Waits until `done`, at most `shutdown_timeout`, or until a second signal. Answers whether it is done.
-    fn wait_until(&mut self, phase: &str, done: impl Fn(&[Snapshot]) -> bool) -> bool {
-        let deadline = Instant::now() + self.options.shutdown_timeout;
+    /// Waits until `done`, at most `shutdown_timeout`.
+    fn wait_until(&mut self, what: &str, done: impl Fn(&[Snapshot]) -> bool) -> Phase {
+        let timeout = self.options.shutdown_timeout;
+        let deadline = Instant::now() + timeout;
         loop {
             match self.snapshots() {
-                Some(snapshots) if done(&snapshots) => return true,
+                Some(snapshots) if done(&snapshots) => return Phase::Done,
                 Some(_) => {}
                 None => {
                     self.log.line("a shard does not answer");
-                    return false;
+                    return Phase::Aborted;
                 }
             }
             if Instant::now() >= deadline {
-                self.log.line(&format!(
-                    "{phase} did not finish within {:?}",
-                    self.options.shutdown_timeout
-                ));
-                return false;
+                self.log
+                    .line(&format!("{what} did not finish within {timeout:?}"));
+                return Phase::TimedOut;
             }
             match self.news.recv_timeout(DRAIN_LOOK) {
                 Ok(ToControl::Signal(SIGINT | SIGTERM)) => {
                     self.log.line("second signal: stopping at once");
-                    return false;
+                    return Phase::Aborted;
                 }
                 Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
                 Ok(ToControl::Ended(ended)) if ended.error.is_some() => {

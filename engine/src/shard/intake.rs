@@ -124,7 +124,7 @@ pub enum Fill {
     Received(usize),
     /// The stream has ended; the rest has been dealt with.
     End,
-    /// The daemon is stopping, and nothing was waiting to be read.
+    /// The daemon is stopping, and nothing was waiting to be read (or the sender does not pause).
     Stopped,
 }
 
@@ -197,6 +197,9 @@ impl Intake {
         source: &mut dyn ByteStream,
     ) -> Poll<io::Result<Fill>> {
         let shard = Rc::clone(&self.context.shard);
+        if shard.stop_grace_over() {
+            return Poll::Ready(Ok(Fill::Stopped));
+        }
         loop {
             let Poll::Ready(mut batch) = self.poll_batch(cx) else {
                 return Poll::Pending;

@@ -7,7 +7,9 @@
 //!
 //! Spec: docs/specs/delivery.md
 
+mod connections;
 pub mod delivery;
+mod filtering;
 mod injection;
 pub mod intake;
 pub mod mesh;
@@ -15,6 +17,7 @@ pub mod parcel;
 pub mod probe;
 pub mod router;
 pub mod run;
+mod settlement;
 pub mod streams;
 pub mod topology;
 
@@ -25,19 +28,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use self::injection::Injection;
-use self::intake::InputContext;
 use self::mesh::Frame;
 use self::parcel::Parcel;
 use self::router::Router;
 use self::streams::Streams;
 use self::topology::{Role, Topology};
 use crate::event::{ConsumerCounters, DropCause, InputCounters};
-use crate::io::{Accepted, MeshSender, clock};
+use crate::io::MeshSender;
+use crate::io::clock::{self, Monotonic};
 use crate::limits;
 use crate::pack::pool::Pool;
 use crate::pack::{Batch, ConsumerId, InputId, Origin, ShardId};
-use crate::plugin::{DecodeFailure, EncodeContext, Encoder, Filter, Selection};
+use crate::plugin::{DecodeFailure, EncodeContext, Encoder, Filter};
 
 /// What a shard keeps of one consumer.
 struct Consumer {
@@ -97,7 +99,8 @@ pub struct Shard {
     injected: RefCell<VecDeque<Arc<Batch>>>,
     injecting: Cell<bool>,
     rest_bytes: Cell<usize>,
-    stopping: Cell<bool>,
+    /// Until when streams are still read; `None` while the daemon is not stopping.
+    stop_by: Cell<Option<Monotonic>>,
     ending: Cell<bool>,
     reopens: Cell<u32>,
     stop_wakers: RefCell<Vec<Waker>>,
@@ -135,7 +138,7 @@ impl Shard {
             me: me.clone(),
             id,
             pool: RefCell::new(Pool::new(
-                limits::BATCHES,
+                limits::batches(bytes_max),
                 limits::batch_limits(bytes_max),
                 id,
                 false,
@@ -152,7 +155,10 @@ impl Shard {
                 topology.inputs.len() + topology.consumers.len()
             ]),
             random: RefCell::new(fastrand::Rng::new()),
-            probe: RefCell::new(probe::Probe::new(topology.consumers.len())),
+            probe: RefCell::new(probe::Probe::new(
+                topology.inputs.len(),
+                topology.consumers.len(),
+            )),
             router: RefCell::new(Router::new(Arc::clone(&topology))),
             consumers: RefCell::new(consumers),
             mesh: RefCell::default(),
@@ -160,7 +166,7 @@ impl Shard {
             injected: RefCell::new(VecDeque::with_capacity(limits::INJECTION_BATCHES)),
             injecting: Cell::new(false),
             rest_bytes: Cell::new(0),
-            stopping: Cell::new(false),
+            stop_by: Cell::new(None),
             ending: Cell::new(false),
             reopens: Cell::new(0),
             stop_wakers: RefCell::default(),
@@ -172,8 +178,6 @@ impl Shard {
     pub(crate) fn connect_mesh(&self, senders: Vec<Option<MeshSender<Frame>>>) {
         *self.mesh.borrow_mut() = senders;
     }
-
-    // ---- routing and delivery ----
 
     /// Routes a filled batch and hands it to everybody who asked for messages of it.
     pub(crate) fn route_and_deliver(&self, mut batch: Arc<Batch>) {
@@ -304,226 +308,14 @@ impl Shard {
                 dropped,
             } => self.released(batch, delivery, dropped),
             Frame::ParcelBack(parcel) => self.parcel_came_back(parcel),
-            Frame::Connection { input, connection } => self.serve(input, connection),
-        }
-    }
-
-    // ---- settling ----
-
-    /// A filter elsewhere is done with a delivery.
-    fn released(&self, batch: Arc<Batch>, delivery: u16, dropped: bool) {
-        let consumer = batch.deliveries()[delivery as usize].consumer;
-        self.settle(batch, delivery, dropped);
-        self.credit_back(consumer);
-    }
-
-    /// An output is done with a parcel.
-    fn parcel_came_back(&self, mut parcel: Box<Parcel>) {
-        let slot = parcel.batch().slot;
-        let (origin, consumer) = {
-            let batch = parcel.batch();
-            (
-                batch.origin,
-                batch.deliveries()[parcel.delivery() as usize].consumer,
-            )
-        };
-        let pool = self.pool_of(parcel.batch());
-        let ledger = self.ledger_of(origin);
-        let batch = parcel.open(|message, cause| {
-            self.count_consumer(consumer, |counters| counters.dropped.add(cause, 1));
-            if pool.borrow_mut().note_drop(slot, message) {
-                self.ledgers.borrow_mut()[ledger].dropped.add(cause, 1);
-            }
-        });
-        self.parcels.borrow_mut().push(parcel);
-        self.release(batch);
-        self.credit_back(consumer);
-    }
-
-    /// A filter is done with a delivery of a batch of this shard.
-    fn settle(&self, batch: Arc<Batch>, delivery: u16, dropped: bool) {
-        if dropped {
-            let ledger = self.ledger_of(batch.origin);
-            let pool = self.pool_of(&batch);
-            for &message in batch.picks(delivery as usize) {
-                if pool.borrow_mut().note_drop(batch.slot, message) {
-                    self.ledgers.borrow_mut()[ledger]
-                        .dropped
-                        .add(DropCause::DestinationEnded, 1);
-                }
-            }
-        }
-        self.release(batch);
-    }
-
-    /// Gives one share of a batch of this shard back.
-    fn release(&self, batch: Arc<Batch>) {
-        let slot = batch.slot;
-        let pool = self.pool_of(&batch);
-        drop(batch);
-        let landed = pool.borrow_mut().release(slot);
-        if let Some(landed) = landed {
-            self.land(landed.batch, landed.delivered);
-        }
-    }
-
-    /// The last share of a batch has come back: its messages are accounted for, its stream's watermark moves, its memory is free.
-    fn land(&self, batch: Arc<Batch>, delivered: u64) {
-        let ledger = self.ledger_of(batch.origin);
-        self.ledgers.borrow_mut()[ledger].delivered += delivered;
-        if let Origin::Stream {
-            stream, sequence, ..
-        } = batch.origin
-        {
-            self.streams.borrow_mut().settle(stream, sequence);
-        }
-        self.give_back(batch);
-    }
-
-    /// Gives an unshared batch back to its pool and wakes who waits for one.
-    pub(crate) fn give_back(&self, batch: Arc<Batch>) {
-        let injected = batch.injected;
-        self.pool_of(&batch).borrow_mut().give_back(batch);
-        if !injected {
-            self.wake_next_waiting();
-        }
-    }
-
-    /// Gives back a batch that was taken and not used.
-    pub(crate) fn return_batch(&self, batch: Arc<Batch>) {
-        self.pool.borrow_mut().return_unused(batch);
-        self.wake_next_waiting();
-    }
-
-    pub(crate) fn wake_next_waiting(&self) {
-        let waker = self.streams.borrow_mut().next_waiting();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// A credit of a consumer has come back: its oldest waiting delivery may go.
-    fn credit_back(&self, consumer: ConsumerId) {
-        let next = {
-            let mut consumers = self.consumers.borrow_mut();
-            let state = &mut consumers[consumer.0 as usize];
-            state.credits += 1;
-            state.blocked.pop_front()
-        };
-        if let Some((batch, delivery)) = next {
-            let origin = batch.origin;
-            self.send(consumer, batch, delivery);
-            if let Origin::Stream { stream, .. } = origin {
-                let waker = self.streams.borrow_mut().unblock(stream);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
+            Frame::Connection { input, connection } => {
+                self.topology.loads[self.id.0 as usize]
+                    .in_transit
+                    .fetch_sub(1, Ordering::Relaxed);
+                self.serve(input, connection);
             }
         }
     }
-
-    fn pool_of(&self, batch: &Batch) -> &RefCell<Pool> {
-        if batch.injected {
-            &self.injections
-        } else {
-            &self.pool
-        }
-    }
-
-    fn ledger_of(&self, origin: Origin) -> usize {
-        match origin {
-            Origin::Stream { input, .. } => input.0 as usize,
-            Origin::Injected { by } => self.topology.inputs.len() + by.0 as usize,
-            Origin::Free => unreachable!("a batch under way has an origin"),
-        }
-    }
-
-    // ---- filters ----
-
-    /// Runs a filter over a delivery. Answers `false` if it has ended.
-    fn run_filter(&self, consumer: ConsumerId, batch: &Batch, delivery: u16) -> bool {
-        let picks = batch.picks(delivery as usize);
-        let loops = picks
-            .first()
-            .map_or(0, |&first| batch.table.get(first as usize).head().loops);
-        let taken = self.with_filter(consumer, loops, picks.len(), |filter, context| {
-            filter.process(Selection::new(&batch.table, picks), context)
-        });
-        let messages = picks.len() as u64;
-        self.count_consumer(consumer, |counters| {
-            if taken {
-                counters.processed += messages;
-            } else {
-                counters.dropped.add(DropCause::DestinationEnded, messages);
-            }
-        });
-        taken
-    }
-
-    /// Calls a filter of this shard; what it injects is queued. Answers `false` if it has ended, now or before.
-    fn with_filter(
-        &self,
-        consumer: ConsumerId,
-        loops: u8,
-        messages: usize,
-        call: impl FnOnce(&mut dyn Filter, &mut Injection<'_>) -> Result<(), crate::plugin::Fault>,
-    ) -> bool {
-        let Some(mut filter) = self.consumers.borrow_mut()[consumer.0 as usize]
-            .filter
-            .take()
-        else {
-            return false;
-        };
-        let mut injection = Injection::new(self, consumer, loops);
-        let sample = self.probe.borrow_mut().begin_process(messages);
-        let result = call(filter.as_mut(), &mut injection);
-        self.probe.borrow_mut().end_process(consumer, sample);
-        injection.finish();
-        match result {
-            Ok(()) => {
-                self.consumers.borrow_mut()[consumer.0 as usize].filter = Some(filter);
-                true
-            }
-            Err(fault) => {
-                self.consumer_ended(consumer, Some(fault.message));
-                false
-            }
-        }
-    }
-
-    /// A filter's ticker has come round.
-    pub(crate) fn tick_filter(&self, consumer: ConsumerId) -> bool {
-        let running = self.with_filter(consumer, 0, 1, |filter, context| filter.tick(context));
-        self.pump_injected();
-        running
-    }
-
-    pub(crate) fn queue_injected(&self, batch: Arc<Batch>) {
-        if batch.table.is_empty() {
-            self.give_back(batch);
-        } else {
-            let ledger = self.ledger_of(batch.origin);
-            self.ledgers.borrow_mut()[ledger].received += batch.table.len() as u64;
-            self.injected.borrow_mut().push_back(batch);
-        }
-    }
-
-    /// Routes what filters have injected, one batch after the other and never inside another call.
-    fn pump_injected(&self) {
-        if self.injecting.replace(true) {
-            return;
-        }
-        loop {
-            let next = self.injected.borrow_mut().pop_front();
-            match next {
-                Some(batch) => self.route_and_deliver(batch),
-                None => break,
-            }
-        }
-        self.injecting.set(false);
-    }
-
-    // ---- outputs ----
 
     fn queue_parcel(&self, mut parcel: Box<Parcel>) {
         let consumer = parcel.batch().deliveries()[parcel.delivery() as usize].consumer;
@@ -598,43 +390,6 @@ impl Shard {
         self.tell_ended(&unit.name, error, unit.can_exit);
     }
 
-    // ---- connections ----
-
-    /// Serves a connection here or on the least-loaded shard.
-    pub(crate) fn place(&self, input: InputId, connection: Accepted) {
-        let loads = &self.topology.loads;
-        let mine = self.id.0 as usize;
-        let target = (0..loads.len())
-            .min_by_key(|&shard| (loads[shard].load(Ordering::Relaxed), shard != mine))
-            .unwrap_or(mine);
-        loads[target].fetch_add(1, Ordering::Relaxed);
-        if target == mine {
-            self.serve(input, connection);
-        } else {
-            self.send_frame(
-                ShardId(target as u16),
-                Frame::Connection { input, connection },
-            );
-        }
-    }
-
-    /// Starts the task of a connection.
-    fn serve(&self, input: InputId, connection: Accepted) {
-        let shard = self.me.upgrade().expect("the shard is running");
-        crate::io::spawn(async move {
-            let context = InputContext::new(Rc::clone(&shard), input);
-            shard
-                .topology
-                .input(input)
-                .factory
-                .serve(connection, context)
-                .await;
-            shard.topology.loads[shard.id.0 as usize].fetch_sub(1, Ordering::Relaxed);
-        });
-    }
-
-    // ---- state ----
-
     /// Notes how many bytes streams keep as unfinished rests.
     pub(crate) fn change_rest(&self, by: isize) {
         self.rest_bytes
@@ -647,7 +402,14 @@ impl Shard {
     }
 
     pub(crate) fn stopping(&self) -> bool {
-        self.stopping.get()
+        self.stop_by.get().is_some()
+    }
+
+    /// Whether streams that never pause must end now.
+    pub(crate) fn stop_grace_over(&self) -> bool {
+        self.stop_by
+            .get()
+            .is_some_and(|by| by.remaining().is_zero())
     }
 
     pub(crate) fn reopens(&self) -> u32 {
@@ -663,7 +425,8 @@ impl Shard {
 
     /// Inputs stop as soon as nothing is waiting to be read.
     pub(crate) fn stop_inputs(&self) {
-        self.stopping.set(true);
+        self.stop_by
+            .set(Some(Monotonic::now().after(limits::STOP_GRACE)));
         self.stop_wakers
             .borrow_mut()
             .drain(..)

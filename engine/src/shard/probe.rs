@@ -54,20 +54,20 @@ pub struct Probe {
     pub matching: Sampled,
     /// Filters' calls, by consumer.
     pub processing: Vec<Sampled>,
-    /// The last reason for which a decoder refused a record, and of which input.
-    pub last_decode_failure: Option<(InputId, DecodeFailure)>,
+    /// By input: the last reason for which its decoder refused a record.
+    pub decode_failures: Vec<Option<DecodeFailure>>,
     /// Notices that found no room.
     pub notices_lost: u64,
     countdown: u32,
 }
 
 impl Probe {
-    /// A probe for a plan with so many consumers.
-    pub fn new(consumers: usize) -> Probe {
+    /// A probe for a plan with so many inputs and consumers.
+    pub fn new(inputs: usize, consumers: usize) -> Probe {
         Probe {
             matching: Sampled::default(),
             processing: vec![Sampled::default(); consumers],
-            last_decode_failure: None,
+            decode_failures: vec![None; inputs],
             notices_lost: 0,
             countdown: 1,
         }
@@ -118,6 +118,6 @@ impl Probe {
 
     /// Remembers why a decoder refused a record.
     pub fn note_decode_failure(&mut self, input: InputId, failure: DecodeFailure) {
-        self.last_decode_failure = Some((input, failure));
+        self.decode_failures[input.0 as usize] = Some(failure);
     }
 }

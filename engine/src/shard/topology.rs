@@ -94,8 +94,17 @@ pub struct Topology {
     pub pid: i32,
     /// Number of shards.
     pub shards: u16,
-    /// Connections served by each shard, for placing the next one.
-    pub loads: Vec<AtomicU32>,
+    /// Connections of each shard, for placing the next one.
+    pub loads: Vec<Load>,
+}
+
+/// The connections of one shard. Written once per connection, so sharing it between cores costs nothing that counts.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Served there, or on their way.
+    pub connections: AtomicU32,
+    /// On their way there.
+    pub in_transit: AtomicU32,
 }
 
 impl std::fmt::Debug for Topology {

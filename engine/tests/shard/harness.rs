@@ -6,7 +6,7 @@
 //! Never:   depends on speed.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use engine::plugin::{
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::intake::{Fill, InputContext};
 use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
-use engine::shard::topology::{ConsumerUnit, InputUnit, MakeDecoder, Role, Topology};
+use engine::shard::topology::{ConsumerUnit, InputUnit, Load, MakeDecoder, Role, Topology};
 use matcher::{Consumer, Set};
 
 /// How long a test waits for what must come.
@@ -334,7 +334,7 @@ impl Plan {
             hostname: "test.example".into(),
             pid: 7,
             shards: self.shards,
-            loads: (0..self.shards).map(|_| AtomicU32::new(0)).collect(),
+            loads: (0..self.shards).map(|_| Load::default()).collect(),
         });
         Daemon::start(topology)
     }
@@ -419,7 +419,11 @@ impl Daemon {
         sum
     }
 
-    pub(crate) fn wait_for(&self, what: &str, condition: impl Fn(&[Snapshot]) -> bool) -> Vec<Snapshot> {
+    pub(crate) fn wait_for(
+        &self,
+        what: &str,
+        condition: impl Fn(&[Snapshot]) -> bool,
+    ) -> Vec<Snapshot> {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
             let snapshots = self.snapshots();

@@ -1,0 +1,64 @@
+//! Connections: which shard serves one, and its task there.
+//!
+//! Owns:    the placement of accepted connections.
+//! Runs on: every shard.            Plane: data.
+//! Bounds:  `limits::CONNECTIONS_IN_TRANSIT` connections on their way to one shard.
+//! Never:   moves a connection that is being served.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use super::Shard;
+use super::intake::InputContext;
+use super::mesh::Frame;
+use crate::io::Accepted;
+use crate::limits;
+use crate::pack::{InputId, ShardId};
+
+impl Shard {
+    /// Serves a connection here or on the least-loaded shard.
+    pub(crate) fn place(&self, input: InputId, connection: Accepted) {
+        let loads = &self.topology.loads;
+        let mine = self.id.0 as usize;
+        let mut target = (0..loads.len())
+            .min_by_key(|&shard| {
+                (
+                    loads[shard].connections.load(Ordering::Relaxed),
+                    shard != mine,
+                )
+            })
+            .unwrap_or(mine);
+        if target != mine {
+            // The bound keeps connections from taking the room in the ring that deliveries have credit for.
+            let in_transit = loads[target].in_transit.fetch_add(1, Ordering::Relaxed);
+            if in_transit as usize >= limits::CONNECTIONS_IN_TRANSIT {
+                loads[target].in_transit.fetch_sub(1, Ordering::Relaxed);
+                target = mine;
+            }
+        }
+        loads[target].connections.fetch_add(1, Ordering::Relaxed);
+        if target == mine {
+            self.serve(input, connection);
+        } else {
+            let frame = Frame::Connection { input, connection };
+            self.send_frame(ShardId(target as u16), frame);
+        }
+    }
+
+    /// Starts the task of a connection.
+    pub(super) fn serve(&self, input: InputId, connection: Accepted) {
+        let shard = self.me.upgrade().expect("the shard is running");
+        crate::io::spawn(async move {
+            let context = InputContext::new(Rc::clone(&shard), input);
+            shard
+                .topology
+                .input(input)
+                .factory
+                .serve(connection, context)
+                .await;
+            shard.topology.loads[shard.id.0 as usize]
+                .connections
+                .fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
