@@ -6,7 +6,7 @@
 //! Never:   loses a parcel: each is settled once, delivered or dropped with a cause, or reported as in flight.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::parcel::Parcel;
 use crate::event::ConsumerCounters;
 use crate::io::clock::Monotonic;
 use crate::pack::ConsumerId;
+use crate::plugin::LocalFuture;
 
 /// What an output is asked to do next.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub struct OutputContext {
     consumer: ConsumerId,
     next_tick: Option<Monotonic>,
     reopened: u32,
-    timer: Option<(Monotonic, Pin<Box<dyn Future<Output = ()>>>)>,
+    timer: Option<(Monotonic, LocalFuture<'static, ()>)>,
 }
 
 impl std::fmt::Debug for OutputContext {

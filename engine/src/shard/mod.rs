@@ -95,6 +95,10 @@ pub struct Shard {
     router: RefCell<Router>,
     consumers: RefCell<Vec<Consumer>>,
     mesh: RefCell<Vec<Option<MeshSender<Frame>>>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "parcels cross shards as boxes; the pool keeps them boxed"
+    )]
     parcels: RefCell<Vec<Box<Parcel>>>,
     injected: RefCell<VecDeque<Arc<Batch>>>,
     injecting: Cell<bool>,

@@ -26,11 +26,9 @@ pub struct Sampled {
 impl Sampled {
     /// Mean, nanoseconds.
     pub fn mean(&self) -> u64 {
-        if self.samples == 0 {
-            0
-        } else {
-            self.total.as_nanos() as u64 / self.samples
-        }
+        (self.total.as_nanos() as u64)
+            .checked_div(self.samples)
+            .unwrap_or(0)
     }
 
     /// Adds another shard's samples.
