@@ -127,6 +127,30 @@ encoder = "ProtobufEncoder"
 }
 
 #[test]
+fn the_examples_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let files = std::fs::read_dir(folder)
+        .expect("examples")
+        .map(|entry| entry.expect("a readable folder").path());
+    let examples: Vec<_> = files
+        .filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let (status, _, stderr) = check(&example);
+        assert_eq!(
+            (status, stderr.as_str()),
+            (Some(0), ""),
+            "{}",
+            example.display()
+        );
+    }
+}
+
+#[test]
 fn no_configuration_is_a_wrong_one() {
     let (status, _, stderr) = check(Path::new("/nowhere/hekad.toml"));
     assert_eq!(status, Some(78));

@@ -13,6 +13,7 @@ mod old_toml;
 mod quoted;
 mod read;
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,10 +22,13 @@ use super::problem::{Place, Problem, Problems};
 use edits::Edited;
 
 /// Largest configuration file, bytes. Real ones have a few kilobytes.
-pub const CONFIG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Most files in a configuration folder.
 pub const CONFIG_FILES_MAX: usize = 4096;
+
+/// Most errors of syntax, or of variables, that are told of one file.
+const SYNTAX_ERRORS_MAX: usize = 100;
 
 /// Name of the section with the daemon's own options.
 pub const HEKAD_SECTION: &str = "hekad";
@@ -160,6 +164,7 @@ impl Document {
             .collect();
         let sources: Arc<[Source]> = sources.into();
         let mut gather = Gather {
+            places: HashMap::new(),
             sources: &sources,
             sections: Vec::new(),
             hekad: Vec::new(),
@@ -229,7 +234,7 @@ fn source(
 ) -> Source {
     let substituted =
         environment::substitute(&written, &*surroundings.variable).unwrap_or_else(|errors| {
-            for error in errors {
+            for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
                 problems.push(Problem::error(error.message).at(Place {
                     file,
                     range: error.range,
@@ -248,6 +253,8 @@ fn source(
 
 struct Gather<'a> {
     sources: &'a [Source],
+    /// Where each section's name stands.
+    places: HashMap<String, Place>,
     sections: Vec<Section>,
     hekad: Vec<Entry>,
     problems: Vec<Problem>,
@@ -292,38 +299,36 @@ impl Gather<'_> {
     }
 
     fn section(&mut self, section: Section) {
-        if let Some(first) = self
-            .sections
-            .iter()
-            .find(|known| known.name == section.name)
-        {
+        if let Some(first) = self.places.get(&section.name) {
             let problem =
                 Problem::error(format!("a section named `{}` exists already", section.name))
-                    .at(section.place.clone())
-                    .also("it is here", first.place.clone())
+                    .at(section.place)
+                    .also("it is here", first.clone())
                     .help("names are unique across all files: rename one of the two");
             self.problems.push(problem);
             return;
         }
+        self.places
+            .insert(section.name.clone(), section.place.clone());
         self.sections.push(section);
     }
 
+    /// Of a key given before, in an earlier file, the new one counts.
     fn merge_hekad(&mut self, keys: Vec<Entry>) {
-        for entry in keys {
-            let file = entry.item.file;
-            let same = |known: &Entry| {
-                known.key.eq_ignore_ascii_case(&entry.key) && known.item.file < file
-            };
-            self.hekad.retain(|known| !same(known));
-            self.hekad.push(entry);
-        }
+        let names: HashSet<_> = keys
+            .iter()
+            .map(|entry| entry.key.to_ascii_lowercase())
+            .collect();
+        self.hekad
+            .retain(|known| !names.contains(&known.key.to_ascii_lowercase()));
+        self.hekad.extend(keys);
     }
 
     /// One problem a line: a broken line often breaks its own rest as well.
     fn syntax_errors(&mut self, file: usize, errors: Vec<read::SyntaxError>) {
         let source = &self.sources[file];
         let mut last_line = None;
-        for error in errors {
+        for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
             let range = source.written_range(&error.span);
             let line = source.written[..range.start].matches('\n').count();
             if last_line == Some(line) {

@@ -120,24 +120,21 @@ impl<'a> Fit<'a> {
                     .push(problem.at(self.document.key_place(entry)));
             }
             let default = halves[half].values.get(&key).cloned().unwrap_or_default();
-            let errors = self.errors();
+            let first = self.problems.len();
             if let Some(value) =
                 self.value(&schema, &default, &entry.item, &format!("{above}{key}"))
             {
                 halves[half].values.insert(key.clone(), value);
             }
-            if above.is_empty() && self.errors() > errors {
+            if above.is_empty()
+                && self.problems[first..]
+                    .iter()
+                    .any(|problem| !problem.warning)
+            {
                 self.refused.push(key.clone());
             }
             seen.push((key, entry));
         }
-    }
-
-    fn errors(&self) -> usize {
-        self.problems
-            .iter()
-            .filter(|problem| !problem.warning)
-            .count()
     }
 
     fn unknown_key(

@@ -2,7 +2,7 @@
 //!
 //! Owns:    `Problem`, `Problems`, the rendering with carets, the guess at what was meant, the hiding of secrets.
 //! Runs on: build time.            Plane: control.
-//! Bounds:  a shown line has at most `SHOWN_CHARS` characters.
+//! Bounds:  a shown line has at most `SHOWN_CHARS` characters; at most `SHOWN_MAX` problems are shown.
 //! Never:   shows what a secret's key holds.
 //!
 //! The renderer is our own because of that last rule and because its output is fixed by golden tests.
@@ -15,6 +15,12 @@ use super::config::Source;
 
 /// Characters of a line that are shown.
 const SHOWN_CHARS: usize = 140;
+
+/// Longest line that is looked at for showing, bytes. Of a longer one only the position is told.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Most problems that are shown; the rest is counted.
+const SHOWN_MAX: usize = 200;
 
 /// Exit status for a configuration that is refused (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
@@ -130,8 +136,11 @@ impl Problems {
             colour,
             text: String::new(),
         };
-        for problem in &self.list {
+        for problem in self.list.iter().take(SHOWN_MAX) {
             page.problem(problem);
+        }
+        if self.list.len() > SHOWN_MAX {
+            let _ = writeln!(page.text, "... and {} more", self.list.len() - SHOWN_MAX);
         }
         let (errors, warnings) = (self.errors(), self.list.len() - self.errors());
         let counted = |count: usize, what: &str| {
@@ -250,7 +259,11 @@ impl Shown {
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         let line = text[line_start..line_end].trim_end_matches('\r');
-        let line = hide_secrets(line);
+        let line = if line.len() > LINE_BYTES_MAX {
+            String::new()
+        } else {
+            hide_secrets(line)
+        };
         let before = text[line_start..start].chars().count();
         let marked = text[start..end.min(line_end)].chars().count().max(1);
         let first = if line.chars().count() > SHOWN_CHARS {
@@ -421,6 +434,22 @@ mod tests {
         assert_eq!(closest("KeepAlive", known), Some("keep_alive"));
         assert_eq!(closest("tsl", known), Some("tls"));
         assert_eq!(closest("colour", known), None);
+    }
+
+    #[test]
+    fn endless_lines_are_not_shown() {
+        let shown = Shown::new(&"a".repeat(LINE_BYTES_MAX + 1), &(7..8));
+        assert_eq!(
+            (shown.column, shown.text.as_str(), shown.caret),
+            (8, "", 0..1)
+        );
+    }
+
+    #[test]
+    fn many_problems_are_counted() {
+        let list = vec![Problem::error("x"); SHOWN_MAX + 7];
+        let text = Problems::new(Arc::default(), list).render(false);
+        assert!(text.ends_with("... and 7 more\n207 errors\n"), "{text}");
     }
 
     #[test]

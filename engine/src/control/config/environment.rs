@@ -31,26 +31,25 @@ pub(crate) fn substitute(
     while let Some(found) = source[at..].find(OPENING) {
         let start = at + found;
         let name_start = start + OPENING.len();
-        let rest = &source[name_start..];
-        let line_end = rest.find(['\n', '\r']).unwrap_or(rest.len());
-        let Some(length) = rest.find(']') else {
-            let message = "`%ENV[` without its closing `]`";
-            errors.push(EnvironmentError {
-                range: start..name_start + line_end,
-                message,
-            });
-            break;
+        let name = &source[name_start..];
+        let end = name
+            .find([']', '\n', '\r', '\t', ' ', '['])
+            .unwrap_or(name.len());
+        let (length, message) = match name[end..].chars().next() {
+            Some(']') => (end, None),
+            Some('\n' | '\r') | None => (end, Some("`%ENV[` without its closing `]`")),
+            Some(_) => (
+                end,
+                Some("the name in `%ENV[...]` may not hold white space or another `[`"),
+            ),
         };
-        let name = &rest[..length];
-        if name.contains(['\n', '\r', '\t', ' ']) || name.contains(OPENING) {
-            let message = "the name in `%ENV[...]` may not hold white space or another `%ENV[`";
-            errors.push(EnvironmentError {
-                range: start..name_start + length.min(line_end),
-                message,
-            });
+        if let Some(message) = message {
+            let range = start..name_start + length;
+            errors.push(EnvironmentError { range, message });
             at = name_start;
             continue;
         }
+        let name = &name[..length];
         at = name_start + length + 1;
         editor.replace(start..at, &variable(name).unwrap_or_default());
     }
@@ -92,6 +91,6 @@ mod tests {
         let errors =
             substitute("x = '%ENV[A B]' %ENV[%ENV[PORT]\n %ENV[PORT", &variable).unwrap_err();
         let ranges: Vec<_> = errors.iter().map(|error| error.range.clone()).collect();
-        assert_eq!(ranges, [5..13, 16..30, 33..42]);
+        assert_eq!(ranges, [5..11, 16..25, 33..42]);
     }
 }

@@ -17,8 +17,8 @@ use crate::plugin::options::{
 };
 use crate::plugin::spec::{Built, Checked};
 use crate::plugin::{
-    Build, DecoderFactory, EncoderFactory, FilterFactory, InputFactory, Kind, OutputFactory,
-    PluginSpec, Report, SplitterFactory,
+    Build, Complaint, DecoderFactory, EncoderFactory, FilterFactory, InputFactory, Kind,
+    OutputFactory, PluginSpec, Report, SplitterFactory,
 };
 
 /// A factory with the common options of its section.
@@ -80,12 +80,50 @@ fn one<'a>(
         problems.push(unknown_type(document, specs, section, &type_name));
         return made;
     };
+    let first = problems.len();
+    let (own, common, refused) = keys(document, hekad, section, spec, problems);
+    made.common = common.clone();
+    let mut report = Report::default();
+    let checked = Checked {
+        name: &section.name,
+        own,
+        common,
+        hekad,
+        report: &mut report,
+    };
+    made.factory = factory(spec, checked);
+    let complaints = report.into_complaints().into_iter();
+    let is_news = |complaint: &Complaint| {
+        !complaint
+            .path
+            .first()
+            .is_some_and(|key| refused.contains(key))
+    };
+    problems.extend(
+        complaints
+            .filter(is_news)
+            .map(|complaint| complaints::problem(document, section, spec, complaint)),
+    );
+    check_common(document, hekad, &mut made, problems);
+    if problems[first..].iter().any(|problem| !problem.warning) {
+        made.factory = None;
+    }
+    made
+}
+
+/// Its own values, those common to its kind, and the keys that were complained about.
+fn keys(
+    document: &Document,
+    hekad: &HekadOptions,
+    section: &Section,
+    spec: &PluginSpec,
+    problems: &mut Vec<Problem>,
+) -> (Value, Value, Vec<String>) {
     let unknown = if spec.any_key {
         UnknownKeys::Ignored
     } else {
         UnknownKeys::Refused
     };
-    let before = problems.iter().filter(|problem| !problem.warning).count();
     let mut fit = Fit::new(document, problems, spec.name);
     let [own, mut common] = fit.section(
         &section.entries,
@@ -106,30 +144,7 @@ fn one<'a>(
     if !complaints::is_written(document, section, spec, MIN_BUFFER_SIZE) {
         lower_buffer(&mut common, hekad);
     }
-    made.common = common.clone();
-    let mut report = Report::default();
-    let checked = Checked {
-        name: &section.name,
-        own,
-        common,
-        hekad,
-        report: &mut report,
-    };
-    made.factory = factory(spec, checked);
-    for complaint in report.into_complaints() {
-        if !complaint
-            .path
-            .first()
-            .is_some_and(|key| refused.contains(key))
-        {
-            problems.push(complaints::problem(document, section, spec, complaint));
-        }
-    }
-    check_common(document, hekad, &mut made, problems);
-    if problems.iter().filter(|problem| !problem.warning).count() > before {
-        made.factory = None;
-    }
-    made
+    (own, common, refused)
 }
 
 /// The section's type: its key `type`, or its own name.
@@ -337,7 +352,7 @@ pub(super) fn matchers(
                 let Some(spec) = made.spec else {
                     continue;
                 };
-                let complaint = crate::plugin::Complaint {
+                let complaint = Complaint {
                     path: vec!["message_matcher".to_owned()],
                     within: Some(error.span()),
                     message: error.message().to_owned(),
