@@ -52,7 +52,7 @@ pub struct HekadOptions {
     /// Root for relative paths of scripts and other resources
     pub share_dir: String,
     /// One in this many messages is timed
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-no-effect" = "one batch in 64 is timed"))]
     pub sample_denominator: i64,
     /// File receiving the process id
     pub pid_file: String,
@@ -65,6 +65,7 @@ pub struct HekadOptions {
     /// What stands before each log line: 3 is date and time, 0 is nothing
     pub log_flags: i64,
     /// Checks of a full disk queue at start, each up to a second
+    #[schemars(extend("x-no-effect" = "there is no disk queue yet"))]
     pub full_buffer_max_retries: u32,
 }
 
