@@ -2,20 +2,24 @@
 //!
 //! Owns:    the `ByteStream` trait, `read`, `write_all`, `connect`, `timeout`.
 //! Runs on: every shard.            Plane: data.
-//! Bounds:  no buffer of its own: bytes go straight to and from the caller's.
+//! Bounds:  no buffer of its own: bytes go straight to and from the caller's; `ADDRESSES_MAX` addresses are tried.
 //! Never:   retries; callers know what a repeated byte would mean.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::address::first_address;
 use super::ring::{self, RawStream};
+
+/// Addresses of a name that are tried.
+const ADDRESSES_MAX: usize = 8;
 
 /// A connection that bytes are read from and written to.
 pub trait ByteStream {
@@ -24,6 +28,16 @@ pub trait ByteStream {
 
     /// Writes at least one byte of `bytes`.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes at least one byte of `parts`, as many as one call takes. At least one part must not be empty.
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let part = parts.iter().find(|part| !part.is_empty());
+        self.poll_write(cx, part.map_or(&[], |part| part))
+    }
 
     /// Writes what the stream itself still holds back (TLS records).
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -99,34 +113,49 @@ pub struct ConnectOptions {
 
 /// Connects to `address` (`host:port`, names and IPv6 in brackets included), trying its addresses in order.
 ///
-/// Name resolution and the connect itself run on the shard's blocking threads: both are rare and may take seconds.
+/// Names are resolved on the shard's blocking threads; addresses in numbers take no thread.
 pub async fn connect(address: &str, options: &ConnectOptions) -> io::Result<RawStream> {
-    let address = address.to_owned();
-    let options = options.clone();
-    let socket = ring::blocking(move || connect_blocking(&address, &options)).await?;
-    RawStream::from_socket(socket)
-}
-
-fn connect_blocking(address: &str, options: &ConnectOptions) -> io::Result<Socket> {
-    let local = options.local.as_deref().map(first_address).transpose()?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for target in address.to_socket_addrs()? {
-        if local.is_some_and(|local| local.is_ipv4() != target.is_ipv4()) {
+    let local = match &options.local {
+        Some(text) => Some(resolved(text.clone(), |text| first_address(&text)).await?),
+        None => None,
+    };
+    let targets = match address.parse() {
+        Ok(target) => vec![target],
+        Err(_) => {
+            resolved(address.to_owned(), |name| {
+                Ok(name.to_socket_addrs()?.collect())
+            })
+            .await?
+        }
+    };
+    let mut last = io::Error::new(
+        io::ErrorKind::NotFound,
+        "the name has no address of this family",
+    );
+    for target in targets.into_iter().take(ADDRESSES_MAX) {
+        if local.is_some_and(|local: SocketAddr| local.is_ipv4() != target.is_ipv4()) {
             continue;
         }
-        match connect_one(target, local, options) {
-            Ok(socket) => return Ok(socket),
+        match timeout(options.timeout, connect_one(target, local, options)).await {
+            Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-fn connect_one(
+async fn resolved<T: Send + 'static>(
+    text: String,
+    resolve: impl FnOnce(String) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    ring::blocking(move || resolve(text)).await
+}
+
+async fn connect_one(
     target: SocketAddr,
     local: Option<SocketAddr>,
     options: &ConnectOptions,
-) -> io::Result<Socket> {
+) -> io::Result<RawStream> {
     let socket = Socket::new(
         Domain::for_address(target),
         Type::STREAM,
@@ -136,10 +165,18 @@ fn connect_one(
         socket.set_reuse_address(true)?;
         socket.bind(&local.into())?;
     }
-    socket.connect_timeout(&target.into(), options.timeout)?;
     socket.set_tcp_nodelay(true)?;
     if let Some(keep_alive) = options.keep_alive {
         keep_alive.apply(&SockRef::from(&socket))?;
     }
-    Ok(socket)
+    socket.set_nonblocking(true)?;
+    match socket.connect(&target.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {}
+        Err(error) => return Err(error),
+    }
+    let mut stream = RawStream::from_socket(socket)?;
+    // A write of nothing waits while the connection is being made, and fails if it cannot be made.
+    poll_fn(|cx| stream.poll_write(cx, &[])).await?;
+    Ok(stream)
 }
