@@ -35,4 +35,5 @@ pub const ALL: &[PluginSpec] = &[
     encoders::payload::SPEC,
     encoders::protobuf::SPEC,
     outputs::log::SPEC,
+    outputs::tcp::SPEC,
 ];

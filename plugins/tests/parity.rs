@@ -24,6 +24,16 @@ const DIFFERENT: &[Different] = &[
         "shutdown_timeout",
         "ours: an orderly shutdown has a deadline",
     ),
+    (
+        "TcpOutput",
+        "buffering.cursor_update_count",
+        "Heka's own default of this output, as the note of its buffering says",
+    ),
+    (
+        "TcpOutput",
+        "buffering.max_file_size",
+        "Heka's own default of this output, as the note of its buffering says",
+    ),
     ("TcpInput", "tls", "TLS is not there yet"),
     ("TcpInput", "use_tls", "TLS is not there yet"),
 ];

@@ -1,0 +1,380 @@
+//! TcpOutput: a stream of encoded messages to one peer, connected again for as long as it takes.
+//!
+//! Owns:    the connection, the wait before the next attempt, how much of the current parcel the connection has taken.
+//! Runs on: its home shard.            Plane: data.
+//! Bounds:  one parcel is being sent; the others wait in the output's queue, and through it the inputs wait.
+//! Never:   begins a connection in the middle of a record, copies a record, or settles what the socket has not taken whole.
+//!
+//! A parcel counts as delivered when the socket has taken all its bytes. If a connection breaks before that, all records
+//! of the parcel that were sent on it are sent again on the next one: at least once, never half.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use engine::event::DropCause;
+use engine::io::{self as world, ByteStream, ConnectOptions, KeepAlive};
+use engine::plugin::options::{Buffering, OutputOptions, Retries, Tls};
+use engine::plugin::{
+    Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
+};
+use engine::shard::delivery::{OutputContext, OutputEvent};
+use engine::shard::parcel::Parcel;
+use futures_lite::future::{or, poll_once};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::backoff::Backoff;
+
+/// Longest wait for a connection to one address of the peer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs of bytes that one system call sends.
+const RUNS: usize = 64;
+
+/// Reads of what a peer sends back, before other work gets its turn.
+const READS: usize = 16;
+
+/// Options of `TcpOutput`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Remote address, host:port
+    pub address: String,
+    /// Local bind address; not allowed with TLS
+    pub local_address: String,
+    /// Connect with TLS
+    pub use_tls: bool,
+    /// TLS settings
+    pub tls: Tls,
+    /// Enable TCP keepalive
+    pub keep_alive: bool,
+    /// Keepalive seconds; zero leaves the system's default
+    #[schemars(range(min = 0, max = 32767))]
+    pub keep_alive_period: i64,
+    /// Reconnect after this many messages; zero never
+    #[schemars(range(min = 0))]
+    pub reconnect_after: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            address: "localhost:9125".to_owned(),
+            local_address: String::new(),
+            use_tls: false,
+            tls: Tls::default(),
+            keep_alive: false,
+            keep_alive_period: 0,
+            reconnect_after: 0,
+        }
+    }
+}
+
+/// The table's line.
+pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
+    "TcpOutput",
+    "Streams encoded messages over TCP",
+)
+.notes(&[
+    "Connects when there is something to send, and again whenever the connection is lost, by `retries`: for ever unless `max_retries` says otherwise. Until then the inputs that feed it wait; nothing is dropped.",
+    "A message counts as delivered when the kernel has taken all its bytes. What was being sent when a connection broke is sent again from the start of a record, so a peer may see messages twice, but never half a message at the start of a connection. Messages that the kernel had taken and a dying peer has not read are lost: only a protocol with acknowledgements could tell.",
+    "A peer that closes its sending side counts as gone. What a peer sends is read and thrown away.",
+    "`use_buffering`: messages wait in memory, within the daemon's fixed pools, and hold back the inputs when these are full. The settings of `buffering` are accepted and have no effect yet.",
+]);
+
+impl OutputPlugin for Options {
+    fn common() -> OutputOptions {
+        OutputOptions {
+            encoder: "ProtobufEncoder".to_owned(),
+            use_framing: None,
+            use_buffering: true,
+            buffering: Buffering {
+                max_file_size: 128 * 1024 * 1024,
+                cursor_update_count: 50,
+                ..Buffering::default()
+            },
+            ..OutputOptions::default()
+        }
+    }
+
+    fn build(self, section: &mut Section<'_, OutputOptions>) -> Option<Box<dyn OutputFactory>> {
+        let port = self.address.rsplit_once(':').map(|(_, port)| port);
+        if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
+            section
+                .problem(&["address"], "must name a host and a port")
+                .help("write it as \"host:port\", an IPv6 address as \"[::1]:port\"");
+        }
+        if self.use_tls && !self.local_address.is_empty() {
+            section.problem(&["local_address"], "cannot be combined with `use_tls`");
+        }
+        if self.use_tls {
+            section.problem(&["use_tls"], "TLS is not spoken by this output yet");
+        }
+        if self.keep_alive_period > 0 && !self.keep_alive {
+            section
+                .warning(
+                    &["keep_alive_period"],
+                    "has no effect without `keep_alive = true`",
+                )
+                .help("add `keep_alive = true`");
+        }
+        let period = u64::try_from(self.keep_alive_period).unwrap_or(0);
+        let local = Some(self.local_address).filter(|local| !local.is_empty());
+        Some(Box::new(Factory(Arc::new(Settings {
+            address: self.address,
+            connect: ConnectOptions {
+                local,
+                keep_alive: self.keep_alive.then(|| KeepAlive {
+                    period: (period > 0).then(|| Duration::from_secs(period)),
+                }),
+                timeout: CONNECT_TIMEOUT,
+            },
+            records_max: u64::try_from(self.reconnect_after)
+                .ok()
+                .filter(|&records| records > 0)
+                .unwrap_or(u64::MAX),
+            retries: section.common().retries.clone(),
+        }))))
+    }
+}
+
+/// What the options come to.
+struct Settings {
+    address: String,
+    connect: ConnectOptions,
+    /// Records of one connection.
+    records_max: u64,
+    retries: Retries,
+}
+
+struct Factory(Arc<Settings>);
+
+impl OutputFactory for Factory {
+    fn make(&self) -> Box<dyn Output> {
+        Box::new(TcpOutput {
+            settings: Arc::clone(&self.0),
+            backoff: Backoff::new(self.0.retries.clone()),
+            wait: Duration::ZERO,
+            connection: None,
+        })
+    }
+}
+
+struct TcpOutput {
+    settings: Arc<Settings>,
+    backoff: Backoff,
+    /// Before the next attempt to connect.
+    wait: Duration,
+    connection: Option<Connection>,
+}
+
+impl Output for TcpOutput {
+    fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            loop {
+                let event = match &mut self.connection {
+                    None => Ok(context.next(None).await),
+                    Some(connection) => {
+                        or(async { Ok(context.next(None).await) }, async {
+                            Err(connection.lost().await)
+                        })
+                        .await
+                    }
+                };
+                match event {
+                    Ok(OutputEvent::Parcel(mut parcel)) => {
+                        let result = self.deliver(context, &mut parcel).await;
+                        context.settle(parcel);
+                        result?;
+                    }
+                    Ok(OutputEvent::End) => {
+                        self.close().await;
+                        return Ok(());
+                    }
+                    Ok(OutputEvent::Deadline | OutputEvent::Tick | OutputEvent::Reopen) => {}
+                    Err(cause) => self.lost(context, &cause)?,
+                }
+            }
+        })
+    }
+}
+
+impl TcpOutput {
+    /// Sends a parcel, on as many connections as it takes. When it gives up, what was not sent is dropped.
+    async fn deliver(&mut self, context: &OutputContext, parcel: &mut Parcel) -> Result<(), Fault> {
+        // Records before this one were taken by connections that ended in order.
+        let mut from = 0;
+        let result = self.send_from(context, parcel, &mut from).await;
+        if result.is_err() {
+            parcel.drop_from(from, DropCause::DestinationEnded);
+        }
+        result
+    }
+
+    async fn send_from(
+        &mut self,
+        context: &OutputContext,
+        parcel: &Parcel,
+        from: &mut usize,
+    ) -> Result<(), Fault> {
+        while *from < parcel.len() {
+            let Some(connection) = &mut self.connection else {
+                self.connect(context).await?;
+                continue;
+            };
+            // A peer that closed meanwhile would answer to the first write only with a reset, after it was taken.
+            if let Some(cause) = poll_once(connection.lost()).await {
+                self.lost(context, &cause)?;
+                continue;
+            }
+            let left = self.settings.records_max - connection.records;
+            let to = *from
+                + usize::try_from(left)
+                    .unwrap_or(usize::MAX)
+                    .min(parcel.len() - *from);
+            match connection.send(parcel.runs_of(*from, to)).await {
+                Ok(()) => {
+                    connection.records += (to - *from) as u64;
+                    if connection.records == self.settings.records_max {
+                        self.close().await;
+                    }
+                    self.backoff.succeeded();
+                    *from = to;
+                }
+                Err(cause) => self.lost(context, &cause)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one attempt to connect.
+    async fn connect(&mut self, context: &OutputContext) -> Result<(), Fault> {
+        let wait = std::mem::take(&mut self.wait);
+        if !wait.is_zero() {
+            context.pause(wait).await;
+        }
+        let Settings {
+            address, connect, ..
+        } = &*self.settings;
+        match world::connect(address, connect).await {
+            Ok(stream) => {
+                if self.backoff.failures() > 0 {
+                    context.notice(|| format!("connected to {address}"));
+                }
+                self.connection = Some(Connection {
+                    stream: Box::new(stream),
+                    records: 0,
+                });
+                Ok(())
+            }
+            Err(error) => self.failed(context, &format!("cannot connect to {address}: {error}")),
+        }
+    }
+
+    /// Forgets a connection that broke or was closed by the peer.
+    fn lost(&mut self, context: &OutputContext, cause: &io::Error) -> Result<(), Fault> {
+        let sent = self.connection.take().map_or(0, |lost| lost.records);
+        let address = &self.settings.address;
+        if sent == 0 {
+            return self.failed(
+                context,
+                &format!("the connection to {address} ended before it took a message: {cause}"),
+            );
+        }
+        context.count(|counters| counters.retries += 1);
+        context.notice(|| {
+            format!(
+                "the connection to {address} ended after {sent} messages: {cause}; connecting again for what comes next"
+            )
+        });
+        Ok(())
+    }
+
+    /// Notes a failed attempt and how long to wait before the next.
+    fn failed(&mut self, context: &OutputContext, what: &str) -> Result<(), Fault> {
+        context.count(|counters| counters.retries += 1);
+        let Some(wait) = self.backoff.failed(context.stopping()) else {
+            return Err(Fault::new(format!(
+                "{what}; gave up after {} attempts (`max_retries`)",
+                self.backoff.failures()
+            )));
+        };
+        self.wait = wait;
+        context.notice(|| format!("{what}; trying again in {wait:.1?}, messages wait"));
+        Ok(())
+    }
+
+    /// Ends the connection in order: what the kernel has taken will still be sent.
+    async fn close(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            // The peer may be gone already; all records were taken either way.
+            let _ = poll_fn(|cx| connection.stream.poll_close(cx)).await;
+        }
+    }
+}
+
+/// A connection that records are sent on.
+struct Connection {
+    stream: Box<dyn ByteStream>,
+    /// Records that it has taken.
+    records: u64,
+}
+
+impl Connection {
+    /// Waits until the peer ends the connection; what it sends before that is thrown away.
+    async fn lost(&mut self) -> io::Error {
+        poll_fn(|cx| poll_lost(self.stream.as_mut(), cx)).await
+    }
+
+    /// Sends runs of bytes, all of them.
+    async fn send(&mut self, runs: impl Iterator<Item = &[u8]>) -> io::Result<()> {
+        let stream = self.stream.as_mut();
+        let mut runs = runs.filter(|run| !run.is_empty());
+        loop {
+            let mut parts = [IoSlice::new(&[]); RUNS];
+            let mut count = 0;
+            for (part, run) in parts.iter_mut().zip(&mut runs) {
+                *part = IoSlice::new(run);
+                count += 1;
+            }
+            if count == 0 {
+                return poll_fn(|cx| stream.poll_flush(cx)).await;
+            }
+            let mut rest = &mut parts[..count];
+            while !rest.is_empty() {
+                let written = poll_fn(|cx| poll_send(stream, cx, rest)).await?;
+                IoSlice::advance_slices(&mut rest, written);
+            }
+        }
+    }
+}
+
+/// Sends, and meanwhile reads: a peer that wants to be read before it reads must not hold both sides up.
+fn poll_send(
+    stream: &mut dyn ByteStream,
+    cx: &mut Context<'_>,
+    parts: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    match stream.poll_write_vectored(cx, parts) {
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(ErrorKind::WriteZero.into())),
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => poll_lost(stream, cx).map(Err),
+    }
+}
+
+fn poll_lost(stream: &mut dyn ByteStream, cx: &mut Context<'_>) -> Poll<io::Error> {
+    let mut unwanted = [0; 1024];
+    for _ in 0..READS {
+        match stream.poll_read(cx, &mut unwanted) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => return Poll::Ready(io::Error::other("closed by the peer")),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(error),
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
