@@ -33,6 +33,13 @@ mod tests {
     #[test]
     fn the_defaults_are_hekas() {
         let limits = SandboxLimits::default();
-        assert_eq!((limits.memory_bytes, limits.instructions, limits.output_bytes), (8_388_608, 1_000_000, 64_512));
+        assert_eq!(
+            (
+                limits.memory_bytes,
+                limits.instructions,
+                limits.output_bytes
+            ),
+            (8_388_608, 1_000_000, 64_512)
+        );
     }
 }

@@ -1,4 +1,9 @@
 //! The steady state allocates nothing per message: four times the messages, the same allocations.
+//!
+//! Owns:    the allocator that counts.
+//! Runs on: tests.            Plane: data.
+//! Bounds:  two runs of one daemon.
+//! Never:   depends on how much one batch takes.
 #![expect(
     unsafe_code,
     reason = "an allocator is an unsafe trait; this one only counts and passes on"

@@ -1,4 +1,9 @@
 //! Routing and delivery: everything arrives once, in order, and the ledger balances.
+//!
+//! Owns:    the claims about homes, credits, drops and order.
+//! Runs on: tests.            Plane: data.
+//! Bounds:  one daemon a test.
+//! Never:   uses a socket.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,9 @@
 //! Real shards, threads and rings under test plugins; no sockets.
+//!
+//! Owns:    the list of its parts.
+//! Runs on: tests.            Plane: both.
+//! Bounds:  as the harness.
+//! Never:   holds a test itself.
 
 mod allocation;
 mod delivery;

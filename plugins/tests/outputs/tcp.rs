@@ -1,4 +1,9 @@
 //! TcpOutput against peers that are late, close, break off or stop reading.
+//!
+//! Owns:    the peers, and what they must have got.
+//! Runs on: tests.            Plane: data.
+//! Bounds:  every wait has a deadline.
+//! Never:   depends on speed.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

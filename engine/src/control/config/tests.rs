@@ -1,4 +1,9 @@
 //! Files, folders, places.
+//!
+//! Owns:    what a document looks like once it is read, and where each of its parts stands.
+//! Runs on: tests.            Plane: control.
+//! Bounds:  one document a test.
+//! Never:   builds a plan.
 
 use super::*;
 

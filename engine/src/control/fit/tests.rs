@@ -1,4 +1,9 @@
 //! One options struct with every shape, and every way to get it wrong.
+//!
+//! Owns:    that struct, and the complaints about it.
+//! Runs on: tests.            Plane: control.
+//! Bounds:  one section a test.
+//! Never:   knows a real plugin.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

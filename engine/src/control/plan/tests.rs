@@ -1,4 +1,9 @@
 //! What golden configurations do not show: bounds.
+//!
+//! Owns:    the claims about limits on plugins and matchers.
+//! Runs on: tests.            Plane: control.
+//! Bounds:  one plan a test.
+//! Never:   starts a shard.
 
 use std::fmt::Write;
 

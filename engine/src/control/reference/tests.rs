@@ -1,4 +1,9 @@
 //! The renderings of a small table.
+//!
+//! Owns:    the expected pages, listing and schema.
+//! Runs on: tests.            Plane: control.
+//! Bounds:  a table of a few plugins.
+//! Never:   looks at the real table.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

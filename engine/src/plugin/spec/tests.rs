@@ -1,4 +1,9 @@
 //! A plugin as an author writes it, through the table and back.
+//!
+//! Owns:    one plugin of each kind, made for the test.
+//! Runs on: tests.            Plane: both.
+//! Bounds:  one section a test.
+//! Never:   starts a shard.
 
 use codecs::splitter::{Split, Splitter};
 use schemars::JsonSchema;
