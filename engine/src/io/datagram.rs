@@ -1,25 +1,22 @@
 //! Datagram sockets: receive many with one system call, count what the kernel dropped.
 //!
-//! Owns:    `DatagramSocket` and its receive slots.
+//! Owns:    `DatagramSocket` and its receive slots, `DatagramSender`.
 //! Runs on: every shard that has a datagram input or output.            Plane: data.
 //! Bounds:  `SLOTS` datagrams a call, each at most `slot_bytes`; slots' pages are touched only as far as datagrams reach.
 //! Never:   blocks a shard: it awaits readiness and then drains without waiting.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use nix::cmsg_space;
-use nix::errno::Errno;
+use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RxqOvfl;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt,
-};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::address::Family;
-use super::ring::RawStream;
+use super::ring::{self, Arrived, RawStream, ReceiveRoom};
 use super::stream::ByteStream;
 
 /// Datagrams that one call receives.
@@ -39,15 +36,26 @@ pub struct Datagram<'a> {
     pub truncated: bool,
 }
 
-/// What a drain found.
+/// What a receive found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
-    /// Datagrams given to the visitor.
+    /// Datagrams that can be read until the next receive.
     pub datagrams: usize,
-    /// Datagrams that the kernel dropped since the last drain, because its buffer was full.
+    /// Datagrams that the kernel has dropped since the last receive that found any, because its buffer was full.
     pub kernel_drops: u32,
     /// Whether more may be waiting.
     pub more: bool,
+}
+
+/// How a UDP socket shares its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Not at all: an address in use is an error.
+    Alone,
+    /// It must be free now; others may join afterwards.
+    First,
+    /// Others that allow it are bound there: the kernel spreads senders over all of them.
+    Joining,
 }
 
 /// A bound socket that receives datagrams.
@@ -55,8 +63,9 @@ pub struct DatagramSocket {
     stream: RawStream,
     slots: Vec<u8>,
     slot_bytes: usize,
-    headers: MultiHeaders<SockaddrStorage>,
-    overflow_seen: u32,
+    room: ReceiveRoom,
+    arrived: Vec<Arrived>,
+    dropped_seen: u32,
 }
 
 impl std::fmt::Debug for DatagramSocket {
@@ -68,22 +77,27 @@ impl std::fmt::Debug for DatagramSocket {
 }
 
 impl DatagramSocket {
-    /// Binds a UDP socket. With `shared`, several shards bind the same address and the kernel spreads senders over them.
+    /// Binds a UDP socket.
     pub fn bind_udp(
         address: SocketAddr,
         family: Family,
-        shared: bool,
+        sharing: Sharing,
         slot_bytes: usize,
     ) -> io::Result<DatagramSocket> {
         let socket = family.socket(address, Type::DGRAM, Protocol::UDP)?;
-        if shared {
+        if sharing == Sharing::Joining {
             socket.set_reuse_port(true)?;
         }
         socket.bind(&address.into())?;
+        if sharing == Sharing::First {
+            // Only now: set before, it would also let this socket in beside those of another process.
+            socket.set_reuse_port(true)?;
+        }
         DatagramSocket::receiving(socket, slot_bytes)
     }
 
-    /// Binds a Unix datagram socket: a path, or `@name` for the abstract namespace.
+    /// Binds a Unix datagram socket: a path, or `@name` for the abstract namespace. The file of a socket that nobody
+    /// listens on any more is replaced.
     pub fn bind_unix(address: &str, slot_bytes: usize) -> io::Result<DatagramSocket> {
         let socket = match address.strip_prefix('@') {
             Some(name) => {
@@ -91,13 +105,24 @@ impl DatagramSocket {
                 let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
                 UnixDatagram::bind_addr(&address)?
             }
-            None => UnixDatagram::bind(Path::new(address))?,
+            None => bind_path(Path::new(address))?,
         };
         DatagramSocket::receiving(Socket::from(std::os::fd::OwnedFd::from(socket)), slot_bytes)
     }
 
-    /// Takes over a bound datagram socket.
-    pub fn receiving(socket: Socket, slot_bytes: usize) -> io::Result<DatagramSocket> {
+    /// Uses the bound datagram socket that this process was given as descriptor `number`. The descriptor stays open.
+    pub fn inherited(number: i32, slot_bytes: usize) -> io::Result<DatagramSocket> {
+        let socket = ring::inherited_socket(number)?;
+        if socket.r#type()? != Type::DGRAM {
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                "it is not a datagram socket",
+            ));
+        }
+        DatagramSocket::receiving(socket, slot_bytes)
+    }
+
+    fn receiving(socket: Socket, slot_bytes: usize) -> io::Result<DatagramSocket> {
         setsockopt(&socket, RxqOvfl, &1)?;
         // Best effort: the kernel caps it silently, and what it then drops is counted.
         socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
@@ -105,8 +130,9 @@ impl DatagramSocket {
             stream: RawStream::from_socket(socket)?,
             slots: vec![0; slot_bytes * SLOTS],
             slot_bytes,
-            headers: MultiHeaders::preallocate(SLOTS, Some(cmsg_space!(u32))),
-            overflow_seen: 0,
+            room: ReceiveRoom::new(SLOTS),
+            arrived: Vec::with_capacity(SLOTS),
+            dropped_seen: 0,
         })
     }
 
@@ -120,60 +146,64 @@ impl DatagramSocket {
         self.stream.readable().await
     }
 
-    /// Receives what is there, at most `SLOTS` datagrams, and shows each to `visit`.
-    pub fn drain(&mut self, mut visit: impl FnMut(Datagram<'_>)) -> io::Result<Drained> {
-        let mut iov: Vec<[IoSliceMut<'_>; 1]> = self
-            .slots
-            .chunks_exact_mut(self.slot_bytes)
-            .map(|slot| [IoSliceMut::new(slot)])
-            .collect();
-        let received = match recvmmsg(
-            self.stream.descriptor(),
-            &mut self.headers,
-            iov.iter_mut(),
-            MsgFlags::MSG_DONTWAIT,
-            None,
-        ) {
-            Ok(received) => received,
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(Drained::default()),
-            Err(error) => return Err(error.into()),
-        };
-        let mut drained = Drained::default();
-        let mut overflow = self.overflow_seen;
-        for message in received {
-            if let Ok(controls) = message.cmsgs() {
-                for control in controls {
-                    if let ControlMessageOwned::RxqOvfl(total) = control {
-                        overflow = total;
-                    }
-                }
-            }
-            let sender = message.address.as_ref().and_then(ip_address);
-            let truncated = message.flags.contains(MsgFlags::MSG_TRUNC);
-            let bytes = message.iovs().next().unwrap_or_default();
-            visit(Datagram {
-                bytes,
-                sender,
-                truncated,
-            });
-            drained.datagrams += 1;
+    /// Receives what is there, at most `SLOTS` datagrams, over those of the receive before.
+    pub fn receive(&mut self) -> io::Result<Drained> {
+        self.arrived.clear();
+        let received = self.room.receive(
+            &self.stream,
+            &mut self.slots,
+            self.slot_bytes,
+            &mut self.arrived,
+        );
+        match received {
+            Ok(()) => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
         }
-        drained.kernel_drops = overflow.wrapping_sub(self.overflow_seen);
-        drained.more = drained.datagrams == SLOTS;
-        self.overflow_seen = overflow;
-        Ok(drained)
+        let before = self.dropped_seen;
+        if let Some(dropped) = self
+            .arrived
+            .iter()
+            .rev()
+            .find_map(|arrived| arrived.dropped)
+        {
+            self.dropped_seen = dropped;
+        }
+        Ok(Drained {
+            datagrams: self.arrived.len(),
+            kernel_drops: self.dropped_seen.wrapping_sub(before),
+            more: self.arrived.len() == SLOTS,
+        })
+    }
+
+    /// A datagram of the last receive.
+    #[inline]
+    pub fn get(&self, index: usize) -> Datagram<'_> {
+        let arrived = self.arrived[index];
+        Datagram {
+            bytes: &self.slots[index * self.slot_bytes..][..arrived.len],
+            sender: arrived.sender,
+            truncated: arrived.truncated,
+        }
     }
 }
 
-fn ip_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    storage
-        .as_sockaddr_in()
-        .map(|v4| SocketAddr::from((v4.ip(), v4.port())))
-        .or_else(|| {
-            storage
-                .as_sockaddr_in6()
-                .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
-        })
+/// Binds to a path, over the file of a socket that nobody listens on.
+fn bind_path(path: &Path) -> io::Result<UnixDatagram> {
+    let refused = match UnixDatagram::bind(path) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => error,
+        result => return result,
+    };
+    let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
+    let listener = UnixDatagram::unbound()?.connect(path);
+    match listener {
+        Err(error) if is_socket && error.kind() == ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)?;
+            UnixDatagram::bind(path)
+        }
+        _ => Err(refused),
+    }
 }
 
 /// A socket that sends datagrams to one peer.

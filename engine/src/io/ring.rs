@@ -15,7 +15,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -232,11 +232,6 @@ impl RawStream {
             .map_err(io::Error::from)
     }
 
-    /// The descriptor, for system calls of the seam's own.
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.inner.as_raw_fd()
-    }
-
     fn set_options(&self, set: impl FnOnce(&SockRef<'_>) -> io::Result<()>) -> io::Result<()> {
         // SAFETY: `borrow_raw` asks that the descriptor stay open for the borrow's life; `self.inner` owns it, is not
         // closed while `self` is borrowed, and the borrow ends with this call.
@@ -274,6 +269,144 @@ impl ByteStream for RawStream {
             .poll_shutdown(cx, Shutdown::Write)
             .map_err(io::Error::from)
     }
+}
+
+/// What one receive learned of a datagram.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrived {
+    /// Bytes of it that stand in its slot.
+    pub(super) len: usize,
+    /// Whether it was longer than its slot.
+    pub(super) truncated: bool,
+    /// Who sent it, for IP sockets.
+    pub(super) sender: Option<SocketAddr>,
+    /// How many datagrams the socket had dropped when this one came, if it had dropped any.
+    pub(super) dropped: Option<u32>,
+}
+
+/// Room for the control message that says how many datagrams were dropped, aligned as its header has to be.
+type Control = [u64; 4];
+
+/// What the kernel writes beside the datagrams of one receive.
+pub(super) struct ReceiveRoom {
+    headers: Vec<libc::mmsghdr>,
+    parts: Vec<libc::iovec>,
+    names: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
+}
+
+impl ReceiveRoom {
+    /// Room for `count` datagrams a receive.
+    pub(super) fn new(count: usize) -> ReceiveRoom {
+        ReceiveRoom {
+            headers: Vec::with_capacity(count),
+            parts: Vec::with_capacity(count),
+            // SAFETY: the C struct has only integers, for which zero bytes are a value.
+            names: vec![unsafe { std::mem::zeroed() }; count],
+            controls: vec![[0; 4]; count],
+        }
+    }
+
+    /// Receives the datagrams that are there, one into each slot, at most as many as there is room for. Answers with an
+    /// error of kind `WouldBlock` if there is none.
+    pub(super) fn receive(
+        &mut self,
+        socket: &RawStream,
+        slots: &mut [u8],
+        slot_bytes: usize,
+        arrived: &mut Vec<Arrived>,
+    ) -> io::Result<()> {
+        self.headers.clear();
+        self.parts.clear();
+        let room = self.names.iter_mut().zip(&mut self.controls);
+        for ((name, control), slot) in room.zip(slots.chunks_exact_mut(slot_bytes)) {
+            self.parts.push(libc::iovec {
+                iov_base: slot.as_mut_ptr().cast(),
+                iov_len: slot.len(),
+            });
+            // SAFETY: all fields of the two C structs are integers and pointers, for which zero bytes are a value.
+            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+            header.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
+            header.msg_hdr.msg_namelen = size_of_val(name) as libc::socklen_t;
+            header.msg_hdr.msg_control = std::ptr::from_mut(control).cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>();
+            self.headers.push(header);
+        }
+        for (header, part) in self.headers.iter_mut().zip(&mut self.parts) {
+            header.msg_hdr.msg_iov = part;
+            header.msg_hdr.msg_iovlen = 1;
+        }
+        // SAFETY: `headers` has the length that is given. Each header names memory of the lengths that it gives (a slot,
+        // a name, a control buffer, one part), all of it exclusively borrowed by this call and by no other header.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.inner.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                self.headers.len() as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        };
+        if count < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let received = self.headers.iter().zip(&self.names);
+        arrived.extend(received.take(count as usize).map(|(header, name)| {
+            let message = &header.msg_hdr;
+            Arrived {
+                len: header.msg_len as usize,
+                truncated: message.msg_flags & libc::MSG_TRUNC != 0,
+                sender: ip_address(name, message.msg_namelen),
+                dropped: dropped_of(message),
+            }
+        }));
+        Ok(())
+    }
+}
+
+/// The IP address in a name of which the kernel wrote `len` bytes.
+fn ip_address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<SocketAddr> {
+    let wrote = |size: usize| len as usize >= size;
+    match libc::c_int::from(name.ss_family) {
+        libc::AF_INET if wrote(size_of::<libc::sockaddr_in>()) => {
+            // SAFETY: a storage is large enough and aligned for every kind of address, and its family says that it is this.
+            let v4 = unsafe { &*std::ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes());
+            Some(SocketAddr::from((ip, u16::from_be(v4.sin_port))))
+        }
+        libc::AF_INET6 if wrote(size_of::<libc::sockaddr_in6>()) => {
+            // SAFETY: as above.
+            let v6 = unsafe { &*std::ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            Some(SocketAddr::from((ip, u16::from_be(v6.sin6_port))))
+        }
+        _ => None,
+    }
+}
+
+/// The count of dropped datagrams in a received message's control messages.
+fn dropped_of(message: &libc::msghdr) -> Option<u32> {
+    // SAFETY: the header was filled in by the kernel, which left in `msg_controllen` how much of the control buffer is
+    // valid; that buffer is alive, as `ReceiveRoom::receive` holds it borrowed. The macro answers null if no header fits.
+    let control = unsafe { libc::CMSG_FIRSTHDR(message).as_ref() }?;
+    let wanted = (libc::SOL_SOCKET, libc::SO_RXQ_OVFL);
+    if (control.cmsg_level, control.cmsg_type) != wanted {
+        return None;
+    }
+    // SAFETY: a control message of this type holds a u32 (socket(7)), which need not be aligned.
+    Some(unsafe { libc::CMSG_DATA(control).cast::<u32>().read_unaligned() })
+}
+
+/// Another descriptor for the open socket that this process was given as descriptor `number`.
+pub(super) fn inherited_socket(number: RawFd) -> io::Result<Socket> {
+    // SAFETY: asking for a descriptor's flags touches no memory, whatever the number.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, as was just seen, and the borrow ends with this statement, before which nothing
+    // closes what the process was started with.
+    let own = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?;
+    Ok(Socket::from(own))
 }
 
 /// A file that is written through the page cache, at positions that the caller keeps.
