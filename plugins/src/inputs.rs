@@ -6,3 +6,4 @@
 //! Never:   holds received bytes: they go straight into the engine's batches.
 
 pub mod tcp;
+pub mod udp;

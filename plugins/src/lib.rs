@@ -22,6 +22,7 @@ use engine::plugin::PluginSpec;
 #[rustfmt::skip]
 pub const ALL: &[PluginSpec] = &[
     inputs::tcp::SPEC,
+    inputs::udp::SPEC,
     splitters::heka_framing::SPEC,
     splitters::null::SPEC,
     splitters::pattern_grouping::SPEC,
