@@ -1,4 +1,9 @@
 //! Network inputs on real shards, with real sockets.
+//!
+//! Owns:    nothing itself; it names the tests of each input.
+//! Runs on: tests.            Plane: both.
+//! Bounds:  see `daemon`.
+//! Never:   leaves the loopback network.
 
 mod daemon;
 mod tcp;

@@ -1,4 +1,9 @@
 //! TcpInput: connections of all sorts.
+//!
+//! Owns:    what it sends.
+//! Runs on: tests.            Plane: data.
+//! Bounds:  see `daemon`.
+//! Never:   depends on how a stream is read.
 
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

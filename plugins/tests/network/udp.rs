@@ -1,4 +1,9 @@
 //! UdpInput: datagrams of all sorts.
+//!
+//! Owns:    what it sends.
+//! Runs on: tests.            Plane: data.
+//! Bounds:  see `daemon`.
+//! Never:   depends on how a stream is read.
 
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
