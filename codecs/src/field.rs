@@ -40,6 +40,15 @@ impl Span {
         self.len == 0
     }
 
+    /// The span of as many bytes, `by` further ahead.
+    #[inline]
+    pub const fn moved(self, by: u32) -> Span {
+        Span {
+            start: self.start + by,
+            len: self.len,
+        }
+    }
+
     /// The bytes it names.
     #[inline]
     pub fn of(self, bytes: &[u8]) -> &[u8] {
@@ -115,7 +124,7 @@ pub struct Field {
     pub name: Span,
     /// Free text such as `count` or `ms`; `None` where it was absent.
     pub representation: Option<Span>,
-    /// Encoded `Field` protobuf that holds all values; empty for a single value made here.
+    /// Encoded `Field` protobuf that holds all values, if they are two or more; empty otherwise.
     pub body: Span,
     /// The first value: a span (start in the low, length in the high 32 bits), an integer, the bits of a double, 0 or 1.
     pub first: u64,

@@ -54,16 +54,16 @@ impl<'a> FrameHeader<'a> {
     /// Missing message length, wrong wire types and cut off values are damage; unknown fields are passed over.
     pub fn parse(header: &'a [u8]) -> Result<FrameHeader<'a>, Damage> {
         use WireType::{Delimited, Varint};
-        let mut reader = Reader::new(header, header.len() as u32);
+        let mut reader = Reader::new(header, 0);
         let (mut message_len, mut digest) = (None, None);
         let (mut hash, mut signer, mut key_version) = (0, &[][..], 0);
-        while !reader.rest.is_empty() {
+        while !reader.is_done() {
             match reader.key()? {
                 (1, Varint) => message_len = Some(reader.varint()? as u32),
                 (3, Varint) => hash = reader.varint()? as i32,
-                (4, Delimited) => signer = reader.delimited()?.0,
+                (4, Delimited) => signer = reader.text()?,
                 (5, Varint) => key_version = reader.varint()? as u32,
-                (6, Delimited) => digest = Some(reader.delimited()?.0),
+                (6, Delimited) => digest = Some(reader.text()?),
                 (1 | 3..=6, _) => return Err(Damage::WireType),
                 (_, wire_type) => reader.skip(wire_type)?,
             }

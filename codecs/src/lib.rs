@@ -18,6 +18,7 @@ pub mod plain_header;
 mod printed;
 #[cfg(test)]
 mod printed_sample;
+pub mod proto;
 pub mod protobuf;
 pub mod rst;
 pub mod signing;

@@ -37,8 +37,9 @@ pub enum Header {
 /// Number of text headers.
 pub const HEADERS: usize = 6;
 
-const HAS_SEVERITY: u8 = 1 << 6;
-const HAS_PID: u8 = 1 << 7;
+const HAS_SEVERITY: u16 = 1 << 6;
+const HAS_PID: u16 = 1 << 7;
+const HAS_TIMESTAMP: u16 = 1 << 8;
 
 /// Header values of one message, and where its fields stand.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +55,7 @@ pub struct Head {
     pub record: Span,
     /// Encoded message, while it is what the head and fields say; empty once anything was changed.
     pub encoded: Span,
-    present: u8,
+    present: u16,
     /// Number of the authenticated signer plus one; 0 for none. The numbering is the splitter's.
     pub signer: u8,
     /// How many injections lie behind the message.
@@ -81,7 +82,7 @@ impl Head {
     #[inline]
     pub(crate) fn set_text(&mut self, header: Header, span: Span) {
         self.texts[header as usize] = span;
-        self.present |= 1 << header as u8;
+        self.present |= 1 << header as u16;
     }
 
     #[inline]
@@ -96,10 +97,24 @@ impl Head {
         self.present |= HAS_PID;
     }
 
+    /// Sets the time.
+    #[inline]
+    pub(crate) fn set_timestamp(&mut self, nanoseconds: i64) {
+        self.timestamp = nanoseconds;
+        self.present |= HAS_TIMESTAMP;
+    }
+
+    /// Whether uuid and timestamp were set.
+    #[inline]
+    pub(crate) fn has_required(&self) -> bool {
+        const REQUIRED: u16 = HAS_TIMESTAMP | 1 << Header::Uuid as u16;
+        self.present & REQUIRED == REQUIRED
+    }
+
     /// The span of a text header; `None` where it is absent.
     #[inline]
     pub fn text(&self, header: Header) -> Option<Span> {
-        (self.present & 1 << header as u8 != 0).then(|| self.texts[header as usize])
+        (self.present & 1 << header as u16 != 0).then(|| self.texts[header as usize])
     }
 }
 
@@ -491,7 +506,7 @@ impl Draft<'_> {
     /// Sets the time, nanoseconds since the Unix epoch.
     #[inline]
     pub fn set_timestamp(&mut self, nanoseconds: i64) {
-        self.head().timestamp = nanoseconds;
+        self.head().set_timestamp(nanoseconds);
     }
 
     /// Sets the severity.
@@ -623,34 +638,28 @@ impl Draft<'_> {
     /// Record, signer and loop count stay. On `Err` the message is unchanged.
     #[inline]
     pub fn index_protobuf(&mut self, encoded: Span) -> Result<(), IndexError> {
-        let fields_start = self.table.fields.len();
-        let old = self.table.heads[self.index];
-        let mut head = Head {
+        let table = &mut *self.table;
+        let fields_start = table.fields.len();
+        let head = &mut table.heads[self.index];
+        // Written in place: copying a head that was just written in small pieces costs more than saving the old one.
+        let old = *head;
+        *head = Head {
             fields_start: fields_start as u32,
             record: old.record,
             signer: old.signer,
             loops: old.loops,
             ..Head::EMPTY
         };
-        let table = &mut *self.table;
-        match protobuf::index(
-            &table.bytes,
-            encoded,
-            &mut head,
-            &mut table.fields,
-            table.limits.fields,
-        ) {
-            Ok(()) => {
-                head.fields_len = (table.fields.len() - fields_start) as u32;
-                head.encoded = encoded;
-                table.heads[self.index] = head;
-                Ok(())
-            }
-            Err(error) => {
-                table.fields.truncate(fields_start);
-                Err(error)
-            }
+        let fields_max = table.limits.fields;
+        let indexed = protobuf::index(&table.bytes, encoded, head, &mut table.fields, fields_max);
+        if indexed.is_ok() {
+            head.fields_len = (table.fields.len() - fields_start) as u32;
+            head.encoded = encoded;
+        } else {
+            *head = old;
+            table.fields.truncate(fields_start);
         }
+        indexed
     }
 
     /// The message as it is now, for `restore`.

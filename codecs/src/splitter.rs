@@ -139,3 +139,14 @@ pub trait Splitter {
     /// Forgets what it remembers of the stream: the next bytes begin a new one.
     fn reset(&mut self);
 }
+
+impl<S: Splitter + ?Sized> Splitter for Box<S> {
+    #[inline]
+    fn split(&mut self, unconsumed: &[u8], end: bool) -> Split {
+        (**self).split(unconsumed, end)
+    }
+
+    fn reset(&mut self) {
+        (**self).reset();
+    }
+}

@@ -8,9 +8,6 @@
 use crate::error::Damage;
 use crate::field::Span;
 
-/// Bytes of the longest varint: a 64 bit value in groups of seven.
-const VARINT_BYTES_MAX: usize = 10;
-
 /// The continuation bit of each of eight bytes.
 const CONTINUES: u64 = 0x8080_8080_8080_8080;
 
@@ -23,32 +20,87 @@ pub(crate) enum WireType {
     Fixed32,
 }
 
-/// A cursor over one encoded message that knows where in the table it stands.
+/// A cursor over encoded bytes. It counts positions instead of shortening a slice: one number to keep instead of two,
+/// and positions in a table are spans already.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
-    pub(crate) rest: &'a [u8],
-    /// Table position of the end of `rest`.
-    end: u32,
+    bytes: &'a [u8],
+    at: u32,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader over `bytes`, whose last byte stands just before table position `end`.
+    /// A reader of `bytes` from `at` to their end. Spans count from the start of `bytes`.
     #[inline(always)]
-    pub(crate) fn new(bytes: &'a [u8], end: u32) -> Self {
-        Reader { rest: bytes, end }
+    pub(crate) fn new(bytes: &'a [u8], at: u32) -> Self {
+        debug_assert!(at as usize <= bytes.len() && bytes.len() <= u32::MAX as usize);
+        Reader { bytes, at }
     }
 
-    /// Table position of the next byte.
+    /// Position of the next byte.
     #[inline(always)]
-    pub(crate) fn position(&self) -> u32 {
-        self.end - self.rest.len() as u32
+    pub(crate) fn position(&self) -> usize {
+        self.at as usize
+    }
+
+    /// What it reads.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Whether all is read.
+    #[inline(always)]
+    pub(crate) fn is_done(&self) -> bool {
+        self.at as usize >= self.bytes.len()
+    }
+
+    /// Takes the length-delimited value behind `key`, if that is what comes next.
+    #[inline(always)]
+    pub(crate) fn take_delimited(&mut self, key: u8) -> Result<Option<Span>, Damage> {
+        let Some(&[next, len]) = word(self.bytes, self.at) else {
+            return Ok(None);
+        };
+        if next != key {
+            return Ok(None);
+        }
+        self.at += 1;
+        if len >= 0x80 {
+            return self.delimited().map(Some);
+        }
+        let span = Span {
+            start: self.at + 1,
+            len: u32::from(len),
+        };
+        self.at = span.end() as u32;
+        if span.end() > self.bytes.len() {
+            return Err(Damage::Truncated);
+        }
+        Ok(Some(span))
+    }
+
+    /// Takes the varint behind `key`, if that is what comes next.
+    #[inline(always)]
+    pub(crate) fn take_varint(&mut self, key: u8) -> Result<Option<u64>, Damage> {
+        let Some(&[next, low]) = word(self.bytes, self.at) else {
+            return Ok(None);
+        };
+        if next != key {
+            return Ok(None);
+        }
+        self.at += 1;
+        if low >= 0x80 {
+            return self.varint().map(Some);
+        }
+        self.at += 1;
+        Ok(Some(u64::from(low)))
     }
 
     /// The next varint.
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, Damage> {
-        let (value, rest) = read_varint(self.rest)?;
-        self.rest = rest;
+        let rest = self.bytes.get(self.at as usize..).unwrap_or_default();
+        let (value, len) = read_varint(rest)?;
+        self.at += len as u32;
         Ok(value)
     }
 
@@ -69,35 +121,38 @@ impl<'a> Reader<'a> {
         Ok((key >> 3, wire_type))
     }
 
-    /// The next length-delimited value: its bytes and where they stand.
+    /// Where the next length-delimited value stands.
     #[inline(always)]
-    pub(crate) fn delimited(&mut self) -> Result<(&'a [u8], Span), Damage> {
-        let len = match *self.rest {
-            [a, ref rest @ ..] if a < 0x80 => {
-                self.rest = rest;
-                usize::from(a)
+    pub(crate) fn delimited(&mut self) -> Result<Span, Damage> {
+        let at = self.at as usize;
+        let (len, start) = match (self.bytes.get(at), self.bytes.get(at + 1)) {
+            (Some(&a), _) if a < 0x80 => (u64::from(a), at + 1),
+            (Some(&a), Some(&b)) if b < 0x80 => (u64::from(a & 0x7f) | u64::from(b) << 7, at + 2),
+            _ => {
+                let len = self.varint()?;
+                (len, self.at as usize)
             }
-            [a, b, ref rest @ ..] if b < 0x80 => {
-                self.rest = rest;
-                usize::from(a & 0x7f) | usize::from(b) << 7
-            }
-            _ => usize::try_from(self.varint()?).map_err(|_| Damage::Truncated)?,
         };
-        let start = self.position();
-        let (value, rest) = self.rest.split_at_checked(len).ok_or(Damage::Truncated)?;
-        self.rest = rest;
-        let len = len as u32;
-        Ok((value, Span { start, len }))
+        if len > (self.bytes.len() - start) as u64 {
+            return Err(Damage::Truncated);
+        }
+        let end = start + len as usize;
+        self.at = end as u32;
+        Ok(Span::new(start, end))
+    }
+
+    /// The bytes of the next length-delimited value.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<&'a [u8], Damage> {
+        Ok(self.delimited()?.of(self.bytes))
     }
 
     /// The next eight bytes as a little-endian word.
     #[inline]
     pub(crate) fn fixed64(&mut self) -> Result<u64, Damage> {
-        let (word, rest) = self
-            .rest
-            .split_first_chunk::<8>()
-            .ok_or(Damage::Truncated)?;
-        self.rest = rest;
+        let rest = self.bytes.get(self.at as usize..).unwrap_or_default();
+        let word = rest.first_chunk::<8>().ok_or(Damage::Truncated)?;
+        self.at += 8;
         Ok(u64::from_le_bytes(*word))
     }
 
@@ -107,27 +162,35 @@ impl<'a> Reader<'a> {
             WireType::Varint => self.varint().map(drop),
             WireType::Delimited => self.delimited().map(drop),
             WireType::Fixed64 => self.fixed64().map(drop),
+            WireType::Fixed32 if self.bytes.len() - self.position() < 4 => Err(Damage::Truncated),
             WireType::Fixed32 => {
-                self.rest = self.rest.get(4..).ok_or(Damage::Truncated)?;
+                self.at += 4;
                 Ok(())
             }
         }
     }
 }
 
-/// Reads a varint: its value and the bytes after it.
+/// The `N` bytes at `at`, if there are as many.
 #[inline(always)]
-pub(crate) fn read_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Damage> {
+pub(crate) fn word<const N: usize>(bytes: &[u8], at: u32) -> Option<&[u8; N]> {
+    let at = at as usize;
+    bytes.get(at..at + N)?.as_array()
+}
+
+/// Reads a varint at the start of `bytes`: its value and how many bytes it takes.
+#[inline(always)]
+pub(crate) fn read_varint(bytes: &[u8]) -> Result<(u64, usize), Damage> {
     match *bytes {
-        [a, ref rest @ ..] if a < 0x80 => Ok((u64::from(a), rest)),
-        [a, b, ref rest @ ..] if b < 0x80 => Ok((u64::from(a & 0x7f) | u64::from(b) << 7, rest)),
+        [a, ..] if a < 0x80 => Ok((u64::from(a), 1)),
+        [a, b, ..] if b < 0x80 => Ok((u64::from(a & 0x7f) | u64::from(b) << 7, 2)),
         _ => read_long_varint(bytes),
     }
 }
 
 /// Reads a varint of any length, eight bytes at a time where there are as many.
-#[inline]
-fn read_long_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Damage> {
+#[inline(never)]
+fn read_long_varint(bytes: &[u8]) -> Result<(u64, usize), Damage> {
     let Some((word, rest)) = bytes.split_first_chunk::<8>() else {
         return read_varint_bytewise(bytes);
     };
@@ -136,16 +199,31 @@ fn read_long_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Damage> {
     if ends != 0 {
         let len = (ends.trailing_zeros() as usize >> 3) + 1;
         // Keeps the bits up to and with the first byte that ends a varint.
-        return Ok((join_groups(word & (ends ^ (ends - 1))), &bytes[len..]));
+        return Ok((join_groups(word & (ends ^ (ends - 1))), len));
     }
     let low = join_groups(word);
     match *rest {
-        [a, ref rest @ ..] if a < 0x80 => Ok((low | u64::from(a) << 56, rest)),
-        [a, b, ref rest @ ..] if b < 2 => {
-            Ok((low | u64::from(a & 0x7f) << 56 | u64::from(b) << 63, rest))
-        }
+        [a, ..] if a < 0x80 => Ok((low | u64::from(a) << 56, 9)),
+        [a, b, ..] if b < 2 => Ok((low | u64::from(a & 0x7f) << 56 | u64::from(b) << 63, 10)),
         _ => Err(Damage::Varint),
     }
+}
+
+/// The varint that takes exactly `len` bytes, at most eight. `None` where it ends elsewhere.
+#[inline(always)]
+pub(crate) fn exact_varint(bytes: &[u8; 8], len: u32) -> Option<u64> {
+    let [a, b, ..] = *bytes;
+    if a < 0x80 {
+        return (len == 1).then_some(u64::from(a));
+    }
+    if b < 0x80 {
+        return (len == 2).then_some(u64::from(a & 0x7f) | u64::from(b) << 7);
+    }
+    let word = u64::from_le_bytes(*bytes);
+    let ends = !word & CONTINUES;
+    // Keeps the bits up to and with the first byte that ends a varint; there may be none.
+    let number = join_groups(word & (ends ^ ends.wrapping_sub(1)));
+    (len <= 8 && ends.trailing_zeros() + 1 == 8 * len).then_some(number)
 }
 
 /// Joins eight groups of seven bits to 56 bits.
@@ -158,13 +236,12 @@ fn join_groups(word: u64) -> u64 {
 }
 
 /// Reads a varint near the end of the bytes.
-#[inline(never)]
-fn read_varint_bytewise(bytes: &[u8]) -> Result<(u64, &[u8]), Damage> {
+fn read_varint_bytewise(bytes: &[u8]) -> Result<(u64, usize), Damage> {
     let mut value = 0u64;
-    for (index, &byte) in bytes.iter().enumerate().take(VARINT_BYTES_MAX) {
+    for (index, &byte) in bytes.iter().enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte < 0x80 {
-            return Ok((value, &bytes[index + 1..]));
+            return Ok((value, index + 1));
         }
     }
     Err(Damage::Varint)
@@ -211,14 +288,14 @@ mod tests {
             for value in [1u64 << shift, (1u64 << shift) - 1, u64::MAX >> shift] {
                 let mut bytes = Vec::new();
                 write_varint(value, &mut bytes);
-                assert_eq!(bytes.len(), varint_len(value));
-                assert_eq!(read_varint(&bytes), Ok((value, &[][..])));
-                for cut in 0..bytes.len() {
+                let len = bytes.len();
+                assert_eq!(len, varint_len(value));
+                assert_eq!(read_varint(&bytes), Ok((value, len)));
+                for cut in 0..len {
                     assert_eq!(read_varint(&bytes[..cut]), Err(Damage::Varint));
                 }
                 bytes.extend_from_slice(&[0xff; 12]);
-                let len = varint_len(value);
-                assert_eq!(read_varint(&bytes), Ok((value, &bytes[len..])));
+                assert_eq!(read_varint(&bytes), Ok((value, len)));
             }
         }
     }
@@ -231,6 +308,6 @@ mod tests {
         ten[9] = 2;
         assert_eq!(read_varint(&ten), Err(Damage::Varint));
         ten[9] = 1;
-        assert_eq!(read_varint(&ten), Ok((u64::MAX, &[][..])));
+        assert_eq!(read_varint(&ten), Ok((u64::MAX, 10)));
     }
 }

@@ -5,10 +5,9 @@
 //! Bounds:  one pass over the field's bytes.
 //! Never:   copies, allocates, or panics on damaged input: damage ends the iteration.
 
-use super::key;
 use crate::error::Damage;
 use crate::field::{Value, ValueType};
-use crate::wire::{Reader, read_varint};
+use crate::wire::{Reader, WireType, read_varint};
 
 /// Iterator over the values in an encoded `Field`.
 #[derive(Clone, Debug)]
@@ -36,8 +35,8 @@ impl<'a> FieldValues<'a> {
             self.packed = rest;
             return Some(Value::Double(f64::from_le_bytes(*word)));
         }
-        let (number, rest) = read_varint(self.packed).ok()?;
-        self.packed = rest;
+        let (number, len) = read_varint(self.packed).ok()?;
+        self.packed = &self.packed[len..];
         Some(match self.value_type {
             ValueType::Bool => Value::Bool(number != 0),
             _ => Value::Integer(number as i64),
@@ -46,47 +45,27 @@ impl<'a> FieldValues<'a> {
 
     /// Reads up to the next value outside of a packed array, or to the start of the next packed array.
     fn next_unpacked(&mut self) -> Result<Option<Value<'a>>, Damage> {
-        let mut reader = Reader::new(self.rest, self.rest.len() as u32);
+        use ValueType::{Bool, Bytes, Double, Integer, String};
+        use WireType::{Delimited, Fixed64, Varint};
+        let mut reader = Reader::new(self.rest, 0);
         let mut found = None;
-        while found.is_none() && self.packed.is_empty() {
-            let [key, ref rest @ ..] = *reader.rest else {
-                break;
-            };
-            let value_reader = Reader::new(rest, rest.len() as u32);
-            match (self.value_type, key) {
-                (ValueType::String, key::STRING) => {
-                    reader = value_reader;
-                    found = Some(Value::String(reader.delimited()?.0));
-                }
-                (ValueType::Bytes, key::BYTES) => {
-                    reader = value_reader;
-                    found = Some(Value::Bytes(reader.delimited()?.0));
-                }
-                (ValueType::Integer, key::INTEGER) => {
-                    reader = value_reader;
-                    found = Some(Value::Integer(reader.varint()? as i64));
-                }
-                (ValueType::Double, key::DOUBLE) => {
-                    reader = value_reader;
+        while found.is_none() && self.packed.is_empty() && !reader.is_done() {
+            let (number, wire_type) = reader.key()?;
+            match (self.value_type, number, wire_type) {
+                (String, 4, Delimited) => found = Some(Value::String(reader.text()?)),
+                (Bytes, 5, Delimited) => found = Some(Value::Bytes(reader.text()?)),
+                (Integer, 6, Varint) => found = Some(Value::Integer(reader.varint()? as i64)),
+                (Double, 7, Fixed64) => {
                     found = Some(Value::Double(f64::from_bits(reader.fixed64()?)));
                 }
-                (ValueType::Bool, key::BOOL) => {
-                    reader = value_reader;
-                    found = Some(Value::Bool(reader.varint()? != 0));
+                (Bool, 8, Varint) => found = Some(Value::Bool(reader.varint()? != 0)),
+                (Integer, 6, Delimited) | (Double, 7, Delimited) | (Bool, 8, Delimited) => {
+                    self.packed = reader.text()?;
                 }
-                (ValueType::Integer, key::INTEGERS)
-                | (ValueType::Double, key::DOUBLES)
-                | (ValueType::Bool, key::BOOLS) => {
-                    reader = value_reader;
-                    self.packed = reader.delimited()?.0;
-                }
-                _ => {
-                    let (_, wire_type) = reader.key()?;
-                    reader.skip(wire_type)?;
-                }
+                _ => reader.skip(wire_type)?,
             }
         }
-        self.rest = reader.rest;
+        self.rest = &self.rest[reader.position()..];
         Ok(found)
     }
 }

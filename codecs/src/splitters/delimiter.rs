@@ -164,11 +164,18 @@ pub(super) struct Delimiter {
     looked: usize,
     /// End of the best match so far.
     best: Option<usize>,
+    /// Bytes before the place reached that may be needed to find a captured part.
+    keep_back: usize,
 }
 
 impl Delimiter {
-    pub(super) fn new(pattern: &str) -> Result<Self, RegexError> {
+    /// A delimiter of records of at most `record_bytes_max`.
+    pub(super) fn new(pattern: &str, record_bytes_max: usize) -> Result<Self, RegexError> {
         let compiled = Compiled::new(pattern)?;
+        let keep_back = match compiled.captures {
+            true => LOOK_BACK_BYTES.min(record_bytes_max / 2),
+            false => 0,
+        };
         let by_length = !compiled.captures && compiled.len_max == Some(compiled.len_min);
         let cache = (!by_length).then(|| Box::new(compiled.regex.create_cache()));
         let state = compiled.start;
@@ -178,6 +185,7 @@ impl Delimiter {
             state,
             looked: 0,
             best: None,
+            keep_back,
         })
     }
 
@@ -257,14 +265,20 @@ impl Delimiter {
     }
 
     /// Looks on for the end of a record whose start is gone. Its bytes may go as well, but for `keep_back`.
-    pub(super) fn find_rest(&mut self, bytes: &[u8], last: bool) -> Rest {
-        if let Some(end) = self.find_end(bytes, last) {
-            return Rest::End(end);
-        }
+    ///
+    /// With `full` the bytes cannot become more unless some go: then an undecided match is taken as it is.
+    pub(super) fn find_rest(&mut self, bytes: &[u8], end: bool, full: bool) -> Rest {
+        let mut found = self.find_end(bytes, end);
         let gone = self
             .best
             .unwrap_or(bytes.len())
-            .saturating_sub(self.keep_back());
+            .saturating_sub(self.keep_back);
+        if found.is_none() && gone == 0 && full {
+            found = self.find_end(bytes, true);
+        }
+        if let Some(end) = found {
+            return Rest::End(end);
+        }
         self.forget(gone);
         Rest::Gone(gone)
     }
@@ -277,14 +291,7 @@ impl Delimiter {
 
     /// Bytes before the place reached that may be needed to find a captured part.
     pub(super) fn keep_back(&self) -> usize {
-        match self.compiled.captures {
-            true => self
-                .compiled
-                .len_max
-                .unwrap_or(LOOK_BACK_BYTES)
-                .min(LOOK_BACK_BYTES),
-            false => 0,
-        }
+        self.keep_back
     }
 }
 
@@ -406,7 +413,7 @@ mod tests {
             ("\\r?\n", "ab\r\n"),
             ("(--)+\n", "a----\n"),
         ] {
-            let mut delimiter = Delimiter::new(pattern).unwrap();
+            let mut delimiter = Delimiter::new(pattern, 99).unwrap();
             assert_eq!(
                 delimiter.find_end(bytes.as_bytes(), false),
                 Some(bytes.len()),
@@ -417,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_match_that_may_grow_waits() {
-        let mut delimiter = Delimiter::new("\n+").unwrap();
+        let mut delimiter = Delimiter::new("\n+", 99).unwrap();
         assert_eq!(delimiter.find_end(b"ab\n", false), None);
         assert_eq!(delimiter.find_end(b"ab\n\n", false), None);
         assert_eq!(delimiter.find_end(b"ab\n\nc", false), Some(4));
@@ -432,7 +439,7 @@ mod tests {
         delimiter.restart();
         assert_eq!(delimiter.find_end(b"ab\n", true), Some(3));
         // An earlier alternative may still win, from an earlier start.
-        let mut delimiter = Delimiter::new("a[^;]*z|b").unwrap();
+        let mut delimiter = Delimiter::new("a[^;]*z|b", 99).unwrap();
         assert_eq!(delimiter.find_end(b"-ab-", false), None);
         assert_eq!(delimiter.find_end(b"-ab-;", false), Some(3));
         delimiter.restart();
@@ -441,7 +448,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_looked_at_once() {
-        let mut delimiter = Delimiter::new("xyz").unwrap();
+        let mut delimiter = Delimiter::new("xyz", 99).unwrap();
         assert_eq!(delimiter.find_end(b"abcxy", false), None);
         assert_eq!(delimiter.looked, 5);
         assert_eq!(delimiter.find_end(b"abcxyz", false), Some(6));
@@ -449,7 +456,7 @@ mod tests {
 
     #[test]
     fn patterns_of_no_use_are_refused() {
-        let refuse = |pattern: &str| Delimiter::new(pattern).unwrap_err();
+        let refuse = |pattern: &str| Delimiter::new(pattern, 99).unwrap_err();
         assert!(matches!(refuse("("), RegexError::Syntax(_)));
         assert_eq!(
             refuse("(\\r)(\\n)").to_string(),
@@ -463,7 +470,7 @@ mod tests {
     #[test]
     fn classes_are_ascii_and_unicode_is_there_where_it_is_asked_for() {
         let find = |pattern: &str, text: &str| {
-            Delimiter::new(pattern)
+            Delimiter::new(pattern, 99)
                 .unwrap()
                 .find_end(text.as_bytes(), true)
         };

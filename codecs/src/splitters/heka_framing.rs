@@ -31,6 +31,9 @@ pub struct HekaFramingSplitter {
     needed: usize,
     /// Where a confirmed frame begins in the stretch that is being searched; 0 for none known.
     confirmed_at: usize,
+    /// Where the frame would end whose loss was counted last: what turns out to be no record before that was never one. 0
+    /// once a record was found.
+    lost_until: usize,
     /// Where the stretch ends that signatures were computed for in vain, and how many; 0 for none.
     failed_until: usize,
     failed: u32,
@@ -64,6 +67,7 @@ impl HekaFramingSplitter {
             keys: (!skip_authentication).then_some(keys),
             needed: 0,
             confirmed_at: 0,
+            lost_until: 0,
             failed_until: 0,
             failed: 0,
         }
@@ -73,11 +77,13 @@ impl HekaFramingSplitter {
     #[inline(always)]
     fn consume(&mut self, consumed: usize) {
         self.confirmed_at = self.confirmed_at.saturating_sub(consumed);
+        self.lost_until = self.lost_until.saturating_sub(consumed);
         self.failed_until = self.failed_until.saturating_sub(consumed);
     }
 
     #[inline(always)]
     fn deliver(&mut self, frame: Frame, signer: u8) -> Split {
+        self.lost_until = 0;
         self.consume(frame.end);
         Split::Record(Record {
             whole: Span::new(0, frame.end),
@@ -86,16 +92,34 @@ impl HekaFramingSplitter {
         })
     }
 
-    fn skip(&mut self, consumed: usize, cause: SkipCause) -> Split {
+    /// Passes over `consumed` bytes of a frame that is lost and that would end at `end`.
+    ///
+    /// Counted once: within a frame whose length may be a lie, other frames seem to begin that never were.
+    fn lose(&mut self, consumed: usize, cause: SkipCause, end: usize) -> Split {
+        let cause = if self.lost_until == 0 {
+            cause
+        } else {
+            SkipCause::Garbage
+        };
+        self.lost_until = self.lost_until.max(end);
         self.consume(consumed);
         Split::Skip { consumed, cause }
     }
 
-    /// Passes over bytes up to the next one that may begin a frame, the first byte in any case.
-    fn skip_to_separator(&mut self, unconsumed: &[u8], cause: SkipCause) -> Split {
+    /// Bytes up to the next one that may begin a frame, the first byte in any case.
+    fn to_separator(unconsumed: &[u8]) -> usize {
         let rest = &unconsumed[1..];
-        let consumed = 1 + memchr(RECORD_SEPARATOR, rest).unwrap_or(rest.len());
-        self.skip(consumed, cause)
+        1 + memchr(RECORD_SEPARATOR, rest).unwrap_or(rest.len())
+    }
+
+    /// Passes over bytes that begin no frame.
+    fn skip_garbage(&mut self, unconsumed: &[u8]) -> Split {
+        let consumed = Self::to_separator(unconsumed);
+        self.consume(consumed);
+        Split::Skip {
+            consumed,
+            cause: SkipCause::Garbage,
+        }
     }
 
     /// Waits for `needed` bytes in all, if there is room for them.
@@ -125,7 +149,7 @@ impl HekaFramingSplitter {
             self.failed = 0;
         } else if self.failed >= RESYNC_SIGNATURES_MAX {
             let consumed = self.failed_until.min(unconsumed.len());
-            return self.skip(consumed, SkipCause::WrongSignature);
+            return self.lose(consumed, SkipCause::WrongSignature, consumed);
         }
         let cause = match verify(keys, signature, &unconsumed[frame.message_start..frame.end]) {
             Verdict::Right(number) => return self.deliver(frame, number + 1),
@@ -144,12 +168,12 @@ impl HekaFramingSplitter {
             return self.deliver(frame, 0);
         }
         if self.confirmed_at > 0 && self.confirmed_at < frame.end {
-            return self.skip(1, SkipCause::BadFrame);
+            return self.lose(1, SkipCause::BadFrame, frame.end);
         }
         match self.look_inside(unconsumed, frame.message_start, frame.end, end) {
             Inside::Frame(at) => {
                 self.confirmed_at = at;
-                self.skip(1, SkipCause::BadFrame)
+                self.lose(1, SkipCause::BadFrame, frame.end)
             }
             Inside::Unknown(needed) if self.may_wait(unconsumed, end) => self.wait(needed),
             Inside::Unknown(_) | Inside::Nothing => self.deliver(frame, 0),
@@ -167,9 +191,10 @@ impl HekaFramingSplitter {
             .get(frame.end)
             .is_none_or(|byte| *byte == RECORD_SEPARATOR);
         if confirmed && !self.signed_frame_inside(&unconsumed[..frame.end], frame.message_start) {
-            return self.skip(frame.end, cause);
+            self.lost_until = 0;
+            return self.lose(frame.end, cause, frame.end);
         }
-        self.skip(1, cause)
+        self.lose(1, cause, frame.end)
     }
 
     /// Searches `from..to` for the start of a confirmed frame.
@@ -239,7 +264,7 @@ impl HekaFramingSplitter {
             return self.wait(needed);
         }
         if let Inside::Frame(at) = self.look_inside(unconsumed, 1, unconsumed.len(), true) {
-            return self.skip(at, SkipCause::Incomplete);
+            return self.lose(at, SkipCause::Incomplete, needed);
         }
         if self.options.deliver_incomplete_final
             && let FrameStart::Header {
@@ -256,7 +281,7 @@ impl HekaFramingSplitter {
                 0,
             );
         }
-        self.skip(unconsumed.len(), SkipCause::Incomplete)
+        self.lose(unconsumed.len(), SkipCause::Incomplete, needed)
     }
 }
 
@@ -279,7 +304,7 @@ impl Splitter for HekaFramingSplitter {
         }
         self.needed = 0;
         if unconsumed[0] != RECORD_SEPARATOR {
-            return self.skip_to_separator(unconsumed, SkipCause::Garbage);
+            return self.skip_garbage(unconsumed);
         }
         match frame_start(unconsumed) {
             FrameStart::Header {
@@ -288,7 +313,8 @@ impl Splitter for HekaFramingSplitter {
             } => {
                 let message_len = header.message_len as usize;
                 if message_len > self.message_bytes_max {
-                    return self.skip_to_separator(unconsumed, SkipCause::TooLong);
+                    let consumed = Self::to_separator(unconsumed);
+                    return self.lose(consumed, SkipCause::TooLong, message_start + message_len);
                 }
                 let frame = Frame {
                     message_start,
@@ -304,12 +330,12 @@ impl Splitter for HekaFramingSplitter {
                 self.decide(unconsumed, frame, header.signature, end)
             }
             FrameStart::Partial { needed } => self.partial(unconsumed, needed, end),
-            FrameStart::Invalid => self.skip_to_separator(unconsumed, SkipCause::Garbage),
+            FrameStart::Invalid => self.skip_garbage(unconsumed),
         }
     }
 
     fn reset(&mut self) {
-        (self.needed, self.confirmed_at) = (0, 0);
+        (self.needed, self.confirmed_at, self.lost_until) = (0, 0, 0);
         (self.failed_until, self.failed) = (0, 0);
     }
 }

@@ -40,7 +40,7 @@ impl PatternGroupingSplitter {
             return Err(RegexError::MaxLines);
         }
         Ok(PatternGroupingSplitter {
-            delimiter: Delimiter::new(delimiter)?,
+            delimiter: Delimiter::new(delimiter, options.record_bytes_max)?,
             grouping: Test::new(grouping)?,
             lines_max,
             options,
@@ -78,8 +78,8 @@ impl PatternGroupingSplitter {
     /// Passes over what follows of an over-long line. `None` where nothing does.
     #[cold]
     fn skip_rest(&mut self, unconsumed: &[u8], max: usize, end: bool) -> Option<Split> {
-        let last = end || unconsumed.len() >= max;
-        let consumed = match self.delimiter.find_rest(unconsumed, last) {
+        let full = unconsumed.len() >= max;
+        let consumed = match self.delimiter.find_rest(unconsumed, end, full) {
             Rest::End(end) => {
                 self.reset();
                 end

@@ -33,7 +33,7 @@ impl RegexSplitter {
         delimiter_eol: bool,
         options: SplitterOptions,
     ) -> Result<Self, RegexError> {
-        let delimiter = Delimiter::new(delimiter)?;
+        let delimiter = Delimiter::new(delimiter, options.record_bytes_max)?;
         Ok(RegexSplitter {
             delimiter,
             delimiter_eol,
@@ -117,8 +117,8 @@ impl RegexSplitter {
     /// Passes over what follows of an over-long record. `None` where nothing does.
     #[cold]
     fn skip_rest(&mut self, unconsumed: &[u8], max: usize, end: bool) -> Option<Split> {
-        let last = end || unconsumed.len() >= max;
-        let consumed = match self.delimiter.find_rest(unconsumed, last) {
+        let full = unconsumed.len() >= max;
+        let consumed = match self.delimiter.find_rest(unconsumed, end, full) {
             Rest::Gone(_) if end => unconsumed.len(),
             Rest::Gone(0) => return Some(Split::More),
             Rest::Gone(gone) => gone,
@@ -127,8 +127,7 @@ impl RegexSplitter {
                 let found = self.delimiter.locate(unconsumed, from, end);
                 self.reset();
                 match found.capture {
-                    // What was captured must leave room for a record.
-                    Some((start, capture_end)) if !self.delimiter_eol && end - start <= max / 2 => {
+                    Some((start, capture_end)) if !self.delimiter_eol => {
                         (self.captured, self.dropped) = (capture_end - start, end - capture_end);
                         start
                     }

@@ -1,0 +1,11 @@
+//! The checks that the fuzz targets run: the same files that `cargo test -p codecs` runs over the committed corpus.
+//!
+//! Owns:    nothing.
+//! Runs on: fuzzing.            Plane: data.
+//! Bounds:  the input.
+//! Never:   checks anything that the replay does not check.
+
+#[path = "../../../codecs/tests/properties/checks.rs"]
+pub mod checks;
+#[path = "../../../codecs/tests/properties/driver.rs"]
+pub mod driver;
