@@ -255,8 +255,11 @@ pub struct MessageTable {
 
 impl MessageTable {
     /// A table with all its memory. Pages that are never used are never touched.
+    ///
+    /// Panics above 2 GiB, where spans could no longer count.
     pub fn new(limits: TableLimits) -> Self {
         let total = limits.received_bytes + limits.arena_bytes;
+        assert!(total <= i32::MAX as usize, "a table of {total} bytes");
         let mut bytes = vec![0; total];
         bytes.truncate(limits.received_bytes);
         MessageTable {

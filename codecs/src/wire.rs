@@ -256,12 +256,25 @@ pub(crate) const fn varint_len(value: u64) -> usize {
 
 /// Appends a varint.
 #[inline]
-pub(crate) fn write_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
+pub(crate) fn write_varint(value: u64, out: &mut Vec<u8>) {
+    match value {
+        0..0x80 => out.push(value as u8),
+        0x80..0x4000 => out.extend_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]),
+        _ => write_long_varint(value, out),
     }
-    out.push(value as u8);
+}
+
+#[inline(never)]
+fn write_long_varint(mut value: u64, out: &mut Vec<u8>) {
+    let mut bytes = [0; 10];
+    let mut len = 0;
+    while value >= 0x80 {
+        bytes[len] = value as u8 | 0x80;
+        value >>= 7;
+        len += 1;
+    }
+    bytes[len] = value as u8;
+    out.extend_from_slice(&bytes[..=len]);
 }
 
 /// Bytes of a length-delimited value with a one-byte key.
@@ -273,8 +286,12 @@ pub(crate) const fn delimited_len(len: usize) -> usize {
 /// Appends a length-delimited value with a one-byte key.
 #[inline]
 pub(crate) fn write_delimited(key: u8, value: &[u8], out: &mut Vec<u8>) {
-    out.push(key);
-    write_varint(value.len() as u64, out);
+    if value.len() < 0x80 {
+        out.extend_from_slice(&[key, value.len() as u8]);
+    } else {
+        out.push(key);
+        write_varint(value.len() as u64, out);
+    }
     out.extend_from_slice(value);
 }
 

@@ -79,6 +79,7 @@ fn number_len(value: i64) -> usize {
     1 + varint_len(value as u64)
 }
 
+#[inline]
 fn write_number(key: u8, value: i64, out: &mut Vec<u8>) {
     out.push(key);
     write_varint(value as u64, out);
@@ -92,7 +93,10 @@ fn field_len(field: FieldRef<'_>) -> usize {
     len += field
         .representation()
         .map_or(0, |text| delimited_len(text.len()));
-    len + sequence_len(field.value_type(), field.values())
+    match (field.len(), field.first()) {
+        (1, Some(value)) => len + single_len(value),
+        _ => len + sequence_len(field.value_type(), field.values()),
+    }
 }
 
 fn write_field(field: FieldRef<'_>, out: &mut Vec<u8>) {
@@ -104,7 +108,34 @@ fn write_field(field: FieldRef<'_>, out: &mut Vec<u8>) {
     if let Some(representation) = field.representation() {
         write_delimited(key::REPRESENTATION, representation, out);
     }
-    write_sequence(field.value_type(), field.len(), field.values(), out);
+    match (field.len(), field.first()) {
+        (1, Some(value)) => write_single(value, out),
+        _ => write_sequence(field.value_type(), field.len(), field.values(), out),
+    }
+}
+
+/// Bytes of the only value of a field.
+#[inline]
+fn single_len(value: Value<'_>) -> usize {
+    match value {
+        Value::String(text) | Value::Bytes(text) => delimited_len(text.len()),
+        _ => 1 + bare_len(value),
+    }
+}
+
+/// Appends the only value of a field.
+#[inline]
+fn write_single(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::String(text) => write_delimited(key::STRING, text, out),
+        Value::Bytes(text) => write_delimited(key::BYTES, text, out),
+        Value::Integer(number) => write_number(key::INTEGER, number, out),
+        Value::Double(number) => {
+            out.push(key::DOUBLE);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        Value::Bool(truth) => out.extend_from_slice(&[key::BOOL, truth.into()]),
+    }
 }
 
 /// Encoded length of an array's values.
@@ -124,6 +155,7 @@ pub(crate) fn write_values(value_type: ValueType, values: &[Value<'_>], out: &mu
 }
 
 /// Bytes of one value without key and length.
+#[inline]
 fn bare_len(value: Value<'_>) -> usize {
     match value {
         Value::String(text) | Value::Bytes(text) => text.len(),
@@ -155,27 +187,21 @@ fn write_sequence<'a>(
     values: impl Iterator<Item = Value<'a>> + Clone,
     out: &mut Vec<u8>,
 ) {
-    let (single, packed) = match value_type {
-        ValueType::String => (key::STRING, key::STRING),
-        ValueType::Bytes => (key::BYTES, key::BYTES),
-        ValueType::Integer => (key::INTEGER, key::INTEGERS),
-        ValueType::Double => (key::DOUBLE, key::DOUBLES),
-        ValueType::Bool => (key::BOOL, key::BOOLS),
-    };
-    if matches!(value_type, ValueType::String | ValueType::Bytes) {
-        for value in values {
-            if let Value::String(text) | Value::Bytes(text) = value {
-                write_delimited(single, text, out);
-            }
+    let packed = match value_type {
+        ValueType::String | ValueType::Bytes => {
+            return values.for_each(|value| write_single(value, out));
         }
-        return;
+        ValueType::Integer => key::INTEGERS,
+        ValueType::Double => key::DOUBLES,
+        ValueType::Bool => key::BOOLS,
+    };
+    match (count, values.clone().next()) {
+        (1, Some(value)) => return write_single(value, out),
+        (0, _) | (_, None) => return,
+        _ => {}
     }
-    if count == 1 {
-        out.push(single);
-    } else if count > 1 {
-        out.push(packed);
-        write_varint(values.clone().map(bare_len).sum::<usize>() as u64, out);
-    }
+    out.push(packed);
+    write_varint(values.clone().map(bare_len).sum::<usize>() as u64, out);
     for value in values {
         match value {
             Value::Integer(number) => write_varint(number as u64, out),
