@@ -51,9 +51,9 @@ impl Zone {
         }
     }
 
-    /// Seconds east of Greenwich at an instant.
+    /// Seconds east of Greenwich at an instant, which is seconds since 1970.
     #[inline]
-    pub(crate) fn offset(&self, instant: i64) -> i32 {
+    pub fn offset(&self, instant: i64) -> i32 {
         if self.utc {
             return 0;
         }

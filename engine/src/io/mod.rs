@@ -10,14 +10,16 @@
 mod address;
 pub mod clock;
 pub mod datagram;
+mod file;
 pub mod preflight;
 mod ring;
 mod stream;
 mod worker;
 
 pub use address::Family;
+pub use file::File;
 pub use ring::{
-    Accepted, File, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
+    Accepted, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
     UnconnectedReceiver, UnconnectedSender, blocking, mesh_channel, sleep, spawn, start_shard,
     yield_if_needed,
 };

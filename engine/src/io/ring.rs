@@ -1,6 +1,6 @@
 //! The io seam over io_uring: the only file that names glommio.
 //!
-//! Owns:    shard threads, tasks, timers, TCP streams and listeners, buffered files, the channels of the mesh.
+//! Owns:    shard threads, tasks, timers, TCP streams and listeners, the channels of the mesh.
 //! Runs on: every shard; `start_shard`, `probe` and `mesh_channel` on the main thread.            Plane: data.
 //! Bounds:  `BACKLOG` connections wait in the kernel; channels hold what they were made with.
 //! Never:   lets a glommio type through its interface.
@@ -17,7 +17,6 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
-use std::path::Path;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -407,45 +406,6 @@ pub(super) fn inherited_socket(number: RawFd) -> io::Result<Socket> {
     // closes what the process was started with.
     let own = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?;
     Ok(Socket::from(own))
-}
-
-/// A file that is written through the page cache, at positions that the caller keeps.
-#[derive(Debug)]
-pub struct File {
-    inner: glommio::io::BufferedFile,
-}
-
-impl File {
-    /// Opens for appending, creating it with `mode` where it does not exist. Answers the file and its size.
-    pub async fn append(path: &Path, mode: u32) -> io::Result<(File, u64)> {
-        let inner = glommio::io::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .mode(mode)
-            .buffered_open(path)
-            .await
-            .map_err(io::Error::from)?;
-        let size = inner.file_size().await.map_err(io::Error::from)?;
-        Ok((File { inner }, size))
-    }
-
-    /// Writes at `position`; may write less than given. The buffer is used up.
-    pub async fn write_at(&self, bytes: Vec<u8>, position: u64) -> io::Result<usize> {
-        self.inner
-            .write_at(bytes, position)
-            .await
-            .map_err(io::Error::from)
-    }
-
-    /// Waits until what was written is on the disk.
-    pub async fn sync(&self) -> io::Result<()> {
-        self.inner.fdatasync().await.map_err(io::Error::from)
-    }
-
-    /// Closes it; an error may say that earlier writes failed.
-    pub async fn close(self) -> io::Result<()> {
-        self.inner.close().await.map_err(io::Error::from)
-    }
 }
 
 /// Both unconnected ends of a channel between two shards.
