@@ -35,6 +35,7 @@ pub const ALL: &[PluginSpec] = &[
     filters::counter::SPEC,
     encoders::payload::SPEC,
     encoders::protobuf::SPEC,
+    outputs::file::SPEC,
     outputs::log::SPEC,
     outputs::tcp::SPEC,
 ];

@@ -6,5 +6,7 @@
 //! Never:   settles a parcel that was neither delivered nor counted as dropped.
 
 mod backoff;
+pub mod file;
 pub mod log;
+mod parts;
 pub mod tcp;

@@ -27,6 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
+use super::parts::gather;
 
 /// Longest wait for a connection to one address of the peer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -330,16 +331,11 @@ impl Connection {
     }
 
     /// Sends runs of bytes, all of them.
-    async fn send(&mut self, runs: impl Iterator<Item = &[u8]>) -> io::Result<()> {
+    async fn send<'r>(&mut self, mut runs: impl Iterator<Item = &'r [u8]>) -> io::Result<()> {
         let stream = self.stream.as_mut();
-        let mut runs = runs.filter(|run| !run.is_empty());
         loop {
             let mut parts = [IoSlice::new(&[]); RUNS];
-            let mut count = 0;
-            for (part, run) in parts.iter_mut().zip(&mut runs) {
-                *part = IoSlice::new(run);
-                count += 1;
-            }
+            let count = gather(&mut parts, &mut runs);
             if count == 0 {
                 return poll_fn(|cx| stream.poll_flush(cx)).await;
             }

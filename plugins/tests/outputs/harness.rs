@@ -168,7 +168,7 @@ pub(crate) struct Rig {
     orders: flume::Sender<ToShard>,
     news: flume::Receiver<ToControl>,
     thread: ShardThread<Snapshot>,
-    heard: Vec<String>,
+    heard: String,
 }
 
 impl Rig {
@@ -219,7 +219,7 @@ impl Rig {
             orders,
             news,
             thread,
-            heard: Vec::new(),
+            heard: String::new(),
         };
         let ready = rig.news.recv_timeout(PATIENCE).expect("ready");
         assert!(matches!(ready, ToControl::Ready { .. }), "{ready:?}");
@@ -267,12 +267,12 @@ impl Rig {
                 Ok(ToControl::Notice(notice)) => notice.text,
                 Ok(ToControl::Ended(ended)) => ended.error.unwrap_or_default(),
                 Ok(_) => continue,
-                Err(_) => panic!("nothing said of `{text}`, but {:?}", self.heard),
+                Err(_) => panic!("nothing said of `{text}`, last of `{}`", self.heard),
             };
             if said.contains(text) {
                 return said;
             }
-            self.heard.push(said);
+            self.heard = said;
         }
     }
 

@@ -5,5 +5,6 @@
 //! Bounds:  every wait has a deadline and fails its test.
 //! Never:   depends on speed.
 
+mod file;
 mod harness;
 mod tcp;

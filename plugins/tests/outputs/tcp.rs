@@ -1,5 +1,10 @@
 //! TcpOutput against peers that are late, close, break off or stop reading.
 //!
+//! Owns:    the peers, and what they received.
+//! Runs on: the test's thread, and one thread for the shard.            Plane: both.
+//! Bounds:  every wait has a deadline and fails its test.
+//! Never:   depends on speed.
+//!
 //! Owns:    the peers, and what they must have got.
 //! Runs on: tests.            Plane: data.
 //! Bounds:  every wait has a deadline.
