@@ -22,10 +22,13 @@ use crate::event::{DropCause, Drops, InputCounters};
 use crate::io::{Accepted, ByteStream, clock};
 use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
-use crate::plugin::{DecodeError, DecodeInput, Decoded, Decoder};
+use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder};
 
 /// Longest text in the field `decode_error`, bytes, as Heka.
 const DECODE_ERROR_BYTES: usize = 500;
+
+/// Least time between two looks at the remarks of one stream's decoder, nanoseconds.
+const REMARKS_INTERVAL: i64 = 1_000_000_000;
 
 /// An input's view of its shard.
 #[derive(Clone, Debug)]
@@ -91,6 +94,7 @@ impl InputContext {
             rest: Vec::new(),
             pending: None,
             datagrams: None,
+            remarks_at: 0,
             random: fastrand::Rng::new(),
             context: self.clone(),
         })
@@ -142,6 +146,8 @@ pub struct Intake {
     pending: Option<Record>,
     /// The batch that datagrams are being gathered in, and how far it is filled.
     datagrams: Option<(Arc<Batch>, usize)>,
+    /// When to look at the decoder's remarks at the earliest.
+    remarks_at: i64,
     random: fastrand::Rng,
 }
 
@@ -168,6 +174,16 @@ struct Tally {
     messages: u64,
     garbage_bytes: u64,
     drops: Drops,
+    /// Records that the decoder refused, and why the last one.
+    refused: u64,
+    refusal: Option<DecodeFailure>,
+}
+
+impl Tally {
+    fn refuse(&mut self, failure: DecodeFailure) {
+        self.refused += 1;
+        self.refusal = Some(failure);
+    }
 }
 
 /// The end of a step, and what it found.
@@ -339,6 +355,7 @@ impl Intake {
             } else {
                 self.send(batch);
             }
+            self.tell_remarks(clock::wall());
         }
     }
 
@@ -371,6 +388,32 @@ impl Intake {
             .extend_from_slice(&unique.table.bytes()[rest..filled]);
         self.context.shard.change_rest(self.rest.len() as isize);
         self.send(batch);
+        self.tell_remarks(shared.now);
+    }
+
+    /// Tells the operator what the decoder remarked, not more often than once a `REMARKS_INTERVAL`.
+    #[inline]
+    fn tell_remarks(&mut self, now: i64) {
+        if now >= self.remarks_at {
+            self.remarks_at = now + REMARKS_INTERVAL;
+            self.tell_remarks_now();
+        }
+    }
+
+    #[cold]
+    fn tell_remarks_now(&mut self) {
+        let context = &self.context;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.take_remarks(&mut |remark| {
+                let (decoder, count, reason) = (remark.decoder, remark.count, remark.reason);
+                let by = if decoder.is_empty() {
+                    "its decoder"
+                } else {
+                    decoder
+                };
+                context.notice(|| format!("{by}: {reason} ({count} times)"));
+            });
+        }
     }
 
     /// Cuts `from..filled` into records and makes messages of them.
@@ -402,6 +445,14 @@ impl Intake {
             };
             match self.make(table, at, record, shared) {
                 Ok(Made::Messages(count)) => tally.messages += count as u64,
+                Ok(Made::Marked(failure)) => {
+                    tally.messages += 1;
+                    tally.refuse(failure);
+                }
+                Ok(Made::Refused(failure)) => {
+                    tally.drops.add(DropCause::DecodeFailed, 1);
+                    tally.refuse(failure);
+                }
                 Ok(Made::Dropped(cause)) => tally.drops.add(cause, 1),
                 Err(Full) if table.is_empty() => tally.drops.add(DropCause::DoesNotFit, 1),
                 Err(Full) => break StepEnd::Overflow(at, record),
@@ -416,7 +467,12 @@ impl Intake {
             counters.received += tally.messages + tally.drops.total();
             counters.dropped.merge(&tally.drops);
             counters.garbage_bytes += tally.garbage_bytes;
+            counters.decode_failures += tally.refused;
         });
+        if let Some(failure) = tally.refusal {
+            let mut probe = self.context.shard.probe.borrow_mut();
+            probe.note_decode_failure(self.context.input, failure);
+        }
     }
 
     /// Places what all messages of a step share.
@@ -462,9 +518,6 @@ impl Intake {
             }
             Err(DecodeError::Failed(failure)) => {
                 table.rollback(mark);
-                self.context
-                    .shard
-                    .note_decode_failure(self.context.input, failure);
                 if !self
                     .context
                     .shard
@@ -472,13 +525,13 @@ impl Intake {
                     .input(self.context.input)
                     .send_decode_failures
                 {
-                    return Ok(Made::Dropped(DropCause::DecodeFailed));
+                    return Ok(Made::Refused(failure));
                 }
                 let marked = self.make_marked(table, at, record, shared, failure.reason);
                 if marked.is_err() {
                     table.rollback(mark);
                 }
-                marked.map(|()| Made::Messages(1))
+                marked.map(|()| Made::Marked(failure))
             }
         }
     }
@@ -573,6 +626,7 @@ impl Intake {
 
 impl Drop for Intake {
     fn drop(&mut self) {
+        self.tell_remarks_now();
         let shard = &self.context.shard;
         if let Some((batch, _)) = self.datagrams.take() {
             shard.give_back(batch);
@@ -587,6 +641,10 @@ impl Drop for Intake {
 /// What a record became.
 enum Made {
     Messages(usize),
+    /// The decoder refused it, and it goes on marked.
+    Marked(DecodeFailure),
+    /// The decoder refused it.
+    Refused(DecodeFailure),
     Dropped(DropCause),
 }
 

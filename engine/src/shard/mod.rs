@@ -38,8 +38,8 @@ use crate::io::MeshSender;
 use crate::io::clock::{self, Monotonic};
 use crate::limits;
 use crate::pack::pool::Pool;
-use crate::pack::{Batch, ConsumerId, InputId, Origin, ShardId};
-use crate::plugin::{DecodeFailure, EncodeContext, Encoder, Filter};
+use crate::pack::{Batch, ConsumerId, Origin, ShardId};
+use crate::plugin::{EncodeContext, Encoder, Filter};
 
 /// What a shard keeps of one consumer.
 struct Consumer {
@@ -481,11 +481,6 @@ impl Shard {
             .iter()
             .map(|state| (state.queue.len() + state.blocked.len()) as u32)
             .collect()
-    }
-
-    pub(crate) fn note_decode_failure(&self, input: InputId, failure: DecodeFailure) {
-        self.ledgers.borrow_mut()[input.0 as usize].decode_failures += 1;
-        self.probe.borrow_mut().note_decode_failure(input, failure);
     }
 
     pub(crate) fn notice(&self, plugin: &str, text: impl FnOnce() -> String) {

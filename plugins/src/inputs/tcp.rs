@@ -2,7 +2,7 @@
 //!
 //! Owns:    the listening socket, and one task a connection.
 //! Runs on: the listener on one shard; each connection on the shard with the fewest.            Plane: data.
-//! Bounds:  connections by the engine's limit of streams; after the order to stop, `STOP_BYTES` more of each connection.
+//! Bounds:  connections by the engine's limit of streams.
 //! Never:   ends because of one peer, or keeps a batch for an idle or slow connection.
 
 use std::pin::pin;
@@ -21,10 +21,6 @@ use crate::net::listen;
 
 /// Between two attempts to accept after one that failed (no descriptor left, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-
-/// What is read of a connection after the order to stop, bytes: more than a socket's receive buffer holds, so that nothing
-/// acknowledged to the peer is lost, and an end for a peer that never stops sending.
-const STOP_BYTES: usize = 32 * 1024 * 1024;
 
 /// Options of `TcpInput`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -188,31 +184,17 @@ async fn read(stream: &mut dyn ByteStream, peer: &str, context: &InputContext) {
         });
         return;
     };
-    if let Err(error) = read_all(stream, &mut intake, context).await {
+    if let Err(error) = read_all(stream, &mut intake).await {
         lost(context, peer, &error);
     }
     intake.finish().await;
 }
 
-async fn read_all(
-    stream: &mut dyn ByteStream,
-    intake: &mut Intake,
-    context: &InputContext,
-) -> std::io::Result<()> {
-    let mut left = STOP_BYTES;
-    loop {
-        match intake.fill(stream).await? {
-            Fill::Received(bytes) if context.stopping() => {
-                left = left.saturating_sub(bytes);
-                if left == 0 {
-                    return Ok(());
-                }
-            }
-            Fill::Received(_) => {}
-            Fill::End | Fill::Stopped => return Ok(()),
-        }
+async fn read_all(stream: &mut dyn ByteStream, intake: &mut Intake) -> std::io::Result<()> {
+    while let Fill::Received(_) = intake.fill(stream).await? {
         io::yield_if_needed().await;
     }
+    Ok(())
 }
 
 /// Counts and tells of a connection that ended with an error.
