@@ -41,7 +41,7 @@ impl Family {
         })
     }
 
-    fn includes(self, address: &SocketAddr) -> bool {
+    pub(super) fn includes(self, address: &SocketAddr) -> bool {
         match self {
             Family::Any => true,
             Family::V4 => address.is_ipv4(),

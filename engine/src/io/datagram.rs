@@ -5,12 +5,16 @@
 //! Bounds:  `SLOTS` datagrams a call, each at most `slot_bytes`; slots' pages are touched only as far as datagrams reach.
 //! Never:   blocks a shard: it awaits readiness and then drains without waiting.
 
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::os::unix::net::{SocketAddr as SocketAddrUnix, UnixDatagram};
+use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RxqOvfl;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -99,15 +103,7 @@ impl DatagramSocket {
     /// Binds a Unix datagram socket: a path, or `@name` for the abstract namespace. The file of a socket that nobody
     /// listens on any more is replaced.
     pub fn bind_unix(address: &str, slot_bytes: usize) -> io::Result<DatagramSocket> {
-        let socket = match address.strip_prefix('@') {
-            Some(name) => {
-                use std::os::linux::net::SocketAddrExt;
-                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-                UnixDatagram::bind_addr(&address)?
-            }
-            None => bind_path(Path::new(address))?,
-        };
-        DatagramSocket::receiving(Socket::from(std::os::fd::OwnedFd::from(socket)), slot_bytes)
+        DatagramSocket::receiving(OwnedFd::from(bind_unix(address)?).into(), slot_bytes)
     }
 
     /// Uses the bound datagram socket that this process was given as descriptor `number`. The descriptor stays open.
@@ -189,6 +185,13 @@ impl DatagramSocket {
     }
 }
 
+fn bind_unix(address: &str) -> io::Result<UnixDatagram> {
+    match address.strip_prefix('@') {
+        Some(name) => UnixDatagram::bind_addr(&SocketAddrUnix::from_abstract_name(name)?),
+        None => bind_path(Path::new(address)),
+    }
+}
+
 /// Binds to a path, over the file of a socket that nobody listens on.
 fn bind_path(path: &Path) -> io::Result<UnixDatagram> {
     let refused = match UnixDatagram::bind(path) {
@@ -206,51 +209,107 @@ fn bind_path(path: &Path) -> io::Result<UnixDatagram> {
     }
 }
 
+/// What became of a datagram that was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The kernel has taken it.
+    Taken,
+    /// It is longer than the socket or the way to the peer allows.
+    TooLong,
+}
+
 /// A socket that sends datagrams to one peer.
 #[derive(Debug)]
 pub struct DatagramSender {
     stream: RawStream,
+    /// The file that a Unix socket was bound to.
+    file: Option<PathBuf>,
 }
 
 impl DatagramSender {
-    /// A UDP socket, connected to `remote`, bound to `local` where given.
-    pub fn udp(remote: SocketAddr, local: Option<SocketAddr>) -> io::Result<DatagramSender> {
+    /// A UDP socket, connected to `remote`, bound to `local` where given. Both are `host:port`.
+    ///
+    /// Names are resolved on the shard's blocking threads; addresses in numbers take no thread.
+    pub async fn udp(
+        remote: &str,
+        local: Option<&str>,
+        family: Family,
+    ) -> io::Result<DatagramSender> {
+        let remote = resolved(remote, family).await?;
         let socket = Socket::new(
             Domain::for_address(remote),
             Type::DGRAM,
             Some(Protocol::UDP),
         )?;
         if let Some(local) = local {
-            socket.bind(&local.into())?;
+            let same = if remote.is_ipv4() {
+                Family::V4
+            } else {
+                Family::V6
+            };
+            socket.bind(&resolved(local, same).await?.into())?;
         }
         socket.connect(&remote.into())?;
         Ok(DatagramSender {
             stream: RawStream::from_socket(socket)?,
+            file: None,
         })
     }
 
-    /// A Unix datagram socket connected to a path or to `@name` in the abstract namespace.
+    /// A Unix datagram socket connected to a path or to `@name` in the abstract namespace; `local` likewise. The file of a
+    /// local socket that nobody uses any more is replaced.
     pub fn unix(remote: &str, local: Option<&str>) -> io::Result<DatagramSender> {
         let socket = match local {
-            Some(path) => UnixDatagram::bind(path)?,
+            Some(local) => bind_unix(local)?,
             None => UnixDatagram::unbound()?,
         };
-        match remote.strip_prefix('@') {
-            Some(name) => {
-                use std::os::linux::net::SocketAddrExt;
-                socket.connect_addr(&std::os::unix::net::SocketAddr::from_abstract_name(name)?)?;
+        let file = local
+            .filter(|local| !local.starts_with('@'))
+            .map(PathBuf::from);
+        let connected = match remote.strip_prefix('@') {
+            Some(name) => SocketAddrUnix::from_abstract_name(name)
+                .and_then(|address| socket.connect_addr(&address)),
+            None => socket.connect(remote),
+        };
+        let stream = connected.and_then(|()| RawStream::from_socket(OwnedFd::from(socket).into()));
+        match stream {
+            Ok(stream) => Ok(DatagramSender { stream, file }),
+            Err(error) => {
+                remove_file(file.as_deref());
+                Err(error)
             }
-            None => socket.connect(remote)?,
         }
-        Ok(DatagramSender {
-            stream: RawStream::from_socket(Socket::from(std::os::fd::OwnedFd::from(socket)))?,
-        })
     }
 
-    /// Sends one datagram, waiting while the socket's buffer is full.
-    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        std::future::poll_fn(|cx| self.stream.poll_write(cx, bytes))
-            .await
-            .map(drop)
+    /// Sends one datagram, waiting while the socket's or the peer's buffer is full.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<Sent> {
+        match poll_fn(|cx| self.stream.poll_write(cx, bytes)).await {
+            Ok(_) => Ok(Sent::Taken),
+            Err(error) if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) => Ok(Sent::TooLong),
+            Err(error) => Err(error),
+        }
     }
+}
+
+impl Drop for DatagramSender {
+    fn drop(&mut self) {
+        remove_file(self.file.as_deref());
+    }
+}
+
+fn remove_file(file: Option<&Path>) {
+    if let Some(file) = file {
+        // If it is gone already, that is what was wanted; if not, the next socket there replaces it.
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+async fn resolved(address: &str, family: Family) -> io::Result<SocketAddr> {
+    if let Ok(numbers) = address.parse::<SocketAddr>()
+        && family.includes(&numbers)
+    {
+        return Ok(numbers);
+    }
+    let address = address.to_owned();
+    ring::blocking(move || family.resolve(&address)).await
 }
