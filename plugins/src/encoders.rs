@@ -7,3 +7,4 @@
 
 pub mod payload;
 pub mod protobuf;
+pub mod rst;

@@ -35,7 +35,9 @@ pub const ALL: &[PluginSpec] = &[
     filters::counter::SPEC,
     encoders::payload::SPEC,
     encoders::protobuf::SPEC,
+    encoders::rst::SPEC,
     outputs::file::SPEC,
     outputs::log::SPEC,
     outputs::tcp::SPEC,
+    outputs::udp::SPEC,
 ];

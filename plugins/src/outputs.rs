@@ -10,3 +10,4 @@ pub mod file;
 pub mod log;
 mod parts;
 pub mod tcp;
+pub mod udp;

@@ -58,7 +58,7 @@ pub struct Options {
     pub set_hostname: bool,
 }
 
-/// Networks of `UdpInput`.
+/// Networks of `UdpInput` and `UdpOutput`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Net {

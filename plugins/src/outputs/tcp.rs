@@ -124,8 +124,13 @@ impl OutputPlugin for Options {
         }
         let period = u64::try_from(self.keep_alive_period).unwrap_or(0);
         let local = Some(self.local_address).filter(|local| !local.is_empty());
+        let address = if self.address.starts_with(':') {
+            format!("127.0.0.1{}", self.address)
+        } else {
+            self.address
+        };
         Some(Box::new(Factory(Arc::new(Settings {
-            address: self.address,
+            address,
             connect: ConnectOptions {
                 local,
                 keep_alive: self.keep_alive.then(|| KeepAlive {

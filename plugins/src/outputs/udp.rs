@@ -1,0 +1,271 @@
+//! UdpOutput: one datagram for each encoded message.
+//!
+//! Owns:    the socket, and the file of a local Unix socket.
+//! Runs on: its home shard.            Plane: data.
+//! Bounds:  one datagram is being sent; a refusal by the peer's host is answered with at most `REFUSALS` repetitions at once.
+//! Never:   ends because nobody listens; drops what could still be sent.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::event::DropCause;
+use engine::io::clock::Monotonic;
+use engine::io::datagram::{DatagramSender, Sent};
+use engine::io::{Family, yield_if_needed};
+use engine::plugin::options::{OutputOptions, Retries};
+use engine::plugin::{
+    Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
+};
+use engine::shard::delivery::{OutputContext, OutputEvent};
+use engine::shard::parcel::Parcel;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::backoff::Backoff;
+use crate::inputs::udp::Net;
+
+/// Repetitions of one datagram after refusals, which are answers to earlier ones.
+const REFUSALS: u32 = 16;
+
+/// Between two notices that nobody listens.
+const REFUSED_NOTICE: Duration = Duration::from_secs(10);
+
+/// Datagrams between two looks at whether others should run.
+const DATAGRAMS: usize = 64;
+
+/// Options of `UdpOutput`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Network: udp, udp4 or udp6 for one family only, or unixgram
+    pub net: Net,
+    /// Remote address `host:port`; the path of a Unix socket, or `@name` for an abstract one
+    #[schemars(extend("x-required" = true))]
+    pub address: String,
+    /// Local address to send from, written like `address`
+    pub local_address: String,
+    /// Largest datagram in bytes; longer messages are dropped
+    #[schemars(range(min = 512))]
+    pub max_message_size: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            net: Net::default(),
+            address: String::new(),
+            local_address: String::new(),
+            max_message_size: 65507,
+        }
+    }
+}
+
+/// The table's line.
+pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
+    "UdpOutput",
+    "Sends each encoded message as a datagram",
+)
+.notes(&[
+    "A message counts as delivered when the kernel has taken the datagram. Whether anybody received it, UDP does not say; when the peer's host answers that nobody listens, it is noted and sending goes on.",
+    "Messages longer than `max_message_size`, or than the way to the peer allows, are dropped and counted as `refused`.",
+    "When the kernel's buffer is full, or the reader of a Unix socket is slow, the output waits, and with it the inputs that feed it. When the network or a Unix socket is not there, it tries again by `retries`.",
+]);
+
+impl OutputPlugin for Options {
+    fn build(self, section: &mut Section<'_, OutputOptions>) -> Option<Box<dyn OutputFactory>> {
+        let family = match self.net {
+            Net::Udp => Some(Family::Any),
+            Net::Udp4 => Some(Family::V4),
+            Net::Udp6 => Some(Family::V6),
+            Net::Unixgram => None,
+        };
+        let port = self.address.rsplit_once(':').map(|(_, port)| port);
+        let has_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
+        if family.is_some() && !has_port {
+            section
+                .problem(&["address"], "must name a host and a port")
+                .help("write it as \"host:port\", an IPv6 address as \"[::1]:port\"");
+        }
+        if family.is_none() && self.address.is_empty() {
+            section.problem(&["address"], "must name a Unix socket");
+        }
+        let address = match (family, self.address.starts_with(':')) {
+            (Some(Family::V6), true) => format!("[::1]{}", self.address),
+            (Some(_), true) => format!("127.0.0.1{}", self.address),
+            _ => self.address,
+        };
+        Some(Box::new(Factory(Arc::new(Settings {
+            address,
+            local: Some(self.local_address).filter(|local| !local.is_empty()),
+            family,
+            bytes_max: self.max_message_size as usize,
+            retries: section.common().retries.clone(),
+        }))))
+    }
+}
+
+/// What the options come to.
+struct Settings {
+    address: String,
+    local: Option<String>,
+    /// `None` for Unix sockets.
+    family: Option<Family>,
+    bytes_max: usize,
+    retries: Retries,
+}
+
+struct Factory(Arc<Settings>);
+
+impl OutputFactory for Factory {
+    fn make(&self) -> Box<dyn Output> {
+        Box::new(UdpOutput {
+            settings: Arc::clone(&self.0),
+            backoff: Backoff::new(self.0.retries.clone()),
+            sender: None,
+            refused_notice: None,
+        })
+    }
+}
+
+struct UdpOutput {
+    settings: Arc<Settings>,
+    backoff: Backoff,
+    sender: Option<DatagramSender>,
+    /// No notice that nobody listens before this time.
+    refused_notice: Option<Monotonic>,
+}
+
+impl Output for UdpOutput {
+    fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            loop {
+                match context.next(None).await {
+                    OutputEvent::Parcel(mut parcel) => {
+                        let result = self.deliver(context, &mut parcel).await;
+                        context.settle(parcel);
+                        result?;
+                    }
+                    OutputEvent::End => return Ok(()),
+                    OutputEvent::Deadline | OutputEvent::Tick | OutputEvent::Reopen => {}
+                }
+            }
+        })
+    }
+}
+
+impl UdpOutput {
+    /// Sends the records of a parcel. When it gives up, what was not sent is dropped.
+    async fn deliver(&mut self, context: &OutputContext, parcel: &mut Parcel) -> Result<(), Fault> {
+        let (mut refused, mut longest) = (0_u32, 0);
+        for index in 0..parcel.len() {
+            let record = parcel.record(index);
+            let bytes = record.len();
+            let sent = if bytes > self.settings.bytes_max {
+                Ok(Sent::TooLong)
+            } else {
+                self.send(context, record).await
+            };
+            match sent {
+                Ok(Sent::Taken) => {}
+                Ok(Sent::TooLong) => {
+                    parcel.drop_record(index, DropCause::Refused);
+                    refused += 1;
+                    longest = longest.max(bytes);
+                }
+                Err(fault) => {
+                    parcel.drop_from(index, DropCause::DestinationEnded);
+                    return Err(fault);
+                }
+            }
+            if index % DATAGRAMS == DATAGRAMS - 1 {
+                yield_if_needed().await;
+            }
+        }
+        if refused > 0 {
+            context.notice(|| {
+                format!(
+                    "{refused} messages of up to {longest} bytes are too long for a datagram to {}: dropped (`max_message_size` is {})",
+                    self.settings.address, self.settings.bytes_max
+                )
+            });
+        }
+        Ok(())
+    }
+
+    /// Sends one datagram, for as long as it takes.
+    async fn send(&mut self, context: &OutputContext, record: &[u8]) -> Result<Sent, Fault> {
+        let mut refusals = 0;
+        loop {
+            let error = match &mut self.sender {
+                None => match self.open().await {
+                    Ok(sender) => {
+                        self.sender = Some(sender);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Some(sender) => match sender.send(record).await {
+                    Ok(sent) => {
+                        if self.backoff.failures() > 0 {
+                            context
+                                .notice(|| format!("sending to {} again", self.settings.address));
+                            self.backoff.succeeded();
+                        }
+                        return Ok(sent);
+                    }
+                    // The answer to an earlier datagram; this one was not sent.
+                    Err(error)
+                        if self.settings.family.is_some()
+                            && error.kind() == ErrorKind::ConnectionRefused
+                            && refusals < REFUSALS =>
+                    {
+                        refusals += 1;
+                        self.refused(context);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+            };
+            self.sender = None;
+            context.count(|counters| counters.retries += 1);
+            let what = format!("cannot send to {}: {error}", self.settings.address);
+            let Some(wait) = self.backoff.failed(context.stopping()) else {
+                return Err(Fault::new(format!(
+                    "{what}; gave up after {} attempts (`max_retries`)",
+                    self.backoff.failures()
+                )));
+            };
+            context.notice(|| format!("{what}; trying again in {wait:.1?}, messages wait"));
+            context.pause(wait).await;
+        }
+    }
+
+    async fn open(&self) -> std::io::Result<DatagramSender> {
+        let Settings {
+            address,
+            local,
+            family,
+            ..
+        } = &*self.settings;
+        match family {
+            Some(family) => DatagramSender::udp(address, local.as_deref(), *family).await,
+            None => DatagramSender::unix(address, local.as_deref()),
+        }
+    }
+
+    /// Notes that the peer's host said that nobody listens there.
+    fn refused(&mut self, context: &OutputContext) {
+        context.count(|counters| counters.retries += 1);
+        let now = Monotonic::now();
+        if self.refused_notice.is_none_or(|at| at <= now) {
+            self.refused_notice = Some(now.after(REFUSED_NOTICE));
+            context.notice(|| {
+                format!(
+                    "nobody listens on {}: datagrams are lost until somebody does",
+                    self.settings.address
+                )
+            });
+        }
+    }
+}
