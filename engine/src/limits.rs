@@ -15,6 +15,9 @@ pub const READ_BYTES: usize = 64 * 1024;
 /// so this bounds both memory and what one stopped output can keep from moving.
 pub const BATCHES: usize = 128;
 
+/// Batches that the streams of one input may always have under way on a shard, however many inputs there are.
+pub const INPUT_BATCHES_MIN: usize = 8;
+
 /// Fewest batches per shard, for plans with very large messages.
 pub const BATCHES_MIN: usize = 16;
 
@@ -45,8 +48,14 @@ pub const CONSUMERS_MAX: usize = 16 * 1024;
 /// Shards.
 pub const SHARDS_MAX: usize = 256;
 
-/// Notices that wait for the main thread; more are counted and dropped.
-pub const NOTICES: usize = 1024;
+/// News that wait for the main thread.
+pub const NEWS: usize = 1024;
+
+/// Notices among them; more are counted and dropped, which leaves room for what must not be lost (a plugin's end, a signal).
+pub const NOTICES: usize = 512;
+
+/// Bytes that a stream's buffer for unfinished records may keep while the stream is idle and has none.
+pub const REST_BYTES_KEPT: usize = 4 * 1024;
 
 /// Memory of one batch for a message limit.
 pub const fn batch_limits(message_bytes_max: usize) -> TableLimits {

@@ -1,12 +1,13 @@
 //! The daemon's own log: one line per event on standard error.
 //!
-//! Owns:    the form of log lines, merging of repeated notices, the count of what was merged.
-//! Runs on: the main thread.            Plane: control.
-//! Bounds:  per plugin at most `LINES_PER_INTERVAL` notices an interval; the rest is counted and said once.
-//! Never:   blocks a shard.
+//! Owns:    the form of log lines, merging of repeated notices, the count of what was merged, the thread that writes.
+//! Runs on: the main thread, and a thread of its own for writing.            Plane: control.
+//! Bounds:  per plugin at most `LINES_PER_INTERVAL` notices an interval; `WAITING` entries wait to be written. The rest is counted and said once.
+//! Never:   blocks: a terminal that is not read must not keep the daemon from stopping.
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use codecs::time::{Strftime, Zone};
 
@@ -16,11 +17,24 @@ use crate::plugin::options::log_prefix;
 /// Notices of one plugin that are printed in one interval.
 const LINES_PER_INTERVAL: u32 = 10;
 
+/// Entries that wait to be written.
+const WAITING: usize = 1024;
+
+/// How long the end of the daemon waits for the last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// What the writing thread is given.
+enum Entry {
+    Text(Vec<u8>),
+    Flush(flume::Sender<()>),
+}
+
 /// Writes log lines.
 pub struct Log {
+    entries: flume::Sender<Entry>,
+    left_out: u64,
     prefix: Option<Strftime>,
     zone: Zone,
-    line: Vec<u8>,
     printed: BTreeMap<String, u32>,
 }
 
@@ -33,26 +47,45 @@ impl std::fmt::Debug for Log {
 impl Log {
     /// A log with the prefix that `log_flags` asks for: date, time or none.
     pub fn new(log_flags: i64) -> Log {
+        let (entries, waiting) = flume::bounded(WAITING);
+        // Without the thread nothing is written, as if nobody read standard error.
+        let _ = std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_entries(&waiting));
         Log {
+            entries,
+            left_out: 0,
             prefix: log_prefix(log_flags),
             zone: Zone::local(),
-            line: Vec::new(),
             printed: BTreeMap::new(),
         }
     }
 
     /// Writes a line.
     pub fn line(&mut self, text: &str) {
-        self.line.clear();
+        let mut lines = Vec::new();
+        if self.left_out > 0 {
+            let notice = format!(
+                "{} lines left out: standard error is not read",
+                self.left_out
+            );
+            self.format(&notice, &mut lines);
+        }
+        self.format(text, &mut lines);
+        match self.entries.try_send(Entry::Text(lines)) {
+            Ok(()) => self.left_out = 0,
+            Err(_) => self.left_out += 1,
+        }
+    }
+
+    fn format(&self, text: &str, out: &mut Vec<u8>) {
         for part in text.lines() {
             if let Some(prefix) = &self.prefix {
-                prefix.write(clock::wall(), &self.zone, &mut self.line);
+                prefix.write(clock::wall(), &self.zone, out);
             }
-            self.line.extend_from_slice(part.as_bytes());
-            self.line.push(b'\n');
+            out.extend_from_slice(part.as_bytes());
+            out.push(b'\n');
         }
-        // A log that cannot be written has nowhere to say so.
-        let _ = std::io::stderr().write_all(&self.line);
     }
 
     /// Writes a plugin's notice unless it has had its share of this interval.
@@ -73,6 +106,31 @@ impl Log {
                     "Plugin '{plugin}': {left_out} further notices left out"
                 ));
             }
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let (done, written) = flume::bounded(1);
+        let deadline = Instant::now() + LAST_LINES;
+        if self
+            .entries
+            .send_deadline(Entry::Flush(done), deadline)
+            .is_ok()
+        {
+            // Lines that nobody reads are not worth waiting for any longer.
+            let _ = written.recv_deadline(deadline);
+        }
+    }
+}
+
+fn write_entries(waiting: &flume::Receiver<Entry>) {
+    for entry in waiting {
+        match entry {
+            // A log that cannot be written has nowhere to say so.
+            Entry::Text(text) => drop(std::io::stderr().write_all(&text)),
+            Entry::Flush(done) => drop(done.try_send(())),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::event::{ConsumerCounters, Drops, InputCounters};
+use crate::event::{ConsumerCounters, DropCause, Drops, InputCounters};
 use crate::limits;
 use crate::plugin::DecodeFailure;
 use crate::shard::probe::Sampled;
@@ -28,6 +28,7 @@ pub struct Report {
     processing: Vec<Sampled>,
     matching: Sampled,
     decode_failures: Vec<Option<DecodeFailure>>,
+    batches: usize,
     batches_in_use: usize,
     injections_in_use: usize,
     streams: usize,
@@ -47,6 +48,7 @@ impl Report {
             processing: vec![Sampled::default(); consumers],
             matching: Sampled::default(),
             decode_failures: vec![None; inputs],
+            batches: 0,
             batches_in_use: 0,
             injections_in_use: 0,
             streams: 0,
@@ -76,12 +78,42 @@ impl Report {
                 |known, more| *known = more.or(*known),
             );
             report.matching.merge(&snapshot.probe.matching);
+            report.batches += snapshot.batches;
             report.batches_in_use += snapshot.batches_in_use;
             report.injections_in_use += snapshot.injections_in_use;
             report.streams += snapshot.streams;
             report.notices_lost += snapshot.probe.notices_lost;
         }
         report
+    }
+
+    /// Streams that are open.
+    pub fn streams(&self) -> usize {
+        self.streams
+    }
+
+    /// A number that changes whenever a message is made, routed or settled.
+    pub fn activity(&self) -> u64 {
+        let made: u64 = self
+            .inputs
+            .iter()
+            .chain(&self.injections)
+            .map(|ledger| ledger.received)
+            .sum();
+        let settled: u64 = self
+            .consumers
+            .iter()
+            .map(|consumer| consumer.matched + consumer.processed)
+            .sum();
+        made + settled
+    }
+
+    /// Messages that were dropped because their destination had ended.
+    pub fn lost_to_the_end(&self) -> u64 {
+        let ledgers = self.inputs.iter().chain(&self.injections);
+        ledgers
+            .map(|ledger| ledger.dropped.get(DropCause::DestinationEnded))
+            .sum()
     }
 
     /// Messages that some destination still holds.
@@ -158,8 +190,8 @@ impl Report {
         let _ = write!(
             out,
             "inputRecycleChan:\n    InChanCapacity: {}\n    InChanLength: {}\n",
-            capacity(limits::BATCHES),
-            capacity(limits::BATCHES) - self.batches_in_use
+            self.batches,
+            self.batches - self.batches_in_use
         );
         let _ = write!(
             out,

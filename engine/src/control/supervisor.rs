@@ -12,6 +12,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -24,7 +25,7 @@ use crate::limits;
 use crate::pack::ShardId;
 use crate::shard::Ended;
 use crate::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
-use crate::shard::topology::{ConsumerUnit, Role, Topology};
+use crate::shard::topology::Topology;
 
 /// Between two looks at what was dropped, and the least time between two lines about it.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -75,8 +76,9 @@ impl Outcome {
 }
 
 struct Running {
-    thread: ShardThread<Snapshot>,
+    thread: ShardThread<()>,
     orders: flume::Sender<ToShard>,
+    last: flume::Receiver<Snapshot>,
 }
 
 /// How a phase of the shutdown went.
@@ -106,7 +108,7 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
         return Outcome::NotStarted;
     }
     let topology = Arc::new(topology);
-    let (news_sender, news) = flume::bounded(limits::NOTICES);
+    let (news_sender, news) = flume::bounded(limits::NEWS);
     let signals = match forward_signals(news_sender.clone()) {
         Ok(signals) => signals,
         Err(error) => {
@@ -178,7 +180,7 @@ fn start_shards(
     }
     let mut running = Vec::with_capacity(count);
     for (id, (senders, receivers)) in senders.into_iter().zip(receivers).enumerate() {
-        let (orders, orders_receiver) = flume::bounded(limits::NOTICES);
+        let (orders, orders_receiver) = flume::bounded(limits::NEWS);
         let launch = Launch {
             id: ShardId(id as u16),
             topology: Arc::clone(topology),
@@ -187,10 +189,17 @@ fn start_shards(
             orders: orders_receiver,
             news: news.clone(),
         };
-        let thread = start_shard(&format!("shard-{id}"), Some(cpus[id]), move || {
-            run::main(launch)
+        let (last_sender, last) = flume::bounded(1);
+        let thread = start_shard(&format!("shard-{id}"), Some(cpus[id]), move || async move {
+            let snapshot = run::main(launch).await?;
+            let _ = last_sender.send(snapshot);
+            Ok(())
         })?;
-        running.push(Running { thread, orders });
+        running.push(Running {
+            thread,
+            orders,
+            last,
+        });
     }
     Ok(running)
 }
@@ -339,51 +348,58 @@ impl Supervisor {
     /// The phases of a shutdown. One that exceeds its time does not keep the next from its own; a second signal ends all.
     fn stop(mut self) -> Outcome {
         self.log.line("stopping");
+        let ended_before = self.last.lost_to_the_end();
         self.tell(|| ToShard::StopInputs);
-        let outputs = self.outputs();
-        let mut phase = self.wait_until("inputs", |snapshots| {
-            let running: usize = snapshots
+        let mut phase = self.wait_until("inputs", |topology, report, snapshots| {
+            let connections: u32 = topology
+                .loads
                 .iter()
-                .map(|snapshot| snapshot.plugins_running)
+                .map(|load| load.connections.load(Ordering::Relaxed))
                 .sum();
-            let streams: usize = snapshots.iter().map(|snapshot| snapshot.streams).sum();
-            running <= outputs && streams == 0
+            let inputs: usize = snapshots.iter().map(|shard| shard.inputs_running).sum();
+            connections == 0 && inputs == 0 && report.streams() == 0
         });
         if phase != Phase::Aborted {
-            phase = self.wait_until("deliveries", |snapshots| {
-                snapshots
+            // Shards do not answer at the same moment: only two looks between which nothing moved say that nothing moves.
+            let mut before = None;
+            phase = self.wait_until("deliveries", |_, report, snapshots| {
+                let idle = snapshots
                     .iter()
-                    .all(|snapshot| snapshot.batches_in_use == 0 && snapshot.injections_in_use == 0)
+                    .all(|shard| shard.batches_in_use == 0 && shard.injections_in_use == 0);
+                let unmoved = before.replace(report.activity()) == Some(report.activity());
+                idle && unmoved
             });
         }
         self.tell(|| ToShard::EndOutputs);
         if phase == Phase::Done {
-            self.wait_until("outputs", |snapshots| {
-                snapshots
-                    .iter()
-                    .all(|snapshot| snapshot.plugins_running == 0)
+            self.wait_until("outputs", |_, _, snapshots| {
+                snapshots.iter().all(|shard| shard.plugins_running == 0)
             });
         }
         self.tell(|| ToShard::Quit);
         let snapshots = self.join();
         let complete = snapshots.len() == self.topology.shards as usize;
         let report = Report::new(&self.topology, &snapshots);
-        self.finish(&report, complete)
-    }
-
-    fn outputs(&self) -> usize {
-        let is_output = |unit: &&ConsumerUnit| matches!(unit.role, Role::Output { .. });
-        self.topology.consumers.iter().filter(is_output).count()
+        let lost = report.lost_to_the_end().saturating_sub(ended_before);
+        self.finish(&report, complete, lost)
     }
 
     /// Waits until `done`, at most `shutdown_timeout`.
-    fn wait_until(&mut self, what: &str, done: impl Fn(&[Snapshot]) -> bool) -> Phase {
+    fn wait_until(
+        &mut self,
+        what: &str,
+        mut done: impl FnMut(&Topology, &Report, &[Snapshot]) -> bool,
+    ) -> Phase {
         let timeout = self.options.shutdown_timeout;
         let deadline = Instant::now() + timeout;
         loop {
             match self.snapshots() {
-                Some(snapshots) if done(&snapshots) => return Phase::Done,
-                Some(_) => {}
+                Some(snapshots) => {
+                    let report = Report::new(&self.topology, &snapshots);
+                    if done(&self.topology, &report, &snapshots) {
+                        return Phase::Done;
+                    }
+                }
                 None => {
                     self.log.line("a shard does not answer");
                     return Phase::Aborted;
@@ -408,20 +424,32 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the shards' threads; answers their last counters.
+    /// Waits for the shards' last counters. A shard that does not give them in time is left behind: the process ends anyway.
     fn join(&mut self) -> Vec<Snapshot> {
+        let deadline = Instant::now() + ANSWER;
         let mut snapshots = Vec::new();
         for (id, shard) in std::mem::take(&mut self.shards).into_iter().enumerate() {
             drop(shard.orders);
-            match shard.thread.join() {
+            match shard.last.recv_deadline(deadline) {
                 Ok(snapshot) => snapshots.push(snapshot),
-                Err(error) => self.log.line(&format!("shard {id} failed: {error}")),
+                Err(flume::RecvTimeoutError::Timeout) => {
+                    self.log
+                        .line(&format!("shard {id} does not end; it is left behind"));
+                }
+                Err(flume::RecvTimeoutError::Disconnected) => {
+                    let error = shard.thread.join().err();
+                    let why = error.map_or_else(
+                        || "it gave no counters".to_owned(),
+                        |error| error.to_string(),
+                    );
+                    self.log.line(&format!("shard {id} failed: {why}"));
+                }
             }
         }
         snapshots
     }
 
-    fn finish(&mut self, report: &Report, complete: bool) -> Outcome {
+    fn finish(mut self, report: &Report, complete: bool, lost: u64) -> Outcome {
         self.log.end_interval();
         self.log.line(&report.text(&self.topology));
         if let Some(path) = &self.options.report_json {
@@ -431,7 +459,7 @@ impl Supervisor {
                 return Outcome::Failed;
             }
         }
-        let remaining = report.in_flight();
+        let remaining = report.in_flight() + lost;
         if self.failed || !complete {
             return Outcome::Failed;
         }

@@ -37,6 +37,13 @@ impl Monotonic {
         Monotonic(self.0 + duration)
     }
 
+    /// The first point at whole `interval`s after this one that has not passed: what was missed is not made up for.
+    pub fn next_after(self, interval: Duration) -> Monotonic {
+        let missed = self.0.elapsed().as_nanos() / interval.as_nanos().max(1);
+        let intervals = u32::try_from(missed + 1).unwrap_or(u32::MAX);
+        Monotonic(self.0 + interval.saturating_mul(intervals))
+    }
+
     /// Time from now until then; zero if it has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())

@@ -138,7 +138,7 @@ impl DatagramSocket {
     }
 
     /// Waits until a datagram is there.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub async fn readable(&mut self) -> io::Result<()> {
         self.stream.readable().await
     }
 

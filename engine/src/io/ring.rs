@@ -24,6 +24,8 @@ use std::time::Duration;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::channels::shared_channel;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use socket2::{Protocol, SockRef, Socket, Type};
 
 use super::address::Family;
@@ -174,11 +176,6 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// Who connected.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.peer_addr().map_err(io::Error::from)
-    }
-
     /// The connection, on the calling shard.
     pub fn adopt(self, keep_alive: Option<KeepAlive>) -> io::Result<RawStream> {
         let stream = RawStream {
@@ -223,12 +220,23 @@ impl RawStream {
     }
 
     /// Waits until something can be received, without receiving it.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.inner
-            .peek(&mut [0])
-            .await
-            .map(drop)
-            .map_err(io::Error::from)
+    ///
+    /// The executor takes an empty datagram for the end of a stream and would say "readable" for ever after; its state is renewed then.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        let there = self.inner.peek(&mut [0]).await.map_err(io::Error::from)?;
+        if there == 0 {
+            self.renew()?;
+        }
+        Ok(())
+    }
+
+    fn renew(&mut self) -> io::Result<()> {
+        // SAFETY: `borrow_raw` asks that the descriptor stay open for the borrow's life; `self.inner` owns it and is replaced
+        // only after the borrow, once it has been duplicated.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) };
+        let socket = Socket::from(descriptor.try_clone_to_owned()?);
+        self.inner = socket.into();
+        Ok(())
     }
 
     fn set_options(&self, set: impl FnOnce(&SockRef<'_>) -> io::Result<()>) -> io::Result<()> {
@@ -243,6 +251,14 @@ impl ByteStream for RawStream {
     #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+
+    fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match recv(self.inner.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+            Ok(read) => Ok(read),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
     }
 
     #[inline]

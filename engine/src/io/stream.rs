@@ -26,6 +26,12 @@ pub trait ByteStream {
     /// Reads at least one byte into `buffer`, or answers 0 at the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
+    /// Reads what is there without waiting, whatever readiness was reported: 0 if nothing is, or at the end. Streams that cannot
+    /// tell answer 0.
+    fn read_now(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
     /// Writes at least one byte of `bytes`.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 

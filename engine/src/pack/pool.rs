@@ -73,12 +73,6 @@ impl Pool {
         self.free.push(batch);
     }
 
-    /// Gives back a batch that was taken and not used.
-    #[inline]
-    pub fn return_unused(&mut self, batch: Arc<Batch>) {
-        self.free.push(batch);
-    }
-
     /// Notes that `holds` destinations hold the batch, and keeps a share for when they are done.
     pub fn launch(&mut self, batch: &Arc<Batch>, holds: u32, routed: u32) {
         let flight = &mut self.flights[batch.slot as usize];
@@ -113,6 +107,11 @@ impl Pool {
             batch,
             delivered: u64::from(flight.routed - dropped),
         })
+    }
+
+    /// Batches, free or not.
+    pub fn size(&self) -> usize {
+        self.flights.len()
     }
 
     /// Batches that are not free.

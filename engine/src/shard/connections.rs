@@ -45,6 +45,18 @@ impl Shard {
         }
     }
 
+    /// Serves a connection that could not be sent to its shard.
+    pub(super) fn serve_instead_of(&self, target: ShardId, input: InputId, connection: Accepted) {
+        let loads = &self.topology.loads;
+        let theirs = &loads[target.0 as usize];
+        theirs.in_transit.fetch_sub(1, Ordering::Relaxed);
+        theirs.connections.fetch_sub(1, Ordering::Relaxed);
+        loads[self.id.0 as usize]
+            .connections
+            .fetch_add(1, Ordering::Relaxed);
+        self.serve(input, connection);
+    }
+
     /// Starts the task of a connection.
     pub(super) fn serve(&self, input: InputId, connection: Accepted) {
         let shard = self.me.upgrade().expect("the shard is running");

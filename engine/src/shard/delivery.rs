@@ -79,6 +79,11 @@ impl OutputContext {
                 self.reopened = self.shard.reopens();
                 return Poll::Ready(OutputEvent::Reopen);
             }
+            // What is due comes first: an output that always has a parcel waiting must still flush, rotate and tick.
+            let due = self.due(deadline);
+            if due.is_some_and(|due| due.remaining().is_zero()) {
+                return self.poll_timer(cx, deadline);
+            }
             if let Poll::Ready(parcel) = self.shard.poll_parcel(self.consumer, cx) {
                 return Poll::Ready(parcel.map_or(OutputEvent::End, OutputEvent::Parcel));
             }
@@ -92,28 +97,36 @@ impl OutputContext {
         self.shard.ready_parcel(self.consumer)
     }
 
+    fn due(&self, deadline: Option<Monotonic>) -> Option<Monotonic> {
+        deadline.into_iter().chain(self.next_tick).min()
+    }
+
     fn poll_timer(
         &mut self,
         cx: &mut std::task::Context<'_>,
         deadline: Option<Monotonic>,
     ) -> Poll<OutputEvent> {
-        let Some(due) = deadline.into_iter().chain(self.next_tick).min() else {
+        let Some(due) = self.due(deadline) else {
             return Poll::Pending;
         };
-        if self.timer.as_ref().is_none_or(|(at, _)| *at != due) {
-            self.timer = Some((due, Box::pin(crate::io::sleep(due.remaining()))));
-        }
-        let (_, timer) = self.timer.as_mut().expect("set above");
-        if timer.as_mut().poll(cx).is_pending() {
+        if !due.remaining().is_zero() && self.poll_sleep(cx, due).is_pending() {
             return Poll::Pending;
         }
         self.timer = None;
         if self.next_tick == Some(due) {
             let interval = self.shard.topology.consumer(self.consumer).ticker_interval;
-            self.next_tick = interval.map(|interval| due.after(interval));
+            self.next_tick = interval.map(|interval| due.next_after(interval));
             return Poll::Ready(OutputEvent::Tick);
         }
         Poll::Ready(OutputEvent::Deadline)
+    }
+
+    fn poll_sleep(&mut self, cx: &mut std::task::Context<'_>, due: Monotonic) -> Poll<()> {
+        if self.timer.as_ref().is_none_or(|(at, _)| *at != due) {
+            self.timer = Some((due, Box::pin(crate::io::sleep(due.remaining()))));
+        }
+        let (_, timer) = self.timer.as_mut().expect("set above");
+        timer.as_mut().poll(cx)
     }
 
     /// Waits between two attempts; ends early when the daemon begins to stop, so that a last attempt still fits.
@@ -134,7 +147,7 @@ impl OutputContext {
 
     /// Gives a parcel back: every record that was not dropped by `Parcel::drop_record` has been delivered for good.
     pub fn settle(&mut self, parcel: Box<Parcel>) {
-        let (taken, bytes) = (parcel.taken(), parcel.bytes());
+        let (taken, bytes) = (parcel.taken(), parcel.taken_bytes());
         self.count(|counters| {
             counters.processed += taken as u64;
             counters.bytes += bytes as u64;

@@ -81,11 +81,12 @@ impl FilterContext for Injection<'_> {
     }
 
     fn inject(&mut self, fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), Full>) -> bool {
-        let (shard, by, now, loops) = (self.shard, self.by, self.now, self.loops + 1);
-        if loops > shard.topology.loops_max {
-            shard.count_consumer(by, |counters| counters.dropped.add(DropCause::LoopLimit, 1));
+        let (shard, by, now) = (self.shard, self.by, self.now);
+        if self.loops >= shard.topology.loops_max {
+            shard.drop_injection(by, DropCause::LoopLimit);
             return true;
         }
+        let loops = self.loops + 1;
         let Some(batch) = self.batch() else {
             return false;
         };

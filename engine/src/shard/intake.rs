@@ -94,6 +94,7 @@ impl InputContext {
             rest: Vec::new(),
             pending: None,
             datagrams: None,
+            resume: 0,
             remarks_at: 0,
             random: fastrand::Rng::new(),
             context: self.clone(),
@@ -146,6 +147,8 @@ pub struct Intake {
     pending: Option<Record>,
     /// The batch that datagrams are being gathered in, and how far it is filled.
     datagrams: Option<(Arc<Batch>, usize)>,
+    /// Where in the datagram at hand the next batch goes on, if one was not enough for it.
+    resume: usize,
     /// When to look at the decoder's remarks at the earliest.
     remarks_at: i64,
     random: fastrand::Rng,
@@ -216,6 +219,11 @@ impl Intake {
         if shard.stop_grace_over() {
             return Poll::Ready(Ok(Fill::Stopped));
         }
+        if shard.streams.borrow().is_evicted(self.stream) {
+            return Poll::Ready(Err(io::Error::other(
+                "unfinished records of all connections take too much memory, and this one's is the longest",
+            )));
+        }
         loop {
             let Poll::Ready(mut batch) = self.poll_batch(cx) else {
                 return Poll::Pending;
@@ -238,24 +246,32 @@ impl Intake {
                 Poll::Ready(Ok(read)) => {
                     self.context.count(|counters| counters.bytes += read as u64);
                     self.step(batch, read, false);
-                    if !self.rest.is_empty() && shard.rests_too_large() {
-                        return Poll::Ready(Err(io::Error::other(
-                            "unfinished records of all streams take too much memory",
-                        )));
-                    }
                     Poll::Ready(Ok(Fill::Received(read)))
                 }
                 Poll::Ready(Err(error)) => {
-                    shard.return_batch(batch);
+                    shard.give_back(batch);
                     Poll::Ready(Err(error))
                 }
-                Poll::Pending => {
-                    shard.return_batch(batch);
-                    if shard.stopping() {
-                        Poll::Ready(Ok(Fill::Stopped))
-                    } else {
-                        Poll::Pending
+                Poll::Pending if shard.stopping() => {
+                    // Readiness may not have been reported yet: ask the source itself before the stream is given up.
+                    match source.read_now(space) {
+                        Ok(read) if read > 0 => {
+                            self.context.count(|counters| counters.bytes += read as u64);
+                            self.step(batch, read, false);
+                            Poll::Ready(Ok(Fill::Received(read)))
+                        }
+                        Ok(_) | Err(_) => {
+                            shard.give_back(batch);
+                            Poll::Ready(Ok(Fill::Stopped))
+                        }
                     }
+                }
+                Poll::Pending => {
+                    shard.give_back(batch);
+                    if self.rest.is_empty() {
+                        self.rest.shrink_to(limits::REST_BYTES_KEPT);
+                    }
+                    Poll::Pending
                 }
             };
         }
@@ -269,7 +285,14 @@ impl Intake {
         if streams.is_blocked(self.stream) {
             return Poll::Pending;
         }
-        match shard.pool.borrow_mut().take() {
+        let input = self.context.input;
+        let may_take = shard.input_shares.borrow().may_take(input);
+        let taken = if may_take {
+            shard.pool.borrow_mut().take()
+        } else {
+            None
+        };
+        match taken {
             Some(batch) => {
                 streams.has_batch(self.stream);
                 Poll::Ready(batch)
@@ -306,6 +329,8 @@ impl Intake {
         let Some((mut batch, filled)) = self.datagrams.take() else {
             return false;
         };
+        let whole = bytes.len();
+        let bytes = &bytes[self.resume..];
         let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
         let room = unique.table.received_mut().len() - filled;
         if room < bytes.len() && filled > 0 {
@@ -316,7 +341,9 @@ impl Intake {
         let end = filled + taken;
         unique.table.received_mut()[filled..end].copy_from_slice(&bytes[..taken]);
         let mark = unique.table.mark();
-        self.splitter.reset();
+        if self.pending.is_none() {
+            self.splitter.reset();
+        }
         let cut = self
             .shared(&mut unique.table, hostname)
             .map(|shared| self.split(&mut unique.table, filled, end, true, shared));
@@ -331,9 +358,16 @@ impl Intake {
                 self.datagrams = Some((batch, filled));
                 return false;
             }
-            Ok(Cut { mut tally, .. }) => {
-                tally.drops.add(DropCause::DoesNotFit, 1);
+            // More records than a batch of its own can hold: the next batch goes on where this one is full.
+            Ok(Cut {
+                end: StepEnd::Overflow(at, record),
+                tally,
+            }) => {
                 self.count_tally(&tally);
+                self.pending = Some(record);
+                self.resume += at;
+                self.datagrams = Some((batch, end));
+                return false;
             }
             Err(Full) => {
                 let mut tally = Tally::default();
@@ -341,8 +375,9 @@ impl Intake {
                 self.count_tally(&tally);
             }
         }
+        self.resume = 0;
         self.context
-            .count(|counters| counters.bytes += bytes.len() as u64);
+            .count(|counters| counters.bytes += whole as u64);
         self.datagrams = Some((batch, end));
         true
     }
@@ -351,7 +386,7 @@ impl Intake {
     pub fn flush_datagrams(&mut self) {
         if let Some((batch, filled)) = self.datagrams.take() {
             if filled == 0 {
-                self.context.shard.return_batch(batch);
+                self.context.shard.give_back(batch);
             } else {
                 self.send(batch);
             }
@@ -386,7 +421,7 @@ impl Intake {
         };
         self.rest
             .extend_from_slice(&unique.table.bytes()[rest..filled]);
-        self.context.shard.change_rest(self.rest.len() as isize);
+        self.context.shard.keep_rest(self.stream, self.rest.len());
         self.send(batch);
         self.tell_remarks(shared.now);
     }
@@ -614,6 +649,7 @@ impl Intake {
             shard.give_back(batch);
             return;
         }
+        shard.input_shares.borrow_mut().take(self.context.input);
         let sequence = shard.streams.borrow_mut().issue(self.stream);
         unique.origin = Origin::Stream {
             input: self.context.input,
@@ -628,8 +664,18 @@ impl Drop for Intake {
     fn drop(&mut self) {
         self.tell_remarks_now();
         let shard = &self.context.shard;
+        let mut lost = u64::from(!self.rest.is_empty());
+        let mut unsent = 0;
         if let Some((batch, _)) = self.datagrams.take() {
+            unsent = batch.table.len() as u64;
+            lost += unsent;
             shard.give_back(batch);
+        }
+        if lost > 0 {
+            self.context.count(|counters| {
+                counters.received += lost - unsent;
+                counters.dropped.add(DropCause::Incomplete, lost);
+            });
         }
         shard.change_rest(-(self.rest.len() as isize));
         shard.streams.borrow_mut().close(self.stream);

@@ -38,7 +38,7 @@ use crate::io::MeshSender;
 use crate::io::clock::{self, Monotonic};
 use crate::limits;
 use crate::pack::pool::Pool;
-use crate::pack::{Batch, ConsumerId, Origin, ShardId};
+use crate::pack::{Batch, ConsumerId, Origin, ShardId, StreamId};
 use crate::plugin::{EncodeContext, Encoder, Filter};
 
 /// What a shard keeps of one consumer.
@@ -102,6 +102,7 @@ pub struct Shard {
     parcels: RefCell<Vec<Box<Parcel>>>,
     injected: RefCell<VecDeque<Arc<Batch>>>,
     injecting: Cell<bool>,
+    pub(crate) input_shares: RefCell<streams::InputShares>,
     rest_bytes: Cell<usize>,
     /// Until when streams are still read; `None` while the daemon is not stopping.
     stop_by: Cell<Option<Monotonic>>,
@@ -169,6 +170,10 @@ impl Shard {
             parcels: RefCell::new(parcels),
             injected: RefCell::new(VecDeque::with_capacity(limits::INJECTION_BATCHES)),
             injecting: Cell::new(false),
+            input_shares: RefCell::new(streams::InputShares::new(
+                topology.inputs.len(),
+                limits::batches(bytes_max),
+            )),
             rest_bytes: Cell::new(0),
             stop_by: Cell::new(None),
             ending: Cell::new(false),
@@ -282,7 +287,9 @@ impl Shard {
                     parcel.drop_from(0, DropCause::DestinationEnded);
                     self.parcel_came_back(parcel);
                 }
-                Frame::Connection { input, connection } => self.serve(input, connection),
+                Frame::Connection { input, connection } => {
+                    self.serve_instead_of(target, input, connection);
+                }
                 Frame::Release { .. } | Frame::ParcelBack(_) => {}
             }
         }
@@ -401,8 +408,28 @@ impl Shard {
     }
 
     /// Whether streams keep more than they may.
-    pub(crate) fn rests_too_large(&self) -> bool {
-        self.rest_bytes.get() > limits::TAIL_BYTES_MAX
+    fn rests_too_large(&self) -> bool {
+        let leaving = self.streams.borrow().evicted_bytes();
+        self.rest_bytes.get() > limits::TAIL_BYTES_MAX + leaving
+    }
+
+    /// Notes the unfinished rest that a stream keeps. When all together are too large, the stream with the longest is ended.
+    pub(crate) fn keep_rest(&self, stream: StreamId, bytes: usize) {
+        self.change_rest(bytes as isize);
+        self.streams.borrow_mut().set_rest(stream, bytes);
+        if self.rests_too_large() {
+            let waker = self.streams.borrow_mut().evict_longest_rest();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Counts an injection that is refused for good.
+    pub(crate) fn drop_injection(&self, by: ConsumerId, cause: DropCause) {
+        let ledger = &mut self.ledgers.borrow_mut()[self.topology.inputs.len() + by.0 as usize];
+        ledger.received += 1;
+        ledger.dropped.add(cause, 1);
     }
 
     pub(crate) fn stopping(&self) -> bool {
@@ -436,6 +463,11 @@ impl Shard {
             .drain(..)
             .for_each(Waker::wake);
         self.streams.borrow().wakers().for_each(Waker::wake_by_ref);
+    }
+
+    /// Whether outputs are to end, so that nothing new may be made.
+    pub(crate) fn ending(&self) -> bool {
+        self.ending.get()
     }
 
     /// Outputs end as soon as their queues are empty.
@@ -484,7 +516,7 @@ impl Shard {
     }
 
     pub(crate) fn notice(&self, plugin: &str, text: impl FnOnce() -> String) {
-        if !self.notices.is_full() {
+        if self.notices.len() < limits::NOTICES {
             let notice = Notice {
                 plugin: plugin.to_owned(),
                 text: text(),

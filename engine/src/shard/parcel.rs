@@ -139,7 +139,10 @@ impl Parcel {
         let header = header.as_bytes();
         let record = view.head().record;
         self.made.truncate(start);
-        if record.end() == span.end() && record.len as usize == header.len() + span.len as usize {
+        let framed = record.end() == span.end()
+            && record.len as usize == header.len() + span.len as usize
+            && record.of(view.bytes()).starts_with(header);
+        if framed {
             return Some((record, false));
         }
         self.made.extend_from_slice(header);
@@ -189,6 +192,24 @@ impl Parcel {
         self.batch().picks(self.delivery as usize).len() - self.dropped.len()
     }
 
+    /// Bytes of the records that are taken for good when the parcel is settled as it stands.
+    pub fn taken_bytes(&self) -> usize {
+        let dropped = |piece: &&Piece| {
+            !self
+                .dropped
+                .iter()
+                .any(|(message, _)| *message == piece.message)
+        };
+        if self.dropped.is_empty() {
+            return self.bytes();
+        }
+        self.pieces
+            .iter()
+            .filter(dropped)
+            .map(|piece| piece.span.len as usize)
+            .sum()
+    }
+
     /// Bytes of all records.
     pub fn bytes(&self) -> usize {
         self.pieces
@@ -234,7 +255,10 @@ impl Parcel {
 
     /// Says that a record is given up. It must not be delivered afterwards.
     pub fn drop_record(&mut self, index: usize, cause: DropCause) {
-        self.dropped.push((self.pieces[index].message, cause));
+        let message = self.pieces[index].message;
+        if !self.dropped.iter().any(|(known, _)| *known == message) {
+            self.dropped.push((message, cause));
+        }
     }
 
     /// Says that all records from `index` on are given up.

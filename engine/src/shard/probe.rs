@@ -2,7 +2,7 @@
 //!
 //! Owns:    `Probe`.
 //! Runs on: every shard.            Plane: data.
-//! Bounds:  one batch in `SAMPLE_BATCHES` is timed: two clock readings for some thousands of messages.
+//! Bounds:  one batch in `SAMPLE_BATCHES` and one call in `SAMPLE_CALLS` is timed: two clock readings for some thousands of messages.
 //! Never:   formats.
 
 use std::time::Duration;
@@ -11,8 +11,11 @@ use crate::io::clock::Monotonic;
 use crate::pack::{ConsumerId, InputId};
 use crate::plugin::DecodeFailure;
 
-/// One batch in this many is timed.
+/// One batch in this many is timed while it is matched.
 const SAMPLE_BATCHES: u32 = 64;
+
+/// One filter call in this many is timed. Prime, so that a plan's filters take turns at being the one.
+const SAMPLE_CALLS: u32 = 67;
 
 /// Sum of sampled durations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +48,21 @@ pub struct Sample {
     count: u64,
 }
 
+impl Sample {
+    #[inline]
+    fn due(countdown: &mut u32, period: u32, messages: usize) -> Option<Sample> {
+        *countdown -= 1;
+        if *countdown > 0 {
+            return None;
+        }
+        *countdown = period;
+        Some(Sample {
+            begun: Monotonic::now(),
+            count: messages as u64,
+        })
+    }
+}
+
 /// Sampled timings of one shard.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -56,7 +74,8 @@ pub struct Probe {
     pub decode_failures: Vec<Option<DecodeFailure>>,
     /// Notices that found no room.
     pub notices_lost: u64,
-    countdown: u32,
+    batches: u32,
+    calls: u32,
 }
 
 impl Probe {
@@ -67,26 +86,15 @@ impl Probe {
             processing: vec![Sampled::default(); consumers],
             decode_failures: vec![None; inputs],
             notices_lost: 0,
-            countdown: 1,
+            batches: 1,
+            calls: 1,
         }
-    }
-
-    fn due(&mut self) -> bool {
-        self.countdown -= 1;
-        if self.countdown > 0 {
-            return false;
-        }
-        self.countdown = SAMPLE_BATCHES;
-        true
     }
 
     /// Before routing a batch of so many messages.
     #[inline]
     pub fn begin_match(&mut self, messages: usize) -> Option<Sample> {
-        self.due().then(|| Sample {
-            begun: Monotonic::now(),
-            count: messages as u64,
-        })
+        Sample::due(&mut self.batches, SAMPLE_BATCHES, messages)
     }
 
     /// After it.
@@ -101,7 +109,7 @@ impl Probe {
     /// Before a filter's call.
     #[inline]
     pub fn begin_process(&mut self, messages: usize) -> Option<Sample> {
-        self.begin_match(messages)
+        Sample::due(&mut self.calls, SAMPLE_CALLS, messages)
     }
 
     /// After it.

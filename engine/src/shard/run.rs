@@ -2,9 +2,10 @@
 //!
 //! Owns:    the shard's main future, the frames between control and shard, snapshots of its counters.
 //! Runs on: every shard.            Plane: data; it is where the control plane reaches in.
-//! Bounds:  `limits::NOTICES` items wait for the main thread.
+//! Bounds:  `limits::NEWS` items wait for the main thread.
 //! Never:   decides anything: phases and deadlines are the supervisor's.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -70,8 +71,12 @@ pub struct Snapshot {
     pub injections_in_use: usize,
     /// Open streams.
     pub streams: usize,
-    /// Inputs, outputs that still run.
+    /// Batches that the pool has.
+    pub batches: usize,
+    /// Inputs and outputs that still run.
     pub plugins_running: usize,
+    /// Inputs among them.
+    pub inputs_running: usize,
     /// Sampled timings.
     pub probe: Probe,
 }
@@ -133,7 +138,7 @@ pub async fn main(launch: Launch) -> io::Result<Snapshot> {
     for receiver in receivers {
         receive(&shard, receiver);
     }
-    let running = Rc::new(std::cell::Cell::new(0));
+    let running = Rc::new(Plugins::default());
     let (inputs, errors) = open_inputs(&shard);
     let _ = launch
         .news
@@ -147,7 +152,7 @@ pub async fn main(launch: Launch) -> io::Result<Snapshot> {
         match order {
             ToShard::Start => start(&shard, inputs.take().unwrap_or_default(), &running),
             ToShard::Snapshot(reply) => {
-                let _ = reply.try_send(snapshot(&shard, running.get()));
+                let _ = reply.try_send(snapshot(&shard, &running));
             }
             ToShard::StopInputs => shard.stop_inputs(),
             ToShard::EndOutputs => shard.end_outputs(),
@@ -156,7 +161,7 @@ pub async fn main(launch: Launch) -> io::Result<Snapshot> {
         }
     }
     farewell.in_order = true;
-    Ok(snapshot(&shard, running.get()))
+    Ok(snapshot(&shard, &running))
 }
 
 /// Connects all ends at once: each waits for its other side, so one after the other could wait in a circle.
@@ -226,7 +231,14 @@ fn open_inputs(shard: &Rc<Shard>) -> (OpenInputs, Vec<(String, Fault)>) {
     (open, errors)
 }
 
-fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<std::cell::Cell<usize>>) {
+/// How many plugins of a shard run.
+#[derive(Debug, Default)]
+struct Plugins {
+    inputs: Cell<usize>,
+    outputs: Cell<usize>,
+}
+
+fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<Plugins>) {
     for index in 0..shard.topology.consumers.len() {
         let id = ConsumerId(index as u16);
         if shard.topology.consumer(id).home == shard.id {
@@ -236,10 +248,10 @@ fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<std::cell::Cell<usi
     for (context, mut input, can_exit) in inputs {
         let shard = Rc::clone(shard);
         let running = Rc::clone(running);
-        running.set(running.get() + 1);
+        running.inputs.update(|count| count + 1);
         crate::io::spawn(async move {
             let result = input.run(&context).await;
-            running.set(running.get() - 1);
+            running.inputs.update(|count| count - 1);
             shard.tell_ended(
                 context.name(),
                 result.err().map(|fault| fault.message),
@@ -249,7 +261,7 @@ fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<std::cell::Cell<usi
     }
 }
 
-fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<std::cell::Cell<usize>>) {
+fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<Plugins>) {
     let shard = Rc::clone(shard);
     match &shard.topology.consumer(id).role {
         Role::Filter(_) => {
@@ -258,10 +270,10 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<std::cell::Cel
                     let mut due = crate::io::clock::Monotonic::now().after(interval);
                     loop {
                         crate::io::sleep(due.remaining()).await;
-                        if !shard.tick_filter(id) {
+                        if shard.ending() || !shard.tick_filter(id) {
                             break;
                         }
-                        due = due.after(interval);
+                        due = due.next_after(interval);
                     }
                 });
             }
@@ -269,19 +281,19 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<std::cell::Cel
         Role::Output { factory, .. } => {
             let mut output = factory.make();
             let running = Rc::clone(running);
-            running.set(running.get() + 1);
+            running.outputs.update(|count| count + 1);
             let shard = Rc::clone(&shard);
             crate::io::spawn(async move {
                 let mut context = OutputContext::new(Rc::clone(&shard), id);
                 let result = output.run(&mut context).await;
-                running.set(running.get() - 1);
+                running.outputs.update(|count| count - 1);
                 shard.consumer_ended(id, result.err().map(|fault| fault.message));
             });
         }
     }
 }
 
-fn snapshot(shard: &Shard, plugins_running: usize) -> Snapshot {
+fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
     Snapshot {
         ledgers: shard.ledgers.borrow().clone(),
         consumers: shard.consumer_counters(),
@@ -289,7 +301,9 @@ fn snapshot(shard: &Shard, plugins_running: usize) -> Snapshot {
         batches_in_use: shard.pool.borrow().in_use(),
         injections_in_use: shard.injections.borrow().in_use(),
         streams: shard.streams.borrow().open_count(),
-        plugins_running,
+        batches: shard.pool.borrow().size(),
+        plugins_running: running.inputs.get() + running.outputs.get(),
+        inputs_running: running.inputs.get(),
         probe: shard.probe.borrow().clone(),
     }
 }

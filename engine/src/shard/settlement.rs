@@ -77,10 +77,13 @@ impl Shard {
         let ledger = self.ledger_of(batch.origin);
         self.ledgers.borrow_mut()[ledger].delivered += delivered;
         if let Origin::Stream {
-            stream, sequence, ..
+            input,
+            stream,
+            sequence,
         } = batch.origin
         {
             self.streams.borrow_mut().settle(stream, sequence);
+            self.input_shares.borrow_mut().give_back(input);
         }
         self.give_back(batch);
     }
@@ -94,14 +97,13 @@ impl Shard {
         }
     }
 
-    /// Gives back a batch that was taken and not used.
-    pub(crate) fn return_batch(&self, batch: Arc<Batch>) {
-        self.pool.borrow_mut().return_unused(batch);
-        self.wake_next_waiting();
-    }
-
     pub(crate) fn wake_next_waiting(&self) {
-        let waker = self.streams.borrow_mut().next_waiting();
+        let waker = {
+            let shares = self.input_shares.borrow();
+            self.streams
+                .borrow_mut()
+                .next_waiting(|input| shares.may_take(input))
+        };
         if let Some(waker) = waker {
             waker.wake();
         }

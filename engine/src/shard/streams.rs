@@ -25,6 +25,10 @@ struct Slot {
     /// Deliveries of this stream that wait for a consumer's credit.
     blocked: u32,
     waits_for_batch: bool,
+    /// Bytes of the unfinished record that the stream keeps.
+    rest_bytes: usize,
+    /// The stream is to end, because unfinished records take too much memory and its own is the longest.
+    evicted: bool,
     waker: Option<Waker>,
 }
 
@@ -36,6 +40,8 @@ pub struct Streams {
     /// Streams that wait for a batch, longest first. An entry whose stream no longer waits is passed over.
     queue: VecDeque<StreamId>,
     open: usize,
+    /// Bytes that streams which are to end will give back.
+    evicted_bytes: usize,
 }
 
 impl Streams {
@@ -52,6 +58,8 @@ impl Streams {
                     settled: VecDeque::new(),
                     blocked: 0,
                     waits_for_batch: false,
+                    rest_bytes: 0,
+                    evicted: false,
                     waker: None,
                 });
                 self.slots.len() as u32 - 1
@@ -64,13 +72,18 @@ impl Streams {
         slot.issued = 0;
         slot.watermark = 0;
         slot.waits_for_batch = false;
+        slot.rest_bytes = 0;
+        slot.evicted = false;
         self.open += 1;
         Some(StreamId(id))
     }
 
     /// Closes a stream. Its slot is reused when the last of its batches is settled.
     pub fn close(&mut self, id: StreamId) {
-        let slot = self.slot(id);
+        let slot = &mut self.slots[id.0 as usize];
+        if slot.evicted {
+            self.evicted_bytes -= slot.rest_bytes;
+        }
         slot.open = false;
         slot.waker = None;
         slot.waits_for_batch = false;
@@ -141,16 +154,56 @@ impl Streams {
         self.slot(id).waits_for_batch = false;
     }
 
-    /// The task of the stream that has waited longest for a batch.
-    pub fn next_waiting(&mut self) -> Option<Waker> {
-        while let Some(id) = self.queue.pop_front() {
-            let slot = self.slot(id);
-            if slot.waits_for_batch {
+    /// The task of the stream that has waited longest for a batch, among those whose input may take one.
+    pub fn next_waiting(&mut self, may_take: impl Fn(InputId) -> bool) -> Option<Waker> {
+        let mut passed_over = 0;
+        while passed_over < self.queue.len() {
+            let id = self.queue[passed_over];
+            let slot = &mut self.slots[id.0 as usize];
+            if !slot.waits_for_batch {
+                self.queue.remove(passed_over);
+            } else if may_take(slot.input) {
                 slot.waits_for_batch = false;
-                return slot.waker.clone();
+                let waker = slot.waker.clone();
+                self.queue.remove(passed_over);
+                return waker;
+            } else {
+                passed_over += 1;
             }
         }
         None
+    }
+
+    /// Notes how many bytes of an unfinished record the stream keeps.
+    #[inline]
+    pub fn set_rest(&mut self, id: StreamId, bytes: usize) {
+        let slot = &mut self.slots[id.0 as usize];
+        if !slot.evicted {
+            slot.rest_bytes = bytes;
+        }
+    }
+
+    /// Picks the stream that keeps the longest unfinished record, to end it; answers its task.
+    pub fn evict_longest_rest(&mut self) -> Option<Waker> {
+        let longest = self
+            .slots
+            .iter_mut()
+            .filter(|slot| slot.open && !slot.evicted)
+            .max_by_key(|slot| slot.rest_bytes)?;
+        longest.evicted = true;
+        self.evicted_bytes += longest.rest_bytes;
+        longest.waker.clone()
+    }
+
+    /// Bytes that streams which are to end will give back.
+    pub fn evicted_bytes(&self) -> usize {
+        self.evicted_bytes
+    }
+
+    /// Whether the stream is to end.
+    #[inline]
+    pub fn is_evicted(&self, id: StreamId) -> bool {
+        self.slots[id.0 as usize].evicted
     }
 
     /// Notes that a delivery of the stream waits for a consumer.
@@ -186,9 +239,77 @@ impl Streams {
     }
 }
 
+/// How many batches the streams of each input may have under way, so that one input whose destination has stopped leaves
+/// batches for the others.
+#[derive(Debug)]
+pub struct InputShares {
+    taken: Vec<u32>,
+    most: u32,
+}
+
+impl InputShares {
+    /// Equal shares of a pool; an only input has all of it.
+    pub fn new(inputs: usize, batches: usize) -> InputShares {
+        let most = (batches / inputs.max(1)).max(limits::INPUT_BATCHES_MIN);
+        InputShares {
+            taken: vec![0; inputs],
+            most: most as u32,
+        }
+    }
+
+    /// Whether streams of the input may take a batch.
+    #[inline]
+    pub fn may_take(&self, input: InputId) -> bool {
+        self.taken[input.0 as usize] < self.most
+    }
+
+    /// Notes that a batch of the input is under way.
+    #[inline]
+    pub fn take(&mut self, input: InputId) {
+        self.taken[input.0 as usize] += 1;
+    }
+
+    /// Notes that it is free again.
+    #[inline]
+    pub fn give_back(&mut self, input: InputId) {
+        self.taken[input.0 as usize] -= 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_input_leaves_batches_for_the_others() {
+        let mut shares = InputShares::new(2, 128);
+        for _ in 0..64 {
+            assert!(shares.may_take(InputId(0)));
+            shares.take(InputId(0));
+        }
+        assert!(!shares.may_take(InputId(0)));
+        assert!(shares.may_take(InputId(1)));
+        shares.give_back(InputId(0));
+        assert!(shares.may_take(InputId(0)));
+    }
+
+    #[test]
+    fn the_longest_rest_is_evicted_first() {
+        let mut streams = Streams::default();
+        let ids: Vec<StreamId> = (0..3).filter_map(|_| streams.open(InputId(0))).collect();
+        for (&id, bytes) in ids.iter().zip([10, 30, 20]) {
+            streams.set_rest(id, bytes);
+        }
+        streams.evict_longest_rest();
+        assert_eq!(
+            ids.iter()
+                .map(|&id| streams.is_evicted(id))
+                .collect::<Vec<_>>(),
+            [false, true, false]
+        );
+        streams.evict_longest_rest();
+        assert!(streams.is_evicted(ids[2]));
+    }
 
     #[test]
     fn the_watermark_waits_for_the_oldest() {
@@ -229,7 +350,8 @@ mod tests {
             streams.wait_for_batch(id);
         }
         streams.has_batch(a);
-        assert!(streams.next_waiting().is_some(), "b");
-        assert!(streams.next_waiting().is_none());
+        assert!(streams.next_waiting(|_| false).is_none());
+        assert!(streams.next_waiting(|_| true).is_some(), "b");
+        assert!(streams.next_waiting(|_| true).is_none());
     }
 }

@@ -152,7 +152,10 @@ impl Input for Listening {
 async fn accept(listener: &TcpListener, context: &InputContext) {
     while let Some(accepted) = context.until_stop(|cx| listener.poll_accept(cx)).await {
         match accepted {
-            Ok(connection) => context.place(connection),
+            Ok(connection) => {
+                context.place(connection);
+                io::yield_if_needed().await;
+            }
             Err(error) => {
                 context.notice(|| {
                     format!("a connection could not be accepted: {error}; trying again")
@@ -166,13 +169,13 @@ async fn accept(listener: &TcpListener, context: &InputContext) {
 
 /// Serves one connection to its end.
 async fn serve(keep_alive: Option<KeepAlive>, connection: Accepted, context: InputContext) {
-    // A peer that is gone already has no address and is nobody's concern.
-    let Ok(peer) = connection.peer_addr().map(listen::plain) else {
-        return connection.refuse();
+    let mut stream = match connection.adopt(keep_alive) {
+        Ok(stream) => stream,
+        Err(error) => return lost(&context, "a new peer", &error),
     };
-    match connection.adopt(keep_alive) {
-        Ok(mut stream) => read(&mut stream, &peer.to_string(), &context).await,
-        Err(error) => lost(&context, &peer.to_string(), &error),
+    // A peer that is gone already has no address and is nobody's concern.
+    if let Ok(peer) = stream.peer_addr().map(listen::plain) {
+        read(&mut stream, &peer.to_string(), &context).await;
     }
 }
 
