@@ -12,7 +12,7 @@ pub mod decoders;
 pub mod encoders;
 pub mod filters;
 pub mod inputs;
-mod net;
+pub mod net;
 pub mod outputs;
 pub mod splitters;
 

@@ -6,3 +6,4 @@
 //! Never:   holds what only one plugin needs.
 
 pub(crate) mod listen;
+pub mod tls;

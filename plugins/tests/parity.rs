@@ -34,8 +34,6 @@ const DIFFERENT: &[Different] = &[
         "buffering.max_file_size",
         "Heka's own default of this output, as the note of its buffering says",
     ),
-    ("TcpInput", "tls", "TLS is not there yet"),
-    ("TcpInput", "use_tls", "TLS is not there yet"),
 ];
 
 fn parity(file: &str) -> Table {

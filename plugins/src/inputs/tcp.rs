@@ -2,28 +2,31 @@
 //!
 //! Owns:    the listening socket, and one task a connection.
 //! Runs on: the listener on one shard; each connection on the shard with the fewest.            Plane: data.
-//! Bounds:  connections by the engine's limit of streams.
+//! Bounds:  connections by the engine's limit of streams; a TLS handshake has its time.
 //! Never:   ends because of one peer, or keeps a batch for an idle or slow connection.
 
+use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::io::{self, Accepted, ByteStream, Family, KeepAlive, TcpListener};
-use engine::plugin::options::InputOptions;
+use engine::io::{self, Accepted, ByteStream, Family, KeepAlive, RawStream, TcpListener};
+use engine::plugin::options::{InputOptions, Tls};
 use engine::plugin::{
     Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
 };
 use engine::shard::intake::{Fill, InputContext, Intake};
+use futures_lite::future::poll_once;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::net::listen;
+use crate::net::{listen, tls};
 
 /// Between two attempts to accept after one that failed (no descriptor left, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Options of `TcpInput`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Network: tcp, or tcp4 or tcp6 for one family only
@@ -31,10 +34,30 @@ pub struct Options {
     /// Listening address, `host:port`; `:port` is every address of this host
     #[schemars(extend("x-required" = true))]
     pub address: String,
+    /// Take connections with TLS only
+    pub use_tls: bool,
+    /// TLS settings; `cert_file` and `key_file` are needed
+    pub tls: Tls,
     /// Switch on TCP keep-alive
     pub keep_alive: bool,
     /// Idle seconds before a keep-alive probe; zero leaves the system's setting
     pub keep_alive_period: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            net: Net::Tcp,
+            address: String::new(),
+            use_tls: false,
+            tls: Tls {
+                prefer_server_ciphers: true,
+                ..Tls::default()
+            },
+            keep_alive: false,
+            keep_alive_period: 0,
+        }
+    }
 }
 
 /// Networks of `TcpInput`.
@@ -69,6 +92,11 @@ pub const SPEC: PluginSpec =
             "Connections are spread over the shards; messages of one connection stay in order. A connection whose peer sends nothing \
              costs no buffer.",
             "Signers belong to the HekaFramingSplitter, not here.",
+            "With `use_tls` a client has ten seconds for its handshake. TLS 1.2 and 1.3 are spoken. `client_auth`: `RequestClientCert` and \
+             `RequireAnyClientCert` take certificates whoever signed them, the two that verify need `client_cafile`. Tickets for \
+             the resumption of sessions are handed out in TLS 1.2, in TLS 1.3 only with `session_ticket_key`, because a client that \
+             only sends would close its connection with the ticket unread, which can cost it its last messages. \
+             Certificates are read when the input opens.",
         ]);
 
 impl InputPlugin for Options {
@@ -81,6 +109,13 @@ impl InputPlugin for Options {
     }
 
     fn build(self, section: &mut Section<'_, InputOptions>) -> Option<Box<dyn InputFactory>> {
+        if self.use_tls {
+            self.tls.check_server(section);
+        } else if self.tls != Options::default().tls {
+            section
+                .warning(&["tls"], "has no effect without `use_tls`")
+                .help("add `use_tls = true`");
+        }
         if self.keep_alive_period > 0 && !self.keep_alive {
             section
                 .warning(&["keep_alive_period"], "has no effect without `keep_alive`")
@@ -91,17 +126,35 @@ impl InputPlugin for Options {
             period: (!period.is_zero()).then_some(period),
         });
         Some(Box::new(Factory {
-            address: self.address,
-            family: self.net.family(),
-            keep_alive,
+            shared: Arc::new(Shared {
+                address: self.address,
+                family: self.net.family(),
+                keep_alive,
+                tls: self.use_tls.then_some(self.tls),
+                server: Mutex::default(),
+            }),
         }))
     }
 }
 
 struct Factory {
+    shared: Arc<Shared>,
+}
+
+/// What the listener and its connections share.
+struct Shared {
     address: String,
     family: Family,
     keep_alive: Option<KeepAlive>,
+    tls: Option<Tls>,
+    /// Made of `tls` when the input opens. Locked once a connection.
+    server: Mutex<Option<tls::Server>>,
+}
+
+impl Shared {
+    fn server(&self) -> MutexGuard<'_, Option<tls::Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl InputFactory for Factory {
@@ -111,30 +164,33 @@ impl InputFactory for Factory {
 
     fn make(&self) -> Box<dyn Input> {
         Box::new(Listening {
-            address: self.address.clone(),
-            family: self.family,
+            shared: Arc::clone(&self.shared),
             listener: None,
         })
     }
 
     fn serve(&self, connection: Accepted, context: InputContext) -> LocalFuture<'static, ()> {
-        Box::pin(serve(self.keep_alive, connection, context))
+        let server = self.shared.server().clone();
+        Box::pin(serve(connection, self.shared.keep_alive, server, context))
     }
 }
 
 struct Listening {
-    address: String,
-    family: Family,
+    shared: Arc<Shared>,
     listener: Option<TcpListener>,
 }
 
 impl Input for Listening {
     fn open(&mut self, _context: &InputContext) -> Result<(), Fault> {
-        let listener = self
+        let shared = &*self.shared;
+        if let Some(options) = &shared.tls {
+            *shared.server() = Some(tls::Server::load(options)?);
+        }
+        let listener = shared
             .family
-            .resolve(&self.address)
-            .and_then(|address| TcpListener::bind(address, self.family))
-            .map_err(|error| listen::refused(&self.address, &error))?;
+            .resolve(&shared.address)
+            .and_then(|address| TcpListener::bind(address, shared.family))
+            .map_err(|error| listen::refused(&shared.address, &error))?;
         self.listener = Some(listener);
         Ok(())
     }
@@ -168,29 +224,54 @@ async fn accept(listener: &TcpListener, context: &InputContext) {
 }
 
 /// Serves one connection to its end.
-async fn serve(keep_alive: Option<KeepAlive>, connection: Accepted, context: InputContext) {
+async fn serve(
+    connection: Accepted,
+    keep_alive: Option<KeepAlive>,
+    server: Option<tls::Server>,
+    context: InputContext,
+) {
     let mut stream = match connection.adopt(keep_alive) {
         Ok(stream) => stream,
         Err(error) => return lost(&context, "a new peer", &error),
     };
     // A peer that is gone already has no address and is nobody's concern.
-    if let Ok(peer) = stream.peer_addr().map(listen::plain) {
-        read(&mut stream, &peer.to_string(), &context).await;
-    }
-}
-
-/// Reads a connection to its end.
-async fn read(stream: &mut dyn ByteStream, peer: &str, context: &InputContext) {
-    let Some(mut intake) = context.open_stream(peer) else {
+    let Ok(peer) = stream.peer_addr().map(listen::plain) else {
+        return;
+    };
+    let peer = peer.to_string();
+    // Before the handshake, so that connections which never come to one count as well.
+    let Some(mut intake) = context.open_stream(&peer) else {
         context.notice(|| {
             format!("connection from {peer} refused: this shard serves as many as it can")
         });
         return;
     };
-    if let Err(error) = read_all(stream, &mut intake).await {
-        lost(context, peer, &error);
+    let read = match server {
+        Some(server) => read_encrypted(stream, &server, &mut intake, &context).await,
+        None => read_all(&mut stream, &mut intake).await,
+    };
+    if let Err(error) = read {
+        lost(&context, &peer, &error);
     }
     intake.finish().await;
+}
+
+async fn read_encrypted(
+    stream: RawStream,
+    server: &tls::Server,
+    intake: &mut Intake,
+    context: &InputContext,
+) -> std::io::Result<()> {
+    let mut handshake = pin!(server.accept(stream));
+    let shaken = context.until_stop(|cx| handshake.as_mut().poll(cx)).await;
+    let Some(stream) = shaken else {
+        return Ok(());
+    };
+    let mut stream = stream?;
+    let read = read_all(&mut stream, intake).await;
+    // A farewell, if the socket takes it; nobody waits for that.
+    let _ = poll_once(poll_fn(|cx| stream.poll_close(cx))).await;
+    read
 }
 
 async fn read_all(stream: &mut dyn ByteStream, intake: &mut Intake) -> std::io::Result<()> {
@@ -204,4 +285,48 @@ async fn read_all(stream: &mut dyn ByteStream, intake: &mut Intake) -> std::io::
 fn lost(context: &InputContext, peer: &str, error: &std::io::Error) {
     context.count(|counters| counters.stream_errors += 1);
     context.notice(|| format!("connection from {peer} lost: {error}; other connections go on"));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::configured::{mistakes, plan};
+
+    fn section(options: &str) -> String {
+        format!("[TcpInput]\n{options}")
+    }
+
+    #[test]
+    fn options_that_cannot_be_are_mistakes() {
+        for (options, expected) in [
+            ("", "address"),
+            ("address = ':1'\nnet = 'udp'", "tcp6"),
+            (
+                "address = ':1'\nkeep_alive_period = -1",
+                "keep_alive_period",
+            ),
+            ("address = ':1'\nuse_tls = true", "cert_file"),
+            (
+                "address = ':1'\nuse_tls = true\n[TcpInput.tls]\ncert_file = 'c'\nkey_file = 'k'\n\
+                 client_auth = 'RequireAndVerifyClientCert'",
+                "client_cafile",
+            ),
+        ] {
+            let found = mistakes(&section(options));
+            assert!(found.contains(expected), "{options}: {found}");
+        }
+    }
+
+    #[test]
+    fn options_without_effect_are_warned_about() {
+        for (options, expected) in [
+            ("keep_alive_period = 5", "`keep_alive`"),
+            ("[TcpInput.tls]\ncert_file = 'c'", "`use_tls`"),
+        ] {
+            let plan = plan(&section(&format!("address = ':1'\n{options}"))).unwrap();
+            let warnings = plan.warnings.render(false);
+            assert!(warnings.contains(expected), "{options}: {warnings}");
+        }
+        let plan = plan(&section("address = ':1'")).unwrap();
+        assert!(plan.warnings.is_empty());
+    }
 }

@@ -7,4 +7,5 @@
 
 mod daemon;
 mod tcp;
+mod tls;
 mod udp;
