@@ -18,6 +18,11 @@ type Different = (&'static str, &'static str, &'static str);
 
 /// Options that differ from Heka's, or that Heka did not have.
 const DIFFERENT: &[Different] = &[
+    (
+        "TcpInput",
+        "tls.prefer_server_ciphers",
+        "Heka's own default for this input",
+    ),
     ("[hekad]", "shards", "ours: cores to work on"),
     (
         "[hekad]",

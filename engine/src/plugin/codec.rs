@@ -5,6 +5,8 @@
 //! Bounds:  a step sees one record or one message; output goes to the message table or to a caller's buffer.
 //! Never:   awaits, logs, or does I/O.
 
+use std::fmt;
+
 use codecs::error::Full;
 use codecs::field::Span;
 use codecs::message::{Draft, IndexError, MessageRef};
@@ -89,6 +91,17 @@ pub struct Remark<'a> {
     pub reason: &'static str,
     /// How often since it was last told.
     pub count: u64,
+}
+
+impl fmt::Display for Remark<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = if self.decoder.is_empty() {
+            "its decoder"
+        } else {
+            self.decoder
+        };
+        write!(f, "{by}: {} ({} times)", self.reason, self.count)
+    }
 }
 
 /// Turns a record into a message, in place.

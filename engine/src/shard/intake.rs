@@ -440,13 +440,7 @@ impl Intake {
         let context = &self.context;
         if let Some(decoder) = &mut self.decoder {
             decoder.take_remarks(&mut |remark| {
-                let (decoder, count, reason) = (remark.decoder, remark.count, remark.reason);
-                let by = if decoder.is_empty() {
-                    "its decoder"
-                } else {
-                    decoder
-                };
-                context.notice(|| format!("{by}: {reason} ({count} times)"));
+                context.notice(|| remark.to_string());
             });
         }
     }

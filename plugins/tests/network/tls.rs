@@ -151,8 +151,11 @@ fn clients_that_do_not_trust_the_certificate_are_told_of() {
     assert!(refused.to_string().contains("UnknownIssuer"), "{refused}");
     daemon.wait_for("error", |ledger| ledger.stream_errors == 1);
     daemon.wait_for_notice("`cert_file`");
-    finish(connect(&authority.client(None), address));
-    assert_eq!(daemon.stop().received, 0);
+    let mut client = connect(&authority.client(None), address);
+    client.write_all(b"trusted\n").unwrap();
+    finish(client);
+    daemon.messages(1);
+    daemon.stop();
 }
 
 #[test]
