@@ -50,7 +50,11 @@ const TABLE: &[Owned] = &[
             "engine/src/",
             "plugins/src/",
         ],
-        owners: &["engine/src/io/clock.rs", "engine/src/control/supervisor.rs"],
+        owners: &[
+            "engine/src/io/clock.rs",
+            "engine/src/control/log.rs",
+            "engine/src/control/supervisor.rs",
+        ],
         instead: "use `engine::io::clock`, or take the time as an argument: simulated time replaces it",
     },
     Owned {
@@ -78,10 +82,10 @@ const TABLE: &[Owned] = &[
         instead: "let one shard own it; others send it a frame",
     },
     Owned {
-        words: &["format!", "println!", "eprintln!", "dbg!"],
+        words: &["println!", "eprintln!", "print!", "eprint!", "dbg!"],
         within: &["engine/src/pack/", "engine/src/shard/"],
         owners: &[],
-        instead: "count it, or send a notice; control makes the text",
+        instead: "count it, or send a notice; control prints it",
     },
     Owned {
         words: &["process::exit", "process::abort"],

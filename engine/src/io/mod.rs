@@ -11,7 +11,6 @@ mod address;
 pub mod clock;
 pub mod datagram;
 mod file;
-mod pacer;
 pub mod preflight;
 mod ring;
 mod stream;

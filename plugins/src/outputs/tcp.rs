@@ -15,7 +15,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engine::event::DropCause;
-use engine::io::clock::Monotonic;
 use engine::io::{self as world, ByteStream, ConnectOptions, KeepAlive};
 use engine::plugin::options::{Buffering, OutputOptions, Retries, Tls};
 use engine::plugin::{
@@ -148,9 +147,6 @@ impl OutputPlugin for Options {
     }
 }
 
-/// How long a connection must have lived to count as one that works.
-const SETTLED: Duration = Duration::from_secs(1);
-
 /// What the options come to.
 struct Settings {
     address: String,
@@ -248,12 +244,10 @@ impl TcpOutput {
             match connection.send(parcel.runs_of(*from, to)).await {
                 Ok(()) => {
                     connection.records += (to - *from) as u64;
-                    if connection.since.elapsed() >= SETTLED {
-                        self.backoff.succeeded();
-                    }
                     if connection.records == self.settings.records_max {
                         self.close().await;
                     }
+                    self.backoff.succeeded();
                     *from = to;
                 }
                 Err(cause) => self.lost(context, &cause)?,
@@ -279,7 +273,6 @@ impl TcpOutput {
                 self.connection = Some(Connection {
                     stream: Box::new(stream),
                     records: 0,
-                    since: Monotonic::now(),
                 });
                 Ok(())
             }
@@ -289,18 +282,12 @@ impl TcpOutput {
 
     /// Forgets a connection that broke or was closed by the peer.
     fn lost(&mut self, context: &OutputContext, cause: &io::Error) -> Result<(), Fault> {
+        let sent = self.connection.take().map_or(0, |lost| lost.records);
         let address = &self.settings.address;
-        let Some(lost) = self.connection.take() else {
-            return Ok(());
-        };
-        let sent = lost.records;
-        // What stands before a dead service accepts and closes: without a pause it would swallow messages as fast as they come.
-        if sent == 0 || lost.since.elapsed() < SETTLED {
+        if sent == 0 {
             return self.failed(
                 context,
-                &format!(
-                    "the connection to {address} ended at once, after {sent} messages: {cause}"
-                ),
+                &format!("the connection to {address} ended before it took a message: {cause}"),
             );
         }
         context.count(|counters| counters.retries += 1);
@@ -340,7 +327,6 @@ struct Connection {
     stream: Box<dyn ByteStream>,
     /// Records that it has taken.
     records: u64,
-    since: Monotonic,
 }
 
 impl Connection {

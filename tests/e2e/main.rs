@@ -1,0 +1,12 @@
+//! The daemon as its users meet it: the binary, sockets, files, signals.
+//!
+//! Owns:    the list of its parts.
+//! Runs on: tests.            Plane: both.
+//! Bounds:  as the harness.
+//! Never:   holds a test itself.
+
+mod back_pressure;
+mod bad_input;
+mod counts;
+mod quickstart;
+mod start_stop;
