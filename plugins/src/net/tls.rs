@@ -12,6 +12,7 @@
 //! Tickets for the resumption of sessions: a server hands them out in TLS 1.2; in TLS 1.3 only with `session_ticket_key`.
 
 mod files;
+mod own_certificate;
 mod stream;
 mod tickets;
 mod verify;
@@ -28,15 +29,21 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     ClientConfig, ClientConnection, ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
 
+use own_certificate::OwnCertificate;
 pub use stream::TlsStream;
 
 /// How long a handshake may take.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client waits for what a server says to its certificate. In TLS 1.3 the client is done with the handshake before the server
+/// has looked at it, and what it sends to a server that then refuses is lost. One that says nothing for so long has accepted.
+pub const VERDICT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Accepts encrypted connections.
 #[derive(Clone, Debug)]
@@ -49,6 +56,7 @@ pub struct Server {
 pub struct Client {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    own: Arc<OwnCertificate>,
 }
 
 impl Server {
@@ -99,33 +107,43 @@ impl Client {
             .with_protocol_versions(&versions(options))
             .map_err(|error| unusable(&error))?;
         let builder = if options.insecure_skip_verify {
-            let verifier = verify::AnyServer::new(provider);
+            let verifier = verify::AnyServer::new(Arc::clone(&provider));
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier))
         } else {
             builder.with_root_certificates(files::server_roots(&options.root_cafile)?)
         };
-        let mut config = if options.cert_file.is_empty() {
-            builder.with_no_client_auth()
+        let own = if options.cert_file.is_empty() {
+            None
         } else {
             let (certificates, key) = files::identity(&options.cert_file, &options.key_file)?;
-            builder
-                .with_client_auth_cert(certificates, key)
-                .map_err(|error| files::unfit(&options.cert_file, &options.key_file, &error))?
+            let own = CertifiedKey::from_der(certificates, key, &provider)
+                .map_err(|error| files::unfit(&options.cert_file, &options.key_file, &error))?;
+            Some(Arc::new(own))
         };
+        let own = Arc::new(OwnCertificate::new(own));
+        let mut config = builder.with_client_cert_resolver(Arc::clone(&own) as Arc<_>);
         if options.session_tickets_disabled {
             config.resumption = Resumption::disabled();
         }
         Ok(Client {
             config: Arc::new(config),
             name: server_name(&options.server_name, address)?,
+            own,
         })
     }
 
-    /// Shakes hands with the server.
+    /// Shakes hands with the server. Where that has asked for a certificate, waits for a sign that it accepts what it got.
     pub async fn connect<S: ByteStream>(&self, stream: S) -> io::Result<TlsStream<S>> {
-        shake_hands(self.begin(stream)?, HANDSHAKE_TIMEOUT).await
+        let mut stream = shake_hands(self.begin(stream)?, HANDSHAKE_TIMEOUT).await?;
+        if self.own.was_asked_for() && stream.awaits_verdict() {
+            match timeout(VERDICT_TIMEOUT, stream.hear()).await {
+                Err(error) if error.kind() == ErrorKind::TimedOut => {}
+                heard => heard.map_err(|error| failed(&error))?,
+            }
+        }
+        Ok(stream)
     }
 
     fn begin<S: ByteStream>(&self, stream: S) -> io::Result<TlsStream<S>> {
@@ -145,11 +163,13 @@ async fn shake_hands<S: ByteStream>(
             ErrorKind::TimedOut,
             format!("no TLS handshake within {limit:?}"),
         )),
-        Err(error) => Err(io::Error::new(
-            error.kind(),
-            format!("TLS handshake failed: {error}{}", advice(&error)),
-        )),
+        Err(error) => Err(failed(&error)),
     }
+}
+
+fn failed(error: &io::Error) -> io::Error {
+    let text = format!("TLS handshake failed: {error}{}", advice(error));
+    io::Error::new(error.kind(), text)
 }
 
 /// What to do about a handshake that failed.

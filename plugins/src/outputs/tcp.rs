@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engine::event::DropCause;
-use engine::io::{self as world, ByteStream, ConnectOptions, KeepAlive};
+use engine::io::{self as world, ByteStream, ConnectOptions, KeepAlive, RawStream};
 use engine::plugin::options::{Buffering, OutputOptions, Retries, Tls};
 use engine::plugin::{
     Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
 use super::parts::gather;
+use crate::net::tls;
 
 /// Longest wait for a connection to one address of the peer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,6 +83,7 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
 .notes(&[
     "Connects when there is something to send, and again whenever the connection is lost, by `retries`: for ever unless `max_retries` says otherwise. Until then the inputs that feed it wait; nothing is dropped.",
     "A message counts as delivered when the kernel has taken all its bytes. What was being sent when a connection broke is sent again from the start of a record, so a peer may see messages twice, but never half a message at the start of a connection. Messages that the kernel had taken and a dying peer has not read are lost: only a protocol with acknowledgements could tell.",
+    "With `use_tls` the server's certificate is checked against `root_cafile` or the host's roots, for `server_name` or the host in `address`; certificates are read when the output starts. A handshake that fails counts as a failed attempt to connect.",
     "A peer that closes its sending side counts as gone. What a peer sends is read and thrown away.",
     "`use_buffering`: messages wait in memory, within the daemon's fixed pools, and hold back the inputs when these are full. The settings of `buffering` are accepted and have no effect yet.",
 ]);
@@ -112,7 +114,11 @@ impl OutputPlugin for Options {
             section.problem(&["local_address"], "cannot be combined with `use_tls`");
         }
         if self.use_tls {
-            section.problem(&["use_tls"], "TLS is not spoken by this output yet");
+            self.tls.check_client(section);
+        } else if self.tls != Tls::default() {
+            section
+                .warning(&["tls"], "has no effect without `use_tls`")
+                .help("add `use_tls = true`");
         }
         if self.keep_alive_period > 0 && !self.keep_alive {
             section
@@ -143,6 +149,7 @@ impl OutputPlugin for Options {
                 .filter(|&records| records > 0)
                 .unwrap_or(u64::MAX),
             retries: section.common().retries.clone(),
+            tls: self.use_tls.then_some(self.tls),
         }))))
     }
 }
@@ -154,6 +161,7 @@ struct Settings {
     /// Records of one connection.
     records_max: u64,
     retries: Retries,
+    tls: Option<Tls>,
 }
 
 struct Factory(Arc<Settings>);
@@ -164,6 +172,7 @@ impl OutputFactory for Factory {
             settings: Arc::clone(&self.0),
             backoff: Backoff::new(self.0.retries.clone()),
             wait: Duration::ZERO,
+            client: None,
             connection: None,
         })
     }
@@ -174,12 +183,17 @@ struct TcpOutput {
     backoff: Backoff,
     /// Before the next attempt to connect.
     wait: Duration,
+    /// Shakes hands, with TLS.
+    client: Option<tls::Client>,
     connection: Option<Connection>,
 }
 
 impl Output for TcpOutput {
     fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
+            if let Some(options) = &self.settings.tls {
+                self.client = Some(tls::Client::load(options, &self.settings.address)?);
+            }
             loop {
                 let event = match &mut self.connection {
                     None => Ok(context.next(None).await),
@@ -265,15 +279,16 @@ impl TcpOutput {
         let Settings {
             address, connect, ..
         } = &*self.settings;
-        match world::connect(address, connect).await {
+        let connected = match world::connect(address, connect).await {
+            Ok(stream) => encrypted(stream, self.client.as_ref()).await,
+            Err(error) => Err(error),
+        };
+        match connected {
             Ok(stream) => {
                 if self.backoff.failures() > 0 {
                     context.notice(|| format!("connected to {address}"));
                 }
-                self.connection = Some(Connection {
-                    stream: Box::new(stream),
-                    records: 0,
-                });
+                self.connection = Some(Connection { stream, records: 0 });
                 Ok(())
             }
             Err(error) => self.failed(context, &format!("cannot connect to {address}: {error}")),
@@ -322,6 +337,17 @@ impl TcpOutput {
     }
 }
 
+/// The stream as it is sent on: as it is, or with TLS once both sides have shaken hands.
+async fn encrypted(
+    stream: RawStream,
+    client: Option<&tls::Client>,
+) -> io::Result<Box<dyn ByteStream>> {
+    match client {
+        None => Ok(Box::new(stream)),
+        Some(client) => Ok(Box::new(client.connect(stream).await?)),
+    }
+}
+
 /// A connection that records are sent on.
 struct Connection {
     stream: Box<dyn ByteStream>,
@@ -342,7 +368,7 @@ impl Connection {
             let mut parts = [IoSlice::new(&[]); RUNS];
             let count = gather(&mut parts, &mut runs);
             if count == 0 {
-                return poll_fn(|cx| stream.poll_flush(cx)).await;
+                return poll_fn(|cx| poll_flush(stream, cx)).await;
             }
             let mut rest = &mut parts[..count];
             while !rest.is_empty() {
@@ -363,6 +389,14 @@ fn poll_send(
         Poll::Ready(Ok(0)) => Poll::Ready(Err(ErrorKind::WriteZero.into())),
         Poll::Ready(result) => Poll::Ready(result),
         Poll::Pending => poll_lost(stream, cx).map(Err),
+    }
+}
+
+/// Sends what the stream itself still holds back, and meanwhile reads.
+fn poll_flush(stream: &mut dyn ByteStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    match stream.poll_flush(cx) {
+        Poll::Pending => poll_lost(stream, cx).map(Err),
+        flushed => flushed,
     }
 }
 

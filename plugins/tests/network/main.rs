@@ -5,6 +5,8 @@
 //! Bounds:  see `daemon`.
 //! Never:   leaves the loopback network.
 
+#[path = "../certificates/authority.rs"]
+mod authority;
 mod daemon;
 mod tcp;
 mod tls;

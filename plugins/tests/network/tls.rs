@@ -1,104 +1,54 @@
 //! TcpInput with TLS: real handshakes over real sockets.
 //!
-//! Owns:    certificates, made for each test.
+//! Owns:    the clients.
 //! Runs on: tests.            Plane: both.
 //! Bounds:  see `daemon`.
-//! Never:   leaves a key behind: folders go with their test.
+//! Never:   uses a certificate of another test.
 
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
-};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use tempfile::TempDir;
 
+use crate::authority::Authority;
 use crate::daemon::{Daemon, own_address};
 
 const PORT: u16 = 5566;
 
-/// An authority, and a folder with its root and what it has issued.
-struct Authority {
-    folder: TempDir,
-    issuer: Issuer<'static, KeyPair>,
+/// The sections of an input with a certificate of its own address.
+fn input(authority: &Authority, address: SocketAddr, options: &str) -> String {
+    authority.issue(&[&address.ip().to_string()], 4000);
+    format!(
+        "[lines]\ntype = 'TcpInput'\naddress = '{address}'\nsplitter = 'TokenSplitter'\ndecoder = ''\nuse_tls = true\n\
+         [lines.tls]\ncert_file = '{}'\nkey_file = '{}'\n{options}\n",
+        authority.path("cert.pem"),
+        authority.path("key.pem"),
+    )
 }
 
-impl Authority {
-    fn new() -> Authority {
-        let folder = tempfile::tempdir().unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Authorities of one name would be taken for each other.
-        let name = folder.path().to_string_lossy().into_owned();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.self_signed(&key).unwrap();
-        std::fs::write(folder.path().join("root.pem"), certificate.pem()).unwrap();
-        Authority {
-            folder,
-            issuer: Issuer::new(params, key),
+/// The settings of a client that trusts an authority, with the certificate of another where it has one.
+fn settings(authority: &Authority, own: Option<&Authority>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let root = CertificateDer::from_pem_file(authority.path("root.pem")).unwrap();
+    roots.add(root).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    Arc::new(match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let certificate = CertificateDer::from_pem_file(own.path("cert.pem")).unwrap();
+            let key = PrivateKeyDer::from_pem_file(own.path("key.pem")).unwrap();
+            builder
+                .with_client_auth_cert(vec![certificate], key)
+                .unwrap()
         }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    /// Issues `cert.pem` with `key.pem`, valid until a year.
-    fn issue(&self, address: SocketAddr, until: i32) {
-        let mut params = CertificateParams::new(vec![address.ip().to_string()]).unwrap();
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        params.not_after = date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        std::fs::write(self.path("cert.pem"), certificate.pem()).unwrap();
-        std::fs::write(self.path("key.pem"), key.serialize_pem()).unwrap();
-    }
-
-    /// The sections of an input with the issued certificate.
-    fn input(&self, address: SocketAddr, options: &str) -> String {
-        self.issue(address, 4000);
-        format!(
-            "[lines]\ntype = 'TcpInput'\naddress = '{address}'\nsplitter = 'TokenSplitter'\ndecoder = ''\nuse_tls = true\n\
-             [lines.tls]\ncert_file = '{}'\nkey_file = '{}'\n{options}\n",
-            self.path("cert.pem"),
-            self.path("key.pem"),
-        )
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        let root = CertificateDer::from_pem_file(self.path("root.pem")).unwrap();
-        roots.add(root).unwrap();
-        roots
-    }
-
-    /// The settings of a client that trusts this authority, with the certificate of another where it has one.
-    fn client(&self, own: Option<&Authority>) -> Arc<ClientConfig> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(self.roots());
-        Arc::new(match own {
-            None => builder.with_no_client_auth(),
-            Some(own) => {
-                let certificate = CertificateDer::from_pem_file(own.path("cert.pem")).unwrap();
-                let key = PrivateKeyDer::from_pem_file(own.path("key.pem")).unwrap();
-                builder
-                    .with_client_auth_cert(vec![certificate], key)
-                    .unwrap()
-            }
-        })
-    }
+    })
 }
 
 type Encrypted = StreamOwned<ClientConnection, TcpStream>;
@@ -125,8 +75,8 @@ fn free_port_of_ipv6() -> SocketAddr {
 fn lines_arrive_over_ipv4_and_ipv6() {
     for address in [SocketAddr::new(own_address(), PORT), free_port_of_ipv6()] {
         let authority = Authority::new();
-        let daemon = Daemon::start(2, &authority.input(address, ""));
-        let mut client = connect(&authority.client(None), address);
+        let daemon = Daemon::start(2, &input(&authority, address, ""));
+        let mut client = connect(&settings(&authority, None), address);
         let line = "x".repeat(999);
         for _ in 0..1000 {
             writeln!(client, "{line}").unwrap();
@@ -145,13 +95,13 @@ fn lines_arrive_over_ipv4_and_ipv6() {
 fn clients_that_do_not_trust_the_certificate_are_told_of() {
     let address = SocketAddr::new(own_address(), PORT);
     let (authority, other) = (Authority::new(), Authority::new());
-    let daemon = Daemon::start(1, &authority.input(address, ""));
-    let mut client = connect(&other.client(None), address);
+    let daemon = Daemon::start(1, &input(&authority, address, ""));
+    let mut client = connect(&settings(&other, None), address);
     let refused = client.write_all(b"secret\n").unwrap_err();
     assert!(refused.to_string().contains("UnknownIssuer"), "{refused}");
     daemon.wait_for("error", |ledger| ledger.stream_errors == 1);
     daemon.wait_for_notice("`cert_file`");
-    let mut client = connect(&authority.client(None), address);
+    let mut client = connect(&settings(&authority, None), address);
     client.write_all(b"trusted\n").unwrap();
     finish(client);
     daemon.messages(1);
@@ -162,10 +112,10 @@ fn clients_that_do_not_trust_the_certificate_are_told_of() {
 fn a_certificate_that_has_expired_is_refused() {
     let address = SocketAddr::new(own_address(), PORT);
     let authority = Authority::new();
-    let section = authority.input(address, "");
-    authority.issue(address, 2001);
+    let section = input(&authority, address, "");
+    authority.issue(&[&address.ip().to_string()], 2001);
     let daemon = Daemon::start(1, &section);
-    let mut client = connect(&authority.client(None), address);
+    let mut client = connect(&settings(&authority, None), address);
     let refused = client.write_all(b"secret\n").unwrap_err();
     assert!(refused.to_string().contains("expired"), "{refused}");
     daemon.stop();
@@ -176,15 +126,15 @@ fn clients_need_a_certificate_where_one_is_asked_for() {
     let address = SocketAddr::new(own_address(), PORT);
     let (authority, other) = (Authority::new(), Authority::new());
     let (good, foreign) = (Authority::new(), &other);
-    good.issue(address, 4000);
-    foreign.issue(address, 4000);
+    good.issue(&["friend.example"], 4000);
+    foreign.issue(&["stranger.example"], 4000);
     let options = format!(
         "client_auth = 'RequireAndVerifyClientCert'\nclient_cafile = '{}'",
         good.path("root.pem")
     );
-    let daemon = Daemon::start(1, &authority.input(address, &options));
+    let daemon = Daemon::start(1, &input(&authority, address, &options));
     for (number, own) in [None, Some(foreign)].into_iter().enumerate() {
-        let mut client = connect(&authority.client(own), address);
+        let mut client = connect(&settings(&authority, own), address);
         // With TLS 1.3 a client is done before the server has looked at its certificate: the refusal comes with the first read.
         let written = client.write_all(b"stranger\n");
         assert!(written.is_err() || client.read(&mut [0]).is_err());
@@ -194,7 +144,7 @@ fn clients_need_a_certificate_where_one_is_asked_for() {
     }
     daemon.wait_for_notice("`client_auth`");
     daemon.wait_for_notice("`client_cafile`");
-    let mut client = connect(&authority.client(Some(&good)), address);
+    let mut client = connect(&settings(&authority, Some(&good)), address);
     client.write_all(b"friend\n").unwrap();
     let local = client.sock.local_addr().unwrap();
     finish(client);
@@ -209,20 +159,20 @@ fn clients_need_a_certificate_where_one_is_asked_for() {
 fn what_is_not_tls_or_ends_early_does_no_harm() {
     let address = SocketAddr::new(own_address(), PORT);
     let authority = Authority::new();
-    let daemon = Daemon::start(1, &authority.input(address, ""));
+    let daemon = Daemon::start(1, &input(&authority, address, ""));
     let mut plain = TcpStream::connect(address).unwrap();
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     daemon.wait_for_notice("does not speak TLS");
     drop(TcpStream::connect(address).unwrap());
     daemon.wait_for("errors", |ledger| ledger.stream_errors == 2);
     // What came before a cut counts, and so does the cut.
-    let mut cut = connect(&authority.client(None), address);
+    let mut cut = connect(&settings(&authority, None), address);
     cut.write_all(b"before the cut\n").unwrap();
     drop(cut);
     daemon.messages(1);
     daemon.wait_for("error", |ledger| ledger.stream_errors == 3);
     // One that is idle, and one whose handshake has not begun, end with the daemon.
-    let mut idle = connect(&authority.client(None), address);
+    let mut idle = connect(&settings(&authority, None), address);
     idle.write_all(b"idle\n").unwrap();
     let _silent = TcpStream::connect(address).unwrap();
     daemon.wait_for("connections", |ledger| ledger.streams_opened == 5);
@@ -235,7 +185,7 @@ fn what_is_not_tls_or_ends_early_does_no_harm() {
 fn files_that_are_missing_keep_the_input_from_opening() {
     let address = SocketAddr::new(own_address(), PORT);
     let authority = Authority::new();
-    let section = authority.input(address, "");
+    let section = input(&authority, address, "");
     let key = authority.path("key.pem");
     std::fs::remove_file(&key).unwrap();
     let errors = Daemon::try_start(1, &section).err().unwrap();

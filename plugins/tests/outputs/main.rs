@@ -5,7 +5,10 @@
 //! Bounds:  every wait has a deadline and fails its test.
 //! Never:   depends on speed.
 
+#[path = "../certificates/authority.rs"]
+mod authority;
 mod file;
 mod harness;
 mod tcp;
+mod tls;
 mod udp;

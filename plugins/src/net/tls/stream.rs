@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::task::{Context, Poll, ready};
 
 use engine::io::ByteStream;
-use rustls::Connection;
+use rustls::{Connection, ProtocolVersion};
 
 /// An encrypted connection over `S`.
 #[derive(Debug)]
@@ -23,6 +23,10 @@ pub struct TlsStream<S> {
 struct Polled<'a, 'c, S> {
     raw: &'a mut S,
     cx: &'a mut Context<'c>,
+}
+
+fn closed() -> io::Error {
+    io::Error::new(ErrorKind::UnexpectedEof, "the peer closed the connection")
 }
 
 fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
@@ -92,12 +96,24 @@ impl<S: ByteStream> TlsStream<S> {
                     return Poll::Ready(Ok(()));
                 }
                 if ready!(self.poll_receive(cx))? == 0 {
-                    let text = "the peer closed the connection";
-                    return Poll::Ready(Err(io::Error::new(ErrorKind::UnexpectedEof, text)));
+                    return Poll::Ready(Err(closed()));
                 }
             }
         })
         .await
+    }
+
+    /// Whether this side is done before the other has seen its certificate.
+    pub(super) fn awaits_verdict(&self) -> bool {
+        self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+    }
+
+    /// Waits until the peer says anything.
+    pub(super) async fn hear(&mut self) -> io::Result<()> {
+        match poll_fn(|cx| self.poll_receive(cx)).await? {
+            0 => Err(closed()),
+            _ => Ok(()),
+        }
     }
 
     /// Sends what waits to be sent.

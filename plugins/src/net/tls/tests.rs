@@ -1,9 +1,9 @@
 //! Real handshakes over a pipe in memory, with certificates made for each test.
 //!
-//! Owns:    `Authority`, which issues certificates, and the pipe.
+//! Owns:    the pipe.
 //! Runs on: tests.            Plane: both.
 //! Bounds:  a pipe holds `PIPE_BYTES`.
-//! Never:   leaves a key behind: folders go with their test.
+//! Never:   opens a socket.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,13 +13,12 @@ use std::task::{Context, Poll, Waker};
 
 use engine::io::{read, start_shard, write_all};
 use futures_lite::future::{block_on, zip};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
-};
-use tempfile::TempDir;
 
 use super::*;
+use authority::Authority;
+
+#[path = "../../../tests/certificates/authority.rs"]
+mod authority;
 
 /// Bytes that a pipe holds: less than a record, so that nothing goes through in one piece.
 const PIPE_BYTES: usize = 1000;
@@ -111,67 +110,24 @@ impl Drop for Pipe {
     }
 }
 
-/// An authority, and a folder with what it has issued.
-struct Authority {
-    folder: TempDir,
-    issuer: Issuer<'static, KeyPair>,
+/// Options with a certificate for some names, valid until a year.
+fn issue(authority: &Authority, names: &[&str], until: i32) -> Tls {
+    authority.issue(names, until);
+    Tls {
+        cert_file: authority.path("cert.pem"),
+        key_file: authority.path("key.pem"),
+        ..Tls::default()
+    }
 }
 
-impl Authority {
-    fn new() -> Authority {
-        let folder = tempfile::tempdir().unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Authorities of one name would be taken for each other.
-        let name = folder.path().to_string_lossy().into_owned();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.self_signed(&key).unwrap();
-        std::fs::write(folder.path().join("root.pem"), certificate.pem()).unwrap();
-        Authority {
-            folder,
-            issuer: Issuer::new(params, key),
-        }
-    }
+fn server_of(authority: &Authority) -> Tls {
+    issue(authority, &["logs.example", "::1"], 4000)
+}
 
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn root(&self) -> String {
-        self.path("root.pem")
-    }
-
-    /// Options with a certificate for some names, valid until a year.
-    fn issue(&self, names: &[&str], until: i32) -> Tls {
-        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        params.not_after = date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let (cert_file, key_file) = (self.path("cert.pem"), self.path("key.pem"));
-        std::fs::write(&cert_file, certificate.pem()).unwrap();
-        std::fs::write(&key_file, key.serialize_pem()).unwrap();
-        Tls {
-            cert_file,
-            key_file,
-            ..Tls::default()
-        }
-    }
-
-    fn server(&self) -> Tls {
-        self.issue(&["logs.example", "::1"], 4000)
-    }
-
-    fn client(&self) -> Tls {
-        Tls {
-            root_cafile: self.root(),
-            ..Tls::default()
-        }
+fn client_of(authority: &Authority) -> Tls {
+    Tls {
+        root_cafile: authority.path("root.pem"),
+        ..Tls::default()
     }
 }
 
@@ -219,7 +175,7 @@ async fn drain(stream: &mut TlsStream<Pipe>) -> (Vec<u8>, io::Result<()>) {
 #[test]
 fn bytes_go_both_ways_and_the_end_is_seen() {
     let authority = Authority::new();
-    let (mut near, mut far) = try_out(&authority.server(), &authority.client()).unwrap();
+    let (mut near, mut far) = try_out(&server_of(&authority), &client_of(&authority)).unwrap();
     let sent: Vec<u8> = (0..300_000_u32)
         .map(|number| (number % 251) as u8)
         .collect();
@@ -240,7 +196,7 @@ fn bytes_go_both_ways_and_the_end_is_seen() {
 #[test]
 fn many_small_parts_are_sent_together() {
     let authority = Authority::new();
-    let (mut near, mut far) = try_out(&authority.server(), &authority.client()).unwrap();
+    let (mut near, mut far) = try_out(&server_of(&authority), &client_of(&authority)).unwrap();
     let parts: Vec<_> = (0..50_u8).map(|number| [number; 3]).collect();
     let slices: Vec<_> = parts.iter().map(|part| io::IoSlice::new(part)).collect();
     let written = block_on(poll_fn(|cx| far.poll_write_vectored(cx, &slices))).unwrap();
@@ -254,7 +210,7 @@ fn many_small_parts_are_sent_together() {
 #[test]
 fn a_connection_that_is_cut_is_an_error_after_its_data() {
     let authority = Authority::new();
-    let (mut near, mut far) = try_out(&authority.server(), &authority.client()).unwrap();
+    let (mut near, mut far) = try_out(&server_of(&authority), &client_of(&authority)).unwrap();
     block_on(write_all(&mut far, b"all that came")).unwrap();
     drop(far);
     let (received, end) = block_on(drain(&mut near));
@@ -265,16 +221,16 @@ fn a_connection_that_is_cut_is_an_error_after_its_data() {
 #[test]
 fn servers_have_to_prove_who_they_are() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let server = authority.server();
-    let (at_server, at_client) = try_out(&server, &other.client()).err().unwrap();
+    let server = server_of(&authority);
+    let (at_server, at_client) = try_out(&server, &client_of(&other)).err().unwrap();
     assert!(at_client.contains("UnknownIssuer"), "{at_client}");
     assert!(at_server.contains("UnknownCA"), "{at_server}");
-    let old = authority.issue(&["logs.example"], 2001);
-    let (_, at_client) = try_out(&old, &authority.client()).err().unwrap();
+    let old = issue(&authority, &["logs.example"], 2001);
+    let (_, at_client) = try_out(&old, &client_of(&authority)).err().unwrap();
     assert!(at_client.contains("expired"), "{at_client}");
     let careless = Tls {
         insecure_skip_verify: true,
-        ..other.client()
+        ..client_of(&other)
     };
     try_out(&old, &careless).unwrap();
 }
@@ -282,11 +238,11 @@ fn servers_have_to_prove_who_they_are() {
 #[test]
 fn the_name_comes_from_the_address_or_from_the_options() {
     let authority = Authority::new();
-    let server = Server::load(&authority.server()).unwrap();
+    let server = Server::load(&server_of(&authority)).unwrap();
     let connect = |address: &str, server_name: &str| {
         let options = Tls {
             server_name: server_name.to_owned(),
-            ..authority.client()
+            ..client_of(&authority)
         };
         meet(&server, &Client::load(&options, address).unwrap())
     };
@@ -300,7 +256,7 @@ fn the_name_comes_from_the_address_or_from_the_options() {
         let (_, at_client) = connect(address, name).err().unwrap();
         assert!(at_client.contains("not valid for name"), "{at_client}");
     }
-    let nameless = Client::load(&authority.client(), "no name:5565").unwrap_err();
+    let nameless = Client::load(&client_of(&authority), "no name:5565").unwrap_err();
     assert!(nameless.message.contains("`server_name`"), "{nameless}");
 }
 
@@ -312,12 +268,12 @@ fn client_certificates_by_what_the_server_asks_for() {
     };
     let (authority, other) = (Authority::new(), Authority::new());
     let with = |own: Tls| Tls {
-        root_cafile: authority.root(),
+        root_cafile: authority.path("root.pem"),
         ..own
     };
-    let none = authority.client();
+    let none = client_of(&authority);
     let clients = Authority::new();
-    let (good, foreign) = (clients.server(), other.server());
+    let (good, foreign) = (server_of(&clients), server_of(&other));
     let (good, foreign) = (with(good), with(foreign));
     // Accepted: without a certificate, with a good one, with one of a stranger's.
     for (client_auth, accepted) in [
@@ -330,9 +286,9 @@ fn client_certificates_by_what_the_server_asks_for() {
         for version in [TlsVersion::TLS12, TlsVersion::TLS13] {
             let server = Tls {
                 client_auth,
-                client_cafile: clients.root(),
+                client_cafile: clients.path("root.pem"),
                 max_version: Some(version),
-                ..authority.server()
+                ..server_of(&authority)
             };
             for (client, accepted) in [&none, &good, &foreign].into_iter().zip(accepted) {
                 let result = try_out(&server, client);
@@ -348,9 +304,9 @@ fn versions_and_ciphers_are_those_allowed() {
     let server = Tls {
         max_version: Some(TlsVersion::TLS12),
         ciphers: vec!["ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".to_owned()],
-        ..authority.server()
+        ..server_of(&authority)
     };
-    let (near, _far) = try_out(&server, &authority.client()).unwrap();
+    let (near, _far) = try_out(&server, &client_of(&authority)).unwrap();
     let agreed = near.connection().negotiated_cipher_suite().unwrap().suite();
     assert_eq!(
         agreed.as_str(),
@@ -358,14 +314,14 @@ fn versions_and_ciphers_are_those_allowed() {
     );
     let modern = Tls {
         min_version: Some(TlsVersion::TLS13),
-        ..authority.client()
+        ..client_of(&authority)
     };
     let (at_server, _) = try_out(&server, &modern).err().unwrap();
     assert!(at_server.contains("Tls12NotOffered"), "{at_server}");
     // What nobody speaks any more means the oldest version that is spoken.
     let old = Tls {
         min_version: Some(TlsVersion::SSL30),
-        ..authority.server()
+        ..server_of(&authority)
     };
     try_out(&old, &modern).unwrap();
 }
@@ -373,7 +329,7 @@ fn versions_and_ciphers_are_those_allowed() {
 #[test]
 fn sessions_are_resumed_where_tickets_are_allowed() {
     let authority = Authority::new();
-    let own = authority.server();
+    let own = server_of(&authority);
     let resumed = |server: &Tls, client: &Tls, version| {
         let client = Tls {
             max_version: Some(version),
@@ -398,7 +354,7 @@ fn sessions_are_resumed_where_tickets_are_allowed() {
         session_tickets_disabled: true,
         ..shared.clone()
     };
-    let plain = authority.client();
+    let plain = client_of(&authority);
     let forgetful = Tls {
         session_tickets_disabled: true,
         ..plain.clone()
@@ -414,7 +370,7 @@ fn sessions_are_resumed_where_tickets_are_allowed() {
 #[test]
 fn errors_name_the_file() {
     let authority = Authority::new();
-    let good = authority.server();
+    let good = server_of(&authority);
     let empty = authority.path("empty.pem");
     std::fs::write(&empty, "nothing\n").unwrap();
     let absent = authority.path("absent.pem");
@@ -467,14 +423,14 @@ fn errors_name_the_file() {
         }
     }
     let stranger = Authority::new();
-    let message = with(&good.cert_file, &stranger.server().key_file);
+    let message = with(&good.cert_file, &server_of(&stranger).key_file);
     assert!(message.contains("cannot be used together"), "{message}");
 }
 
 #[test]
 fn a_handshake_that_never_comes_has_an_end() {
     let authority = Authority::new();
-    let server = Server::load(&authority.server()).unwrap();
+    let server = Server::load(&server_of(&authority)).unwrap();
     let shard = start_shard("test", None, move || async move {
         let (near, _far) = pipe();
         let limit = Duration::from_millis(20);
