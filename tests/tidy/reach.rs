@@ -131,7 +131,7 @@ fn declared(tree: &Tree, file: &File, is_root: bool) -> Vec<String> {
                 continue;
             }
             match named_path(&lines[..line - 1]) {
-                Some(path) => found.push(format!("{folder}/{path}")),
+                Some(path) => found.push(joined(folder, path)),
                 None => found.extend([
                     format!("{inner}/{name}.rs"),
                     format!("{inner}/{name}/mod.rs"),
@@ -141,6 +141,18 @@ fn declared(tree: &Tree, file: &File, is_root: bool) -> Vec<String> {
     }
     found.retain(|path| tree.get(path).is_some());
     found
+}
+
+/// A path that starts in a folder.
+fn joined(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').collect();
+    for part in path.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 /// What a `#[path]` among the attributes at the end of these lines names.
