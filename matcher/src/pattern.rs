@@ -90,6 +90,11 @@ impl Pattern {
         })
     }
 
+    /// The same pattern in the syntax of the `regex` crates, for engines that take text and do not read Go's.
+    pub fn rust_syntax(&self) -> String {
+        self.hir.to_string()
+    }
+
     /// As written, slashes unescaped.
     pub fn source(&self) -> &str {
         &self.source

@@ -51,9 +51,13 @@ impl<S: Splitter + Clone + Send + Sync + 'static> SplitterFactory for Copies<S> 
     }
 }
 
-/// Complains about a regular expression in terms of Go's syntax. Answers whether it is one.
-fn check_pattern(section: &mut Section<'_, SplitterOptions>, key: &str, source: &str) -> bool {
-    section.pattern(&[key], source).is_some()
+/// A regular expression in Go's syntax as the splitters' engine reads it, or a complaint.
+fn read_pattern(
+    section: &mut Section<'_, SplitterOptions>,
+    key: &str,
+    source: &str,
+) -> Option<String> {
+    Some(section.pattern(&[key], source)?.rust_syntax())
 }
 
 /// Complains about a regular expression that cannot be searched for in a stream.

@@ -11,6 +11,7 @@ mod address;
 pub mod clock;
 pub mod datagram;
 mod file;
+mod pacer;
 pub mod preflight;
 mod ring;
 mod stream;

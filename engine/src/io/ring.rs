@@ -29,6 +29,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use socket2::{Protocol, SockRef, Socket, Type};
 
 use super::address::Family;
+use super::pacer;
 use super::stream::{ByteStream, KeepAlive};
 
 /// Connections that wait in the kernel for `accept`.
@@ -91,24 +92,15 @@ where
     T: Send + 'static,
     F: Future<Output = io::Result<T>> + 'static,
 {
+    let heartbeat = pacer::start(HEARTBEAT)?;
     let handle = builder(cpu)
         .name(name)
         .spawn(move || {
-            spawn(heartbeat());
+            spawn(heartbeat);
             main()
         })
         .map_err(io::Error::from)?;
     Ok(ShardThread { handle })
-}
-
-/// Keeps a timer in the ring at all times.
-///
-/// When the preemption timer fires between the executor's look at its ring and its look at its tasks (the thread was off the
-/// processor for `PREEMPT`), the executor takes its task queues for empty and sleeps although tasks could run. The timer bounds that sleep.
-async fn heartbeat() {
-    loop {
-        sleep(HEARTBEAT).await;
-    }
 }
 
 /// Runs `future` on this shard beside the caller.

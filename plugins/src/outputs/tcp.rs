@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engine::event::DropCause;
+use engine::io::clock::Monotonic;
 use engine::io::{self as world, ByteStream, ConnectOptions, KeepAlive, RawStream};
 use engine::plugin::options::{Buffering, OutputOptions, Retries, Tls};
 use engine::plugin::{
@@ -154,6 +155,9 @@ impl OutputPlugin for Options {
     }
 }
 
+/// How long a connection must have lived to count as one that works.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// What the options come to.
 struct Settings {
     address: String,
@@ -258,10 +262,12 @@ impl TcpOutput {
             match connection.send(parcel.runs_of(*from, to)).await {
                 Ok(()) => {
                     connection.records += (to - *from) as u64;
+                    if connection.since.elapsed() >= SETTLED {
+                        self.backoff.succeeded();
+                    }
                     if connection.records == self.settings.records_max {
                         self.close().await;
                     }
-                    self.backoff.succeeded();
                     *from = to;
                 }
                 Err(cause) => self.lost(context, &cause)?,
@@ -288,7 +294,11 @@ impl TcpOutput {
                 if self.backoff.failures() > 0 {
                     context.notice(|| format!("connected to {address}"));
                 }
-                self.connection = Some(Connection { stream, records: 0 });
+                self.connection = Some(Connection {
+                    stream,
+                    records: 0,
+                    since: Monotonic::now(),
+                });
                 Ok(())
             }
             Err(error) => self.failed(context, &format!("cannot connect to {address}: {error}")),
@@ -297,12 +307,18 @@ impl TcpOutput {
 
     /// Forgets a connection that broke or was closed by the peer.
     fn lost(&mut self, context: &OutputContext, cause: &io::Error) -> Result<(), Fault> {
-        let sent = self.connection.take().map_or(0, |lost| lost.records);
         let address = &self.settings.address;
-        if sent == 0 {
+        let Some(lost) = self.connection.take() else {
+            return Ok(());
+        };
+        let sent = lost.records;
+        // What stands before a dead service accepts and closes: without a pause it would swallow messages as fast as they come.
+        if sent == 0 || lost.since.elapsed() < SETTLED {
             return self.failed(
                 context,
-                &format!("the connection to {address} ended before it took a message: {cause}"),
+                &format!(
+                    "the connection to {address} ended at once, after {sent} messages: {cause}"
+                ),
             );
         }
         context.count(|counters| counters.retries += 1);
@@ -353,6 +369,7 @@ struct Connection {
     stream: Box<dyn ByteStream>,
     /// Records that it has taken.
     records: u64,
+    since: Monotonic,
 }
 
 impl Connection {

@@ -11,7 +11,7 @@ use engine::plugin::{PluginSpec, Section, SplitterFactory, SplitterPlugin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Copies, check_pattern, cut, refuse_pattern};
+use super::{Copies, cut, read_pattern, refuse_pattern};
 
 /// Options of `PatternGroupingSplitter`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -49,20 +49,16 @@ pub const SPEC: PluginSpec = PluginSpec::splitter::<Options>(
 
 impl SplitterPlugin for Options {
     fn build(self, section: &mut Section<'_, SplitterOptions>) -> Option<Box<dyn SplitterFactory>> {
-        let delimiter = check_pattern(section, "delimiter", &self.delimiter);
-        let grouping = check_pattern(section, "grouping", &self.grouping);
-        if !delimiter || !grouping {
-            return None;
-        }
+        let delimiter = read_pattern(section, "delimiter", &self.delimiter);
+        let grouping = read_pattern(section, "grouping", &self.grouping);
+        let (delimiter, grouping) = (delimiter?, grouping?);
         let cut = cut(section);
-        match PatternGroupingSplitter::new(&self.delimiter, &self.grouping, self.max_lines, cut) {
+        match PatternGroupingSplitter::new(&delimiter, &grouping, self.max_lines, cut) {
             Ok(splitter) => Some(Copies::of(splitter, section)),
             Err(error) => {
                 let key = match &error {
                     RegexError::MaxLines => "max_lines",
-                    _ if PatternGroupingSplitter::new(&self.delimiter, "", 1, cut).is_ok() => {
-                        "grouping"
-                    }
+                    _ if PatternGroupingSplitter::new(&delimiter, "", 1, cut).is_ok() => "grouping",
                     _ => "delimiter",
                 };
                 refuse_pattern(section, key, &error);

@@ -11,7 +11,7 @@ use engine::plugin::{PluginSpec, Section, SplitterFactory, SplitterPlugin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Copies, check_pattern, cut, refuse_pattern};
+use super::{Copies, cut, read_pattern, refuse_pattern};
 
 /// Options of `RegexSplitter`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -41,10 +41,8 @@ pub const SPEC: PluginSpec =
 
 impl SplitterPlugin for Options {
     fn build(self, section: &mut Section<'_, SplitterOptions>) -> Option<Box<dyn SplitterFactory>> {
-        if !check_pattern(section, "delimiter", &self.delimiter) {
-            return None;
-        }
-        match RegexSplitter::new(&self.delimiter, self.delimiter_eol, cut(section)) {
+        let delimiter = read_pattern(section, "delimiter", &self.delimiter)?;
+        match RegexSplitter::new(&delimiter, self.delimiter_eol, cut(section)) {
             Ok(splitter) => Some(Copies::of(splitter, section)),
             Err(error) => {
                 refuse_pattern(section, "delimiter", &error);
@@ -60,6 +58,13 @@ mod tests {
 
     fn section(options: &str) -> String {
         format!("[splitter]\ntype = 'RegexSplitter'\n{options}")
+    }
+
+    #[test]
+    fn patterns_are_read_as_go_reads_them() {
+        // In Go `&&` in a class is two ampersands; elsewhere it is an intersection.
+        let ampersands = splitter(&section("delimiter = '[x&&y]'"));
+        assert_eq!(records(&*ampersands, "a&bxc&"), ["a", "b", "c"]);
     }
 
     #[test]
