@@ -78,7 +78,7 @@ const TABLE: &[Owned] = &[
             "engine/src/pack/",
             "engine/src/shard/",
         ],
-        owners: &[],
+        owners: &["engine/src/io/pacer.rs"],
         instead: "let one shard own it; others send it a frame",
     },
     Owned {
