@@ -58,6 +58,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) rounds: usize,
 
+    /// Only the cases with this kind of matchers, or this many.
+    #[arg(long, value_name = "KIND|N")]
+    pub(crate) case: Option<String>,
+
     /// A fraction of a second and one round: shows that the scenario works, not how fast.
     #[arg(long)]
     pub(crate) smoke: bool,
@@ -136,6 +140,15 @@ pub(crate) struct ReceiverArgs {
     /// Check that every so many bytes a frame begins.
     #[arg(long)]
     pub(crate) frame_bytes: Option<usize>,
+}
+
+impl RunArgs {
+    /// Whether a case was asked for, by the kind of its matchers or their number.
+    pub(crate) fn wants(&self, kind: &str, matchers: usize) -> bool {
+        self.case
+            .as_deref()
+            .is_none_or(|case| case == kind || case == matchers.to_string())
+    }
 }
 
 #[cfg(test)]

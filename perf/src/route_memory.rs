@@ -53,7 +53,10 @@ pub(crate) fn run(args: &RunArgs, cpu: usize) -> Result<Vec<Row>, String> {
     ));
     let mut rows = Vec::new();
     for message_bytes in [1024, 256] {
-        for case in CASES {
+        for case in CASES
+            .into_iter()
+            .filter(|case| args.wants(case.kind(), case.count()))
+        {
             let row = measure(message_bytes, case, seconds, rounds, &circumstances)?;
             record::print(&row);
             rows.push(row);

@@ -30,6 +30,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), String> {
         let scenario = scenario::find(&args.scenario).ok_or_else(|| unknown(&args.scenario))?;
         run_scenario(args, scenario, &cpus)?
     };
+    if rows.is_empty() {
+        return Err(format!("{} has no such case", args.scenario));
+    }
     match &args.json {
         Some(path) => record::write(path, &rows),
         None => Ok(()),
@@ -95,6 +98,7 @@ fn run_scenario(args: &RunArgs, scenario: &Scenario, cpus: &[usize]) -> Result<V
     let result = scenario
         .cases
         .iter()
+        .filter(|case| args.wants(case.kind(), case.count()))
         .map(|&case| run_case(scenario, case, &candidates, &setting, rounds))
         .collect::<Result<Vec<_>, _>>();
     if args.keep || result.is_err() {
