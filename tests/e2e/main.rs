@@ -5,8 +5,12 @@
 //! Bounds:  as the harness.
 //! Never:   holds a test itself.
 
+#[path = "../../plugins/tests/certificates/authority.rs"]
+mod authority;
 mod back_pressure;
 mod bad_input;
 mod counts;
+mod files;
+mod network;
 mod quickstart;
 mod start_stop;

@@ -1,0 +1,184 @@
+//! Other ways in and out: datagrams, Unix sockets, TLS.
+//!
+//! Owns:    relays over each.
+//! Runs on: tests.            Plane: both.
+//! Bounds:  some hundred datagrams at a time, which every socket's buffer holds.
+//! Never:   expects a datagram that the kernel may drop.
+
+use std::io::Write;
+use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
+
+use tests::daemon::connect;
+use tests::sink::assert_complete_and_ordered;
+use tests::{Daemon, Place, Sink, tools};
+
+use crate::authority::Authority;
+
+#[test]
+fn datagrams_come_and_go() {
+    let place = Place::new();
+    let receiver = UdpSocket::bind(place.at(5141)).expect("a free port");
+    receiver
+        .set_read_timeout(Some(tests::PATIENCE))
+        .expect("a socket option");
+    let config = r#"
+[In]
+type = "UdpInput"
+address = "{host}:5140"
+
+[Out]
+type = "UdpOutput"
+message_matcher = "Type == 'In'"
+address = "{host}:5141"
+encoder = "AsItCame"
+
+[AsItCame]
+type = "PayloadEncoder"
+append_newlines = false
+"#;
+    let daemon = Daemon::start(&place, config);
+    let sender = UdpSocket::bind((place.host(), 0)).expect("a socket");
+    let mut buffer = [0; 2048];
+    for number in 0..200 {
+        let text = format!("datagram {number}");
+        sender
+            .send_to(text.as_bytes(), place.at(5140))
+            .expect("it is sent");
+        let got = receiver.recv(&mut buffer).expect("it comes");
+        assert_eq!(&buffer[..got], text.as_bytes());
+    }
+    let ended = daemon.stop();
+    assert_eq!(ended.count("inputs.In.delivered"), 200);
+}
+
+#[test]
+fn a_unix_socket_is_an_input() {
+    let place = Place::new();
+    let config = r#"
+[In]
+type = "UdpInput"
+net = "unixgram"
+address = "{dir}/in.sock"
+
+[Log]
+type = "LogOutput"
+message_matcher = "TRUE"
+encoder = "PayloadEncoder"
+
+[PayloadEncoder]
+"#;
+    let daemon = Daemon::start(&place, config);
+    let path = place.path("in.sock");
+    let sender = UnixDatagram::unbound().expect("a socket");
+    sender
+        .send_to(b"by the file system", &path)
+        .expect("it is sent");
+    daemon.wait_for("by the file system");
+    let ended = daemon.stop();
+    assert_eq!(ended.count("inputs.In.delivered"), 1);
+    assert!(!path.exists(), "the socket's file is left");
+}
+
+/// Two daemons with TLS between them. The receiver asks for a certificate of the authority in `{dir}`.
+const TLS_IN: &str = r#"
+[In]
+type = "TcpInput"
+address = "{host}:5566"
+use_tls = true
+[In.tls]
+cert_file = "{authority}/cert.pem"
+key_file = "{authority}/key.pem"
+client_auth = "RequireAndVerifyClientCert"
+client_cafile = "{authority}/root.pem"
+
+[Out]
+type = "TcpOutput"
+message_matcher = "TRUE"
+address = "{host}:5567"
+"#;
+
+const TLS_OUT: &str = r#"
+[In]
+type = "TcpInput"
+address = "{host}:5565"
+
+[Out]
+type = "TcpOutput"
+message_matcher = "TRUE"
+address = "{host}:5566"
+use_tls = true
+[Out.tls]
+server_name = "receiver.example"
+root_cafile = "{authority}/root.pem"
+cert_file = "{authority}/cert.pem"
+key_file = "{authority}/key.pem"
+[Out.retries]
+delay = "10ms"
+max_delay = "50ms"
+max_jitter = "1ms"
+"#;
+
+fn with_authority(config: &str, authority: &Authority) -> String {
+    config.replace("{authority}", authority.path("").trim_end_matches('/'))
+}
+
+fn issued() -> Authority {
+    let authority = Authority::new();
+    authority.issue(&["receiver.example"], 2100);
+    authority
+}
+
+#[test]
+fn a_relay_with_tls_and_certificates_on_both_sides() {
+    let place = Place::new();
+    let authority = issued();
+    let sink = Sink::listen(place.at(5567));
+    let receiver = Daemon::start(&place, &with_authority(TLS_IN, &authority));
+    let sender = Daemon::start(&place, &with_authority(TLS_OUT, &authority));
+    let address = place.at(5565).to_string();
+    tools::succeed(&[
+        "flood",
+        "--address",
+        &address,
+        "--messages",
+        "20000",
+        "--size",
+        "500",
+        "--connections",
+        "2",
+    ]);
+    let sent = sender.stop();
+    assert_eq!(sent.count("inputs.In.delivered"), 20_000);
+    sink.wait_for(20_000);
+    let received = receiver.stop();
+    assert_eq!(received.count("inputs.In.delivered"), 20_000);
+    assert_complete_and_ordered(&sink.streams().concat(), 2, 20_000);
+}
+
+#[test]
+fn a_client_of_another_authority_is_refused_and_waits() {
+    let place = Place::new();
+    let (ours, theirs) = (issued(), issued());
+    let receiver = Daemon::start(&place, &with_authority(TLS_IN, &ours));
+    let strange = with_authority(TLS_OUT, &ours)
+        .replace(&ours.path("cert.pem"), &theirs.path("cert.pem"))
+        .replace(&ours.path("key.pem"), &theirs.path("key.pem"));
+    let sender = Daemon::start(&place, &strange);
+    tools::succeed(&[
+        "inject",
+        "--heka",
+        &place.at(5565).to_string(),
+        "--payload",
+        "not for you",
+    ]);
+    receiver.wait_for("Plugin 'In'");
+    sender.wait_for("Plugin 'Out'");
+    sender.kill();
+    // Plain text is no handshake, and harms nobody.
+    let mut plain = connect(place.at(5566));
+    plain.write_all(b"hello\n").expect("it reads");
+    drop(plain);
+    let ended = receiver.stop();
+    assert_eq!(ended.count("inputs.In.received"), 0, "{}", ended.said);
+}
