@@ -30,8 +30,17 @@ pub const INJECTION_BATCHES: usize = 16;
 /// Batches that one shard may have under way to one consumer at a time.
 pub const CONSUMER_CREDITS: u16 = 16;
 
-/// How long streams that never pause are still read once the daemon is stopping.
+/// How long streams that never pause are still read once the daemon is stopping; one that has more waiting goes on.
 pub const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long a stream is quiet, once the daemon is stopping, until nothing more is expected of it.
+pub const STOP_QUIET: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// What is read of a stream that never pauses, once the daemon is stopping: more than the socket buffers of both sides hold by default.
+pub const STOP_BYTES: usize = 16 * 1024 * 1024;
+
+/// A read of fewer bytes has taken all that was waiting. Not more than a TLS record holds.
+pub const STOP_READ_BYTES: usize = 16 * 1024;
 
 /// Connections that may be on their way to one shard from all others.
 pub const CONNECTIONS_IN_TRANSIT: usize = 256;

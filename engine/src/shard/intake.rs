@@ -22,7 +22,7 @@ use crate::event::{DropCause, Drops, InputCounters};
 use crate::io::{Accepted, ByteStream, clock};
 use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
-use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder};
+use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, LocalFuture};
 
 /// Longest text in the field `decode_error`, bytes, as Heka.
 const DECODE_ERROR_BYTES: usize = 500;
@@ -93,6 +93,7 @@ impl InputContext {
             hostname: hostname.into(),
             rest: Vec::new(),
             pending: None,
+            stop: None,
             datagrams: None,
             resume: 0,
             remarks_at: 0,
@@ -145,6 +146,8 @@ pub struct Intake {
     rest: Vec<u8>,
     /// A record at the start of `rest` that did not fit the last batch.
     pending: Option<Record>,
+    /// Once the daemon is stopping.
+    stop: Option<Stop>,
     /// The batch that datagrams are being gathered in, and how far it is filled.
     datagrams: Option<(Arc<Batch>, usize)>,
     /// Where in the datagram at hand the next batch goes on, if one was not enough for it.
@@ -195,6 +198,27 @@ struct Cut {
     tally: Tally,
 }
 
+/// What a stream has seen since the order to stop. What its sender had sent by then is still read, however long a slow destination
+/// holds that up: a part of it may wait on the sender's side of the connection.
+#[derive(Default)]
+struct Stop {
+    /// Bytes read.
+    read: usize,
+    /// The last read took all that was waiting.
+    emptied: bool,
+    /// Ends when the source has been quiet for long enough.
+    quiet: Option<LocalFuture<'static, ()>>,
+}
+
+impl Stop {
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let quiet = self
+            .quiet
+            .get_or_insert_with(|| Box::pin(crate::io::sleep(limits::STOP_QUIET)));
+        quiet.as_mut().poll(cx)
+    }
+}
+
 /// Why a step ended.
 enum StepEnd {
     /// Every whole record was taken; the rest begins there.
@@ -216,8 +240,15 @@ impl Intake {
         source: &mut dyn ByteStream,
     ) -> Poll<io::Result<Fill>> {
         let shard = Rc::clone(&self.context.shard);
-        if shard.stop_grace_over() {
-            return Poll::Ready(Ok(Fill::Stopped));
+        if shard.stopping() {
+            let stop = self.stop.get_or_insert_with(|| {
+                // A peer that listens learns that it is to send to somebody else; nobody waits for that.
+                let _ = source.poll_close(cx);
+                Stop::default()
+            });
+            if stop.read >= limits::STOP_BYTES || stop.emptied && shard.stop_grace_over() {
+                return Poll::Ready(Ok(Fill::Stopped));
+            }
         }
         if shard.streams.borrow().is_evicted(self.stream) {
             return Poll::Ready(Err(io::Error::other(
@@ -243,28 +274,19 @@ impl Intake {
                     }
                     Poll::Ready(Ok(Fill::End))
                 }
-                Poll::Ready(Ok(read)) => {
-                    self.context.count(|counters| counters.bytes += read as u64);
-                    self.step(batch, read, false);
-                    Poll::Ready(Ok(Fill::Received(read)))
-                }
+                Poll::Ready(Ok(read)) => Poll::Ready(Ok(self.received(batch, read))),
                 Poll::Ready(Err(error)) => {
                     shard.give_back(batch);
                     Poll::Ready(Err(error))
                 }
                 Poll::Pending if shard.stopping() => {
-                    // Readiness may not have been reported yet: ask the source itself before the stream is given up.
-                    match source.read_now(space) {
-                        Ok(read) if read > 0 => {
-                            self.context.count(|counters| counters.bytes += read as u64);
-                            self.step(batch, read, false);
-                            Poll::Ready(Ok(Fill::Received(read)))
-                        }
-                        Ok(_) | Err(_) => {
-                            shard.give_back(batch);
-                            Poll::Ready(Ok(Fill::Stopped))
-                        }
+                    // Readiness may not have been reported yet: ask the source itself.
+                    if let Ok(read @ 1..) = source.read_now(space) {
+                        return Poll::Ready(Ok(self.received(batch, read)));
                     }
+                    shard.give_back(batch);
+                    let stop = self.stop.get_or_insert_default();
+                    stop.poll_quiet(cx).map(|()| Ok(Fill::Stopped))
                 }
                 Poll::Pending => {
                     shard.give_back(batch);
@@ -275,6 +297,18 @@ impl Intake {
                 }
             };
         }
+    }
+
+    /// Splits, decodes, routes and delivers what was read.
+    fn received(&mut self, batch: Arc<Batch>, read: usize) -> Fill {
+        self.context.count(|counters| counters.bytes += read as u64);
+        if let Some(stop) = &mut self.stop {
+            stop.read += read;
+            stop.emptied = read < limits::STOP_READ_BYTES;
+            stop.quiet = None;
+        }
+        self.step(batch, read, false);
+        Fill::Received(read)
     }
 
     /// A batch to fill, once no delivery of this stream waits for a consumer.

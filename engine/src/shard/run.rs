@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::delivery::OutputContext;
 use super::intake::InputContext;
@@ -294,13 +295,16 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<Plugins>) {
 }
 
 fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
+    // A connection counts from the moment that it was placed here, even if its task has not begun.
+    let load = &shard.topology.loads[shard.id.0 as usize];
+    let connections = load.connections.load(Ordering::Relaxed) as usize;
     Snapshot {
         ledgers: shard.ledgers.borrow().clone(),
         consumers: shard.consumer_counters(),
         queues: shard.consumer_queues(),
         batches_in_use: shard.pool.borrow().in_use(),
         injections_in_use: shard.injections.borrow().in_use(),
-        streams: shard.streams.borrow().open_count(),
+        streams: shard.streams.borrow().open_count().max(connections),
         batches: shard.pool.borrow().size(),
         plugins_running: running.inputs.get() + running.outputs.get(),
         inputs_running: running.inputs.get(),

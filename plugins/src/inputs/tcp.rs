@@ -8,9 +8,11 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use engine::io::{self, Accepted, ByteStream, Family, KeepAlive, RawStream, TcpListener};
+use engine::limits::STOP_QUIET;
 use engine::plugin::options::{InputOptions, Tls};
 use engine::plugin::{
     Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
@@ -24,6 +26,9 @@ use crate::net::{listen, tls};
 
 /// Between two attempts to accept after one that failed (no descriptor left, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Connections that are accepted after the order to stop: more than a listening socket keeps waiting.
+const STOP_CONNECTIONS: usize = 8192;
 
 /// Options of `TcpInput`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -204,14 +209,22 @@ impl Input for Listening {
     }
 }
 
-/// Accepts connections until the order to stop.
+/// Accepts connections until the order to stop, and then those that wait: their peers take them for open, and may have written.
 async fn accept(listener: &TcpListener, context: &InputContext) {
-    while let Some(accepted) = context.until_stop(|cx| listener.poll_accept(cx)).await {
+    let mut left = STOP_CONNECTIONS;
+    while let Some(accepted) = next(listener, context).await {
+        if context.stopping() {
+            left -= 1;
+            if left == 0 {
+                return;
+            }
+        }
         match accepted {
             Ok(connection) => {
                 context.place(connection);
                 io::yield_if_needed().await;
             }
+            Err(_) if context.stopping() => return,
             Err(error) => {
                 context.notice(|| {
                     format!("a connection could not be accepted: {error}; trying again")
@@ -221,6 +234,19 @@ async fn accept(listener: &TcpListener, context: &InputContext) {
             }
         }
     }
+}
+
+async fn next(listener: &TcpListener, context: &InputContext) -> Option<std::io::Result<Accepted>> {
+    let accepted = context.until_stop(|cx| listener.poll_accept(cx)).await;
+    if accepted.is_some() {
+        return accepted;
+    }
+    let mut quiet = pin!(io::sleep(STOP_QUIET));
+    poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+        Poll::Pending => quiet.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 /// Serves one connection to its end.

@@ -108,7 +108,8 @@ fn a_peer_that_never_stops_sending_does_not_hold_up_the_end() {
     let address = SocketAddr::new(own_address(), PORT);
     let daemon = Daemon::start(1, &lines(&address.to_string(), ""));
     let mut client = connect(address);
-    let sender = std::thread::spawn(move || while client.write_all(&[b'\n'; 4096]).is_ok() {});
+    let lines = [&[b'x'; 127][..], b"\n"].concat().repeat(32);
+    let sender = std::thread::spawn(move || while client.write_all(&lines).is_ok() {});
     daemon.wait_for("lines", |ledger| ledger.delivered > 0);
     daemon.stop();
     sender.join().unwrap();
