@@ -75,8 +75,7 @@ impl OutputContext {
     /// The next thing to do, at the latest when `deadline` has come.
     pub async fn next(&mut self, deadline: Option<Monotonic>) -> OutputEvent {
         poll_fn(|cx| {
-            if self.reopened != self.shard.reopens() {
-                self.reopened = self.shard.reopens();
+            if self.reopened() {
                 return Poll::Ready(OutputEvent::Reopen);
             }
             // What is due comes first: an output that always has a parcel waiting must still flush, rotate and tick.
@@ -99,6 +98,12 @@ impl OutputContext {
 
     fn due(&self, deadline: Option<Monotonic>) -> Option<Monotonic> {
         deadline.into_iter().chain(self.next_tick).min()
+    }
+
+    /// Whether SIGHUP has come since this or `Reopen` last said so: for outputs that try for long to deliver what they have.
+    pub fn reopened(&mut self) -> bool {
+        let reopens = self.shard.reopens();
+        std::mem::replace(&mut self.reopened, reopens) != reopens
     }
 
     fn poll_timer(

@@ -34,6 +34,9 @@ use crate::net::tls;
 /// Longest wait for a connection to one address of the peer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest wait for a connection to take the notice of its end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Runs of bytes that one system call sends.
 const RUNS: usize = 64;
 
@@ -84,7 +87,7 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
 .notes(&[
     "Connects when there is something to send, and again whenever the connection is lost, by `retries`: for ever unless `max_retries` says otherwise. Until then the inputs that feed it wait; nothing is dropped.",
     "A message counts as delivered when the kernel has taken all its bytes. What was being sent when a connection broke is sent again from the start of a record, so a peer may see messages twice, but never half a message at the start of a connection. Messages that the kernel had taken and a dying peer has not read are lost: only a protocol with acknowledgements could tell.",
-    "With `use_tls` the server's certificate is checked against `root_cafile` or the host's roots, for `server_name` or the host in `address`; certificates are read when the output starts. A handshake that fails counts as a failed attempt to connect.",
+    "With `use_tls` the server's certificate is checked against `root_cafile` or the host's roots, for `server_name` or the host in `address`; certificates are read when the output starts, and again on SIGHUP for the connections made afterwards. A handshake that fails counts as a failed attempt to connect.",
     "A peer that closes its sending side counts as gone. What a peer sends is read and thrown away.",
     "`use_buffering`: messages wait in memory, within the daemon's fixed pools, and hold back the inputs when these are full. The settings of `buffering` are accepted and have no effect yet.",
 ]);
@@ -195,9 +198,7 @@ struct TcpOutput {
 impl Output for TcpOutput {
     fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
-            if let Some(options) = &self.settings.tls {
-                self.client = Some(tls::Client::load(options, &self.settings.address)?);
-            }
+            self.client = self.load_client().await?;
             loop {
                 let event = match &mut self.connection {
                     None => Ok(context.next(None).await),
@@ -218,7 +219,8 @@ impl Output for TcpOutput {
                         self.close().await;
                         return Ok(());
                     }
-                    Ok(OutputEvent::Deadline | OutputEvent::Tick | OutputEvent::Reopen) => {}
+                    Ok(OutputEvent::Reopen) => self.reload_client(context).await,
+                    Ok(OutputEvent::Deadline | OutputEvent::Tick) => {}
                     Err(cause) => self.lost(context, &cause)?,
                 }
             }
@@ -228,7 +230,11 @@ impl Output for TcpOutput {
 
 impl TcpOutput {
     /// Sends a parcel, on as many connections as it takes. When it gives up, what was not sent is dropped.
-    async fn deliver(&mut self, context: &OutputContext, parcel: &mut Parcel) -> Result<(), Fault> {
+    async fn deliver(
+        &mut self,
+        context: &mut OutputContext,
+        parcel: &mut Parcel,
+    ) -> Result<(), Fault> {
         // Records before this one were taken by connections that ended in order.
         let mut from = 0;
         let result = self.send_from(context, parcel, &mut from).await;
@@ -240,7 +246,7 @@ impl TcpOutput {
 
     async fn send_from(
         &mut self,
-        context: &OutputContext,
+        context: &mut OutputContext,
         parcel: &Parcel,
         from: &mut usize,
     ) -> Result<(), Fault> {
@@ -276,11 +282,33 @@ impl TcpOutput {
         Ok(())
     }
 
+    /// Reads the certificates that the `tls` subsection names.
+    async fn load_client(&self) -> Result<Option<tls::Client>, Fault> {
+        let Some(options) = self.settings.tls.clone() else {
+            return Ok(None);
+        };
+        let address = self.settings.address.clone();
+        world::blocking(move || tls::Client::load(&options, &address).map(Some)).await
+    }
+
+    /// Certificates may have been renewed: the next connection uses them.
+    async fn reload_client(&mut self, context: &OutputContext) {
+        match self.load_client().await {
+            Ok(client) => self.client = client,
+            Err(fault) => context.notice(|| {
+                format!("certificates cannot be read again, the old ones stay in use: {fault}")
+            }),
+        }
+    }
+
     /// Makes one attempt to connect.
-    async fn connect(&mut self, context: &OutputContext) -> Result<(), Fault> {
+    async fn connect(&mut self, context: &mut OutputContext) -> Result<(), Fault> {
         let wait = std::mem::take(&mut self.wait);
         if !wait.is_zero() {
             context.pause(wait).await;
+        }
+        if context.reopened() {
+            self.reload_client(context).await;
         }
         let Settings {
             address, connect, ..
@@ -347,8 +375,9 @@ impl TcpOutput {
     /// Ends the connection in order: what the kernel has taken will still be sent.
     async fn close(&mut self) {
         if let Some(mut connection) = self.connection.take() {
-            // The peer may be gone already; all records were taken either way.
-            let _ = poll_fn(|cx| connection.stream.poll_close(cx)).await;
+            // The peer may be gone or stuck; all records were taken either way.
+            let close = poll_fn(|cx| connection.stream.poll_close(cx));
+            let _ = world::timeout(CLOSE_TIMEOUT, close).await;
         }
     }
 }

@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use engine::shard::run::ToShard;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -157,6 +158,27 @@ fn a_client_certificate_is_shown_where_one_is_asked_for() {
     rig.feed(&lines(1, 3, WIDTH));
     assert_eq!(rig.stop().ledgers[0].delivered, 2);
     assert_eq!(server.join().expect("no panic"), lines(1, 3, WIDTH));
+}
+
+#[test]
+fn certificates_are_read_again_on_sighup_even_while_messages_wait() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    authority.issue(&["127.0.0.1"], 4000);
+    let (listener, address) = listen("127.0.0.1:0");
+    let server = serve(listener, settings(&authority, None));
+    let root = other.path("root.pem");
+    let own = tls(&address, &json!({ "root_cafile": root }));
+    let mut rig = Rig::start("TcpOutput", &own, &quick(), Payload::InPlace);
+    rig.feed(&lines(0, 10, WIDTH));
+    rig.wait_notice("UnknownIssuer");
+    std::fs::remove_file(&root).expect("it was there");
+    rig.tell(ToShard::Reopen);
+    rig.wait_notice("the old ones stay in use");
+    std::fs::copy(authority.path("root.pem"), &root).expect("room");
+    rig.tell(ToShard::Reopen);
+    rig.wait_notice("connected to");
+    assert_eq!(rig.stop().ledgers[0].delivered, 10);
+    assert_eq!(server.join().expect("no panic"), lines(0, 10, WIDTH));
 }
 
 #[test]
