@@ -114,6 +114,7 @@ impl InputPlugin for Options {
     }
 
     fn build(self, section: &mut Section<'_, InputOptions>) -> Option<Box<dyn InputFactory>> {
+        listen::check_address(section, &self.address);
         if self.use_tls {
             self.tls.check_server(section);
         } else if self.tls != Options::default().tls {

@@ -95,6 +95,9 @@ enum Source {
 impl InputPlugin for Options {
     fn build(self, section: &mut Section<'_, InputOptions>) -> Option<Box<dyn InputFactory>> {
         let source = self.source(section);
+        if matches!(source, Some(Source::Ip(_))) {
+            listen::check_address(section, &self.address);
+        }
         if self.set_hostname && !matches!(source, Some(Source::Ip(_)) | None) {
             section
                 .problem(

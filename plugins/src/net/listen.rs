@@ -1,14 +1,25 @@
-//! Listening: why an address cannot be listened on, and what to do.
+//! Listening: which addresses can be meant, why one cannot be listened on, and what to do.
 //!
-//! Owns:    the text of the error.
-//! Runs on: the shard that opens an input.            Plane: control.
+//! Owns:    the texts of these errors.
+//! Runs on: build time, and the shard that opens an input.            Plane: control.
 //! Bounds:  one line.
 //! Never:   opens anything.
 
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
-use engine::plugin::Fault;
+use engine::plugin::options::InputOptions;
+use engine::plugin::{Fault, Section};
+
+/// Complains about an address without a port: the kernel would choose one, and nobody would know which.
+pub(crate) fn check_address(section: &mut Section<'_, InputOptions>, address: &str) {
+    let port = address.rsplit_once(':').map(|(_, port)| port);
+    if !port.is_some_and(|port| port.parse::<u16>().is_ok()) {
+        section.problem(&["address"], "must name a port").help(
+            "write it as \"host:port\", \":port\" for all addresses of this host, an IPv6 address as \"[::1]:port\"",
+        );
+    }
+}
 
 /// Why `address` cannot be listened on.
 pub(crate) fn refused(address: &str, error: &Error) -> Fault {
