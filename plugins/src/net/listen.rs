@@ -14,7 +14,7 @@ use engine::plugin::{Fault, Section};
 /// Complains about an address without a port: the kernel would choose one, and nobody would know which.
 pub(crate) fn check_address(section: &mut Section<'_, InputOptions>, address: &str) {
     let port = address.rsplit_once(':').map(|(_, port)| port);
-    if !port.is_some_and(|port| port.parse::<u16>().is_ok()) {
+    if port.is_none_or(|port| port.parse::<u16>().is_err()) {
         section.problem(&["address"], "must name a port").help(
             "write it as \"host:port\", \":port\" for all addresses of this host, an IPv6 address as \"[::1]:port\"",
         );
