@@ -43,7 +43,7 @@ fn pass(size: Size, expressions: &[String]) -> Box<dyn FnMut() -> Pass> {
         })
         .collect();
     let set = Set::build(&consumers).expect("right expressions");
-    let (mut scratch, mut row) = (set.scratch(), vec![0; set.words()]);
+    let (mut scratch, mut row) = (set.scratch(), set.row());
     let (mut table, spans) = table_of(&messages::encoded(size.items(), 256));
     for &span in &spans {
         let mut draft = table.begin().expect("room for all");
@@ -53,7 +53,7 @@ fn pass(size: Size, expressions: &[String]) -> Box<dyn FnMut() -> Pass> {
         let mut digest = Digest::default();
         for message in table.iter() {
             set.search(&mut scratch, message, None, &mut row);
-            row.iter().for_each(|&word| digest.add(word));
+            row.iter().for_each(|consumer| digest.add(consumer as u64));
         }
         Pass {
             items: table.len() as u64,

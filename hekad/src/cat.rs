@@ -22,7 +22,7 @@ use codecs::splitter::{Record, SkipCause, Split, Splitter, SplitterOptions};
 use codecs::splitters::HekaFramingSplitter;
 use codecs::time::Zone;
 use codecs::{json, text};
-use matcher::{Consumer, Scratch, Set, consumer_set};
+use matcher::{Consumer, Row, Scratch, Set};
 
 use crate::cli::{CatArgs, CatFormat};
 use crate::failure::Failure;
@@ -129,7 +129,7 @@ fn open_output(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
 struct Cat {
     set: Set,
     scratch: Scratch,
-    accepted: Vec<u64>,
+    accepted: Row,
     splitter: HekaFramingSplitter,
     table: MessageTable,
     format: CatFormat,
@@ -164,7 +164,7 @@ impl Cat {
         };
         Ok(Cat {
             scratch: set.scratch(),
-            accepted: vec![0; set.words()],
+            accepted: set.row(),
             set,
             // Who reads a recorded stream has no keys at hand: signatures are not checked.
             splitter: HekaFramingSplitter::new(options, Arc::new(Keys::new()), true),
@@ -263,7 +263,7 @@ impl Cat {
         let message = self.table.get(0);
         self.set
             .search(&mut self.scratch, message, None, &mut self.accepted);
-        if consumer_set::contains(&self.accepted, 0) {
+        if self.accepted.contains(0) {
             self.counts.matched += 1;
             print(
                 self.format,

@@ -11,27 +11,46 @@
 //! | `ast` | what was written; prints itself back |
 //! | `re2`, `pattern` | regular expressions in Go's syntax, checked and compiled |
 //! | `eval` | the plain evaluator: slow, clear, the oracle of the rest |
-//! | `program`, `set` | all expressions of a plan in flat form, searched at once |
+//! | `predicate`, `engine`, `literals` | tests in the form in which they run, and what they refer to |
+//! | `formula`, `lower`, `samples` | expressions in normal form, and what is found wrong with right ones |
+//! | `guard`, `compile` | all expressions of a plan become one tree |
+//! | `tree`, `table`, `scanning`, `program` | what the tree consists of |
+//! | `search` | one message against the tree |
+//! | `set` | all of it put together |
 //! | `consumer_set` | rows of bits, one bit per consumer |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod ast;
+mod compile;
 pub mod consumer_set;
+mod engine;
 pub mod error;
 pub mod eval;
+mod formula;
+mod guard;
 mod lexer;
+mod literals;
+mod lower;
 mod parser;
 pub mod pattern;
+mod predicate;
 mod program;
 mod re2;
+mod samples;
+mod scanning;
+mod search;
 pub mod set;
 mod suggest;
+mod table;
+mod tree;
 
 pub use ast::Expression;
+pub use consumer_set::Row;
 pub use error::{Error, ErrorKind};
 pub use eval::Plain;
-pub use set::{Consumer, Scratch, Set, SignerId};
+pub use search::Scratch;
+pub use set::{Consumer, Options, Remark, Set, SignerId};
 
 /// Longest expression, bytes. It bounds memory and time of parsing; depth needs no bound of its own
 /// because nothing here recurses into an expression.

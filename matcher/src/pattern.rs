@@ -11,8 +11,9 @@ use regex_automata::meta;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::nfa::thompson::pikevm::PikeVM;
 use regex_automata::nfa::thompson::{self, NFA};
-use regex_syntax::hir::{Hir, HirKind, Look};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
+use crate::literals;
 use crate::re2::{self, Fault};
 
 /// Largest compiled form of one regular expression, bytes. Ten thousand ordinary patterns stay far below it; it stops counted
@@ -38,19 +39,19 @@ impl PartialEq for Pattern {
     }
 }
 
-/// A pattern that needs no automaton.
+/// A pattern that needs no automaton: a few texts, and where one of them has to stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PlainText {
     /// Matches any text.
     Everything,
-    /// The whole text.
-    Exact(Vec<u8>),
-    /// How the text begins.
-    Starts(Vec<u8>),
-    /// How the text ends.
-    Ends(Vec<u8>),
-    /// What the text contains; not empty.
-    Contains(Vec<u8>),
+    /// The whole text is one of these.
+    Exact(Vec<Vec<u8>>),
+    /// The text begins with one of these, none empty.
+    Starts(Vec<Vec<u8>>),
+    /// The text ends with one of these, none empty.
+    Ends(Vec<Vec<u8>>),
+    /// The text contains one of these, none empty.
+    Contains(Vec<Vec<u8>>),
 }
 
 /// The compiled form would be larger than `NFA_BYTES_MAX`.
@@ -100,6 +101,11 @@ impl Pattern {
         &self.source
     }
 
+    /// Its parsed form.
+    pub(crate) fn hir(&self) -> &Hir {
+        &self.hir
+    }
+
     /// The plain test that it amounts to, if any.
     pub(crate) fn plain(&self) -> Option<PlainText> {
         let parts = match self.hir.kind() {
@@ -116,35 +122,32 @@ impl Pattern {
             [rest @ .., last] if is_look(last, Look::End) => (true, rest),
             _ => (false, parts),
         };
-        let text = match parts {
-            [] => &[][..],
-            [only] => match only.kind() {
-                HirKind::Literal(literal) => &literal.0[..],
-                HirKind::Empty => &[],
-                _ => return None,
-            },
-            _ => return None,
-        };
-        Some(match (start, end, text) {
-            (true, true, text) => PlainText::Exact(text.to_vec()),
-            (_, _, []) => PlainText::Everything,
-            (true, false, text) => PlainText::Starts(text.to_vec()),
-            (false, true, text) => PlainText::Ends(text.to_vec()),
-            (false, false, text) => PlainText::Contains(text.to_vec()),
+        let texts = literals::exact(&Hir::concat(parts.to_vec()))?;
+        if texts.is_empty() {
+            return None;
+        }
+        Some(match (start, end) {
+            (true, true) => PlainText::Exact(texts),
+            _ if texts.iter().any(Vec::is_empty) => PlainText::Everything,
+            (true, false) => PlainText::Starts(texts),
+            (false, true) => PlainText::Ends(texts),
+            (false, false) => PlainText::Contains(texts),
         })
     }
 
-    /// The fast engine for it.
-    pub(crate) fn compile(&self) -> Result<meta::Regex, TooLarge> {
-        let config = meta::Config::new()
-            .utf8_empty(false)
+    /// Whether its compiled form keeps to `NFA_BYTES_MAX`. Patterns of ordinary size are not compiled to learn that.
+    pub(crate) fn measure(&self) -> Result<(), TooLarge> {
+        if nfa_bytes(&self.hir) <= NFA_BYTES_MAX {
+            return Ok(());
+        }
+        self.simulate()?;
+        let reverse = thompson::Config::new()
+            .utf8(false)
+            .reverse(true)
             .nfa_size_limit(Some(NFA_BYTES_MAX))
-            .onepass(false)
-            .hybrid_cache_capacity(LAZY_DFA_BYTES_MAX);
-        meta::Builder::new()
-            .configure(config)
-            .build_from_hir(&self.hir)
-            .map_err(|_| TooLarge)
+            .which_captures(WhichCaptures::None);
+        let nfa = NFA::compiler().configure(reverse).build_from_hir(&self.hir);
+        nfa.map(drop).map_err(|_| TooLarge)
     }
 
     /// The fast engine for it that also says where its groups matched.
@@ -170,6 +173,49 @@ impl Pattern {
             .build_from_hir(&self.hir)
             .map_err(|_| TooLarge)?;
         PikeVM::new_from_nfa(nfa).map_err(|_| TooLarge)
+    }
+}
+
+/// The fast engine for a pattern that was measured: both of its automatons keep to the bound, so none is set here.
+pub(crate) fn compile_measured(hir: &Hir) -> meta::Regex {
+    let config = meta::Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(None)
+        .onepass(false)
+        .hybrid_cache_capacity(LAZY_DFA_BYTES_MAX);
+    meta::Builder::new()
+        .configure(config)
+        .build_from_hir(hir)
+        .expect("size is all that could be wrong with a parsed pattern")
+}
+
+/// More bytes than the compiled form of a pattern takes, forward or backward.
+fn nfa_bytes(hir: &Hir) -> usize {
+    /// What a state takes, with what it is referred to by.
+    const STATE: usize = 64;
+    /// States of one range of characters: each is up to four ranges of bytes, in up to three sequences.
+    const RANGE_STATES: usize = 12;
+    let sum = |parts: &[Hir]| {
+        let bytes = parts.iter().map(nfa_bytes);
+        bytes.fold(0, |sum: usize, bytes| sum.saturating_add(bytes))
+    };
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => STATE,
+        HirKind::Literal(literal) => literal.0.len().saturating_mul(STATE),
+        HirKind::Class(Class::Unicode(class)) => (class.ranges().len() + 1) * RANGE_STATES * STATE,
+        HirKind::Class(Class::Bytes(class)) => (class.ranges().len() + 1) * STATE,
+        HirKind::Repetition(repetition) => {
+            let times = repetition
+                .max
+                .unwrap_or(repetition.min.saturating_add(1))
+                .max(1);
+            nfa_bytes(&repetition.sub)
+                .saturating_add(2 * STATE)
+                .saturating_mul(times as usize)
+        }
+        HirKind::Capture(capture) => nfa_bytes(&capture.sub).saturating_add(2 * STATE),
+        HirKind::Concat(parts) => sum(parts),
+        HirKind::Alternation(parts) => sum(parts).saturating_add(parts.len() * STATE),
     }
 }
 

@@ -1,19 +1,25 @@
 //! All consumers of a plan, searched at once.
 //!
-//! Owns:    `Set` (immutable, shared), `Scratch` (one per shard), the interned signer names.
+//! Owns:    `Set` (immutable, shared), the interned signer names, what was found wrong with right expressions.
 //! Runs on: build time (`build`) and every shard (`search`).            Plane: data.
-//! Bounds:  `CONSUMERS_MAX`; a search visits each test of a consumer at most once.
+//! Bounds:  `CONSUMERS_MAX`; what `compile` and `search` say.
 //! Never:   changes after `build`; says what a consumer is.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use codecs::message::MessageRef;
 
 use crate::CONSUMERS_MAX;
 use crate::ast::Expression;
-use crate::consumer_set;
+use crate::compile::compile;
+use crate::consumer_set::Row;
 use crate::error::{Error, ErrorKind};
-use crate::program::{ACCEPT, Builder, Caches, Program, REJECT};
+use crate::formula::{FALSE, FormulaId, Formulas, TRUE};
+use crate::lower::{Finding, Lowering};
+use crate::program::Program;
+use crate::search::{Compiled, Names, Scratch};
 
 /// What one consumer wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,33 +32,54 @@ pub struct Consumer<'a> {
 
 /// Number of a signer name within one set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SignerId(u32);
+pub struct SignerId(pub(crate) u32);
+
+/// What makes a set fast. Each can be left out; the answers stay the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Compare the tests of an expression with each other and drop those without effect.
+    pub simplify: bool,
+    /// Find consumers by lookups; without it each one's expression is run.
+    pub tree: bool,
+    /// Look for the literals of all patterns at once, and try only patterns whose literal was found.
+    pub literal_scan: bool,
+    /// Run patterns without literals as one automaton.
+    pub bundles: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            simplify: true,
+            tree: true,
+            literal_scan: true,
+            bundles: true,
+        }
+    }
+}
 
 /// All consumers of a plan, compiled together.
 #[derive(Debug)]
 pub struct Set {
-    program: Program,
-    /// Consumers that need a run, with their first step.
-    live: Vec<Live>,
-    /// The row with those consumers that accept every message.
-    always: Vec<u64>,
-    signers: Vec<String>,
-    consumers: usize,
+    pub(crate) compiled: Compiled,
+    pub(crate) formulas: Formulas,
+    /// Each consumer's formula.
+    pub(crate) wanted: Vec<FormulaId>,
+    /// The consumers that accept every message: words of a row, with their numbers.
+    always: Vec<(u32, u64)>,
+    pub(crate) signers: Vec<String>,
+    remarks: Vec<(usize, Remark)>,
     /// Held by every scratch made here, to tell a foreign one.
     identity: Arc<()>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Live {
-    entry: u32,
-    consumer: u32,
-}
-
-/// What a shard needs to search a set: state of regular expressions. It belongs to the set that made it.
-#[derive(Debug)]
-pub struct Scratch {
-    caches: Caches,
-    identity: Arc<()>,
+/// Something about a right expression that its author may not have meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// The bytes of the expression that it is about.
+    pub span: Range<usize>,
+    /// What was found.
+    pub message: String,
 }
 
 impl Set {
@@ -60,6 +87,14 @@ impl Set {
     ///
     /// Errors: every expression that is wrong, with the number of its consumer; each with its first error.
     pub fn build(consumers: &[Consumer<'_>]) -> Result<Set, Vec<(usize, Error)>> {
+        Set::build_with(consumers, Options::default())
+    }
+
+    /// `build`, with some of what makes it fast left out.
+    pub fn build_with(
+        consumers: &[Consumer<'_>],
+        options: Options,
+    ) -> Result<Set, Vec<(usize, Error)>> {
         if consumers.len() > CONSUMERS_MAX {
             let text = consumers[CONSUMERS_MAX].expression;
             let message = format!("{} consumers, limit {CONSUMERS_MAX}", consumers.len());
@@ -68,47 +103,49 @@ impl Set {
                 Error::new(ErrorKind::Consumers, text, 0..0, message),
             )]);
         }
-        let mut builder = Builder::default();
-        let mut signers: Vec<String> = Vec::new();
-        let mut live = Vec::new();
-        let mut always = vec![0; consumer_set::words(consumers.len())];
-        let mut errors = Vec::new();
+        let mut lowering = Lowering::new(options.simplify);
+        let mut signers = Signers::default();
+        let (mut wanted, mut remarks, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for (number, consumer) in consumers.iter().enumerate() {
-            let signer = consumer
-                .signer
-                .filter(|name| !name.is_empty())
-                .map(|name| intern(&mut signers, name));
-            match add(&mut builder, consumer.expression, signer) {
-                Ok(ACCEPT) => consumer_set::insert(&mut always, number),
-                Ok(REJECT) => {}
-                Ok(entry) => live.push(Live {
-                    entry,
-                    consumer: number as u32,
-                }),
+            match lower(&mut lowering, consumer.expression) {
+                Ok((formula, found)) => {
+                    remarks.extend(found.into_iter().map(|remark| (number, remark)));
+                    let signer = consumer.signer.filter(|name| !name.is_empty());
+                    wanted.push(match signer {
+                        Some(name) => lowering.signed(formula, signers.intern(name)),
+                        None => formula,
+                    });
+                }
                 Err(error) => errors.push((number, error)),
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Set {
-            program: builder.finish(),
-            live,
-            always,
-            signers,
-            consumers: consumers.len(),
-            identity: Arc::new(()),
-        })
+        Ok(assemble(lowering, wanted, remarks, signers.names, options))
     }
 
     /// Number of consumers.
     pub fn consumers(&self) -> usize {
-        self.consumers
+        self.wanted.len()
     }
 
-    /// Words of an answer row.
-    pub fn words(&self) -> usize {
-        self.always.len()
+    /// An empty row for the answers.
+    pub fn row(&self) -> Row {
+        Row::new(self.consumers())
+    }
+
+    /// What was found about right expressions, with the number of the consumer.
+    pub fn remarks(&self) -> &[(usize, Remark)] {
+        &self.remarks
+    }
+
+    /// Bytes that the tree and its programs take, regular expressions not counted: they are compiled by the shards that use them.
+    pub fn memory(&self) -> usize {
+        let compiled = &self.compiled;
+        compiled.tree.bytes()
+            + compiled.program.steps.len() * size_of::<crate::program::Step>()
+            + compiled.terms.bytes.len()
     }
 
     /// The number under which `search` knows a signer; `None` for a name that no consumer asks for.
@@ -121,10 +158,7 @@ impl Set {
 
     /// State for searching on one shard.
     pub fn scratch(&self) -> Scratch {
-        Scratch {
-            caches: self.program.caches(),
-            identity: Arc::clone(&self.identity),
-        }
+        Scratch::new(&self.compiled, &self.identity)
     }
 
     /// Sets `accepted` to the consumers that accept the message.
@@ -133,53 +167,136 @@ impl Set {
     /// The row is overwritten. Nothing is allocated, but for the state of a regular expression, which grows up to its bound
     /// during its first uses on a shard.
     ///
-    /// Panics if the row has not `words()` words, or if the scratch is another set's: errors of the caller.
+    /// Panics if the row has less room than the set has consumers, or if the scratch is another set's: errors of the caller.
     #[inline]
     pub fn search(
         &self,
         scratch: &mut Scratch,
         message: MessageRef<'_>,
         signer: Option<SignerId>,
-        accepted: &mut [u64],
+        accepted: &mut Row,
     ) {
         assert!(
             Arc::ptr_eq(&self.identity, &scratch.identity),
             "the scratch belongs to another set"
         );
-        accepted.copy_from_slice(&self.always);
+        accepted.clear();
+        for &(word, bits) in &self.always {
+            accepted.insert_word(word, bits);
+        }
         let signer = signer.map(|signer| signer.0);
-        for live in &self.live {
-            if self
-                .program
-                .run(live.entry, &mut scratch.caches, message, signer)
-            {
-                consumer_set::insert(accepted, live.consumer as usize);
-            }
+        self.compiled.search(scratch, message, signer, accepted);
+        accepted.sort();
+    }
+}
+
+/// Names of signers, each once.
+#[derive(Default)]
+struct Signers {
+    names: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Signers {
+    fn intern(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = self.names.len() as u32;
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+}
+
+fn lower(lowering: &mut Lowering, text: &str) -> Result<(FormulaId, Vec<Remark>), Error> {
+    let expression = Expression::parse(text)?;
+    match lowering.lower(&expression) {
+        Ok((formula, findings)) => {
+            let remarks = findings
+                .into_iter()
+                .map(|finding| remark(&expression, text, finding))
+                .collect();
+            Ok((formula, remarks))
+        }
+        Err((test, error)) => {
+            let help = "use smaller counts in {n,m}, or split the expression into two tests";
+            let span = expression.span(test);
+            Err(Error::new(ErrorKind::RegexSize, text, span, error.message()).help(help))
         }
     }
 }
 
-fn intern(signers: &mut Vec<String>, name: &str) -> u32 {
-    let at = signers
-        .iter()
-        .position(|known| known == name)
-        .unwrap_or_else(|| {
-            signers.push(name.to_owned());
-            signers.len() - 1
-        });
-    at as u32
+fn remark(expression: &Expression, text: &str, finding: Finding) -> Remark {
+    let (span, message) = match finding {
+        Finding::Never => (0..text.len(), "no message can match".to_owned()),
+        Finding::Always => (
+            0..text.len(),
+            "every message matches; `TRUE` says so".to_owned(),
+        ),
+        Finding::Decided { first, last, value } => (
+            expression.span(first).start..expression.span(last).end,
+            if value {
+                "one of these tests always holds".to_owned()
+            } else {
+                "these tests can never hold together".to_owned()
+            },
+        ),
+        Finding::Shadowed { test, by } => (
+            expression.span(test),
+            format!(
+                "makes no difference beside `{}`",
+                &text[expression.span(by)]
+            ),
+        ),
+    };
+    Remark { span, message }
 }
 
-fn add(builder: &mut Builder, text: &str, signer: Option<u32>) -> Result<u32, Error> {
-    let expression = Expression::parse(text)?;
-    builder.add(&expression, signer).map_err(|(test, error)| {
-        let help = "use smaller counts in {n,m}, or split the expression into two tests";
-        Error::new(
-            ErrorKind::RegexSize,
-            text,
-            expression.span(test),
-            error.message(),
-        )
-        .help(help)
-    })
+fn assemble(
+    lowering: Lowering,
+    wanted: Vec<FormulaId>,
+    remarks: Vec<(usize, Remark)>,
+    signers: Vec<String>,
+    options: Options,
+) -> Set {
+    let Lowering {
+        interner,
+        mut formulas,
+        ..
+    } = lowering;
+    let mut terms = interner.terms;
+    terms.bytes.shrink_to_fit();
+    let mut always: Vec<(u32, u64)> = Vec::new();
+    let mut live = Vec::new();
+    for (number, &formula) in wanted.iter().enumerate() {
+        match formula {
+            TRUE => {
+                let (word, bit) = (number as u32 / 64, 1 << (number % 64));
+                match always.last_mut() {
+                    Some((last, bits)) if *last == word => *bits |= bit,
+                    _ => always.push((word, bit)),
+                }
+            }
+            FALSE => {}
+            _ => live.push((formula, number as u32)),
+        }
+    }
+    let mut program = Program::default();
+    let tree = compile(&terms, &mut formulas, &mut program, options, &live);
+    program.finish();
+    Set {
+        compiled: Compiled {
+            names: Names::new(&terms),
+            terms,
+            program,
+            tree,
+        },
+        formulas,
+        wanted,
+        always,
+        signers,
+        remarks,
+        identity: Arc::new(()),
+    }
 }

@@ -13,7 +13,7 @@ use codecs::message::{MessageTable, TableLimits};
 use codecs::signing::Keys;
 use codecs::splitter::{Split, Splitter, SplitterOptions};
 use codecs::splitters::HekaFramingSplitter;
-use matcher::{Consumer, Scratch, Set, consumer_set};
+use matcher::{Consumer, Scratch, Set};
 
 use crate::check;
 use crate::cli::{Format, RunArgs};
@@ -127,7 +127,7 @@ struct Router {
     splitter: HekaFramingSplitter,
     set: Set,
     scratch: Scratch,
-    accepted: Vec<u64>,
+    accepted: matcher::Row,
     /// Messages that each matcher accepted so far.
     counts: Vec<u64>,
 }
@@ -162,7 +162,7 @@ impl Router {
                 false,
             ),
             scratch: set.scratch(),
-            accepted: vec![0; set.words()],
+            accepted: set.row(),
             counts: vec![0; case.count()],
             set,
         })
@@ -176,7 +176,7 @@ impl Router {
             for message in table.iter() {
                 self.set
                     .search(&mut self.scratch, message, None, &mut self.accepted);
-                for consumer in consumer_set::iter(&self.accepted) {
+                for consumer in &self.accepted {
                     self.counts[consumer] += 1;
                 }
             }

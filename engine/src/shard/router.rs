@@ -5,12 +5,12 @@
 //! Bounds:  one batch at a time; lists grow to messages times the consumers that match and keep that size.
 //! Never:   awaits, logs, reads config, or touches another shard's memory.
 //!
-//! The set answers with a bitset per message. Its bits are turned at once into the batch's deliveries, grouped by consumer:
+//! The set answers with a row of bits per message. Its members are turned at once into the batch's deliveries, grouped by consumer:
 //! the cost of what follows grows with the matches, not with the consumers.
 
 use std::sync::Arc;
 
-use matcher::{Scratch, SignerId};
+use matcher::{Row, Scratch, SignerId};
 
 use super::topology::Topology;
 use crate::pack::{Batch, ConsumerId, Origin};
@@ -29,7 +29,7 @@ pub struct Routed {
 pub struct Router {
     topology: Arc<Topology>,
     scratch: Scratch,
-    row: Vec<u64>,
+    row: Row,
     hits: Vec<(u16, u16)>,
     counts: Vec<u32>,
     touched: Vec<u16>,
@@ -41,7 +41,7 @@ impl Router {
         let set = &topology.matchers;
         Router {
             scratch: set.scratch(),
-            row: vec![0; set.words()],
+            row: set.row(),
             hits: Vec::new(),
             counts: vec![0; topology.consumers.len()],
             touched: Vec::new(),
@@ -85,21 +85,17 @@ impl Router {
     #[inline]
     fn collect(&mut self, message: u16, excluded: Option<u16>) -> bool {
         let before = self.hits.len();
-        for (word_index, &word) in self.row.iter().enumerate() {
-            let mut word = word;
-            while word != 0 {
-                let consumer = (word_index * 64) as u16 + word.trailing_zeros() as u16;
-                word &= word - 1;
-                if Some(consumer) == excluded {
-                    continue;
-                }
-                let count = &mut self.counts[consumer as usize];
-                if *count == 0 {
-                    self.touched.push(consumer);
-                }
-                *count += 1;
-                self.hits.push((consumer, message));
+        for consumer in &self.row {
+            let consumer = consumer as u16;
+            if Some(consumer) == excluded {
+                continue;
             }
+            let count = &mut self.counts[consumer as usize];
+            if *count == 0 {
+                self.touched.push(consumer);
+            }
+            *count += 1;
+            self.hits.push((consumer, message));
         }
         self.hits.len() > before
     }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use matcher::{Consumer, Expression, Plain, Set, consumer_set};
+use matcher::{Consumer, Expression, Plain, Set};
 use serde::Deserialize;
 
 use crate::message::Description;
@@ -93,9 +93,9 @@ fn try_all(file: &str, expected: bool) -> (usize, Vec<String>) {
                 signer: None,
             });
             let set = Set::build(&consumers).expect("what the evaluator reads, the set reads");
-            let mut row = vec![0; set.words()];
+            let mut row = set.row();
             set.search(&mut set.scratch(), table.get(0), None, &mut row);
-            if consumer_set::count(&row) != if expected { 2 } else { 0 } {
+            if row.len() != if expected { 2 } else { 0 } {
                 complain("the set disagrees");
             }
         }

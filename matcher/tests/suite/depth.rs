@@ -6,7 +6,7 @@
 //! Never:   measures time: what is not linear would not end.
 
 use codecs::message::MessageTable;
-use matcher::{Consumer, EXPRESSION_BYTES_MAX, ErrorKind, Expression, Plain, Set, consumer_set};
+use matcher::{Consumer, EXPRESSION_BYTES_MAX, ErrorKind, Expression, Plain, Set};
 use proptest::prelude::*;
 
 use crate::message::Description;
@@ -39,10 +39,10 @@ fn accepts(expression: &str) -> bool {
         signer: None,
     };
     let set = Set::build(&[consumer]).expect("a valid expression");
-    let mut row = vec![0; set.words()];
+    let mut row = set.row();
     set.search(&mut set.scratch(), table.get(0), None, &mut row);
     assert_eq!(
-        consumer_set::contains(&row, 0),
+        row.contains(0),
         plain.matches(table.get(0)),
         "{expression:.80}"
     );

@@ -5,7 +5,7 @@
 //! Bounds:  a few hundred sets of up to 70 expressions.
 //! Never:   generates what the parser refuses: every expression counts.
 
-use matcher::{Consumer, Plain, Set, consumer_set};
+use matcher::{Consumer, Options, Plain, Set};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -23,7 +23,21 @@ const WORDS: [&str; 9] = [
     "12345678901234567890",
 ];
 const NUMBERS: [&str; 8] = ["0", "1", "2", "2.5", ".5", "7", "1e3", "4294967296"];
-const PATTERNS: [&str; 16] = [
+const PATTERNS: [&str; 30] = [
+    "abc",
+    "bcd|abc",
+    "(?i)ABC",
+    "ab+c",
+    "45678",
+    "z?abc$",
+    "^(abc|a|b)$",
+    "^a(b|c)",
+    "(ab|b)$",
+    "[^a]b.?",
+    "[0-9]{4}",
+    "^..$",
+    "(a|ab)(c|bcd)?$",
+    "^(?:[a-z]+|TRUE)$",
     "",
     "a",
     "^a",
@@ -195,6 +209,87 @@ fn message() -> impl Strategy<Value = Description> {
         )
 }
 
+/// Expressions as configurations have them: a few tests, most of them `&&`.
+fn guarded() -> impl Strategy<Value = String> {
+    let some = prop::collection::vec(test(), 1..4);
+    (some, select(&[" && ", " && ", " && ", " || "][..]))
+        .prop_map(|(tests, joint)| tests.join(joint))
+}
+
+/// All that makes a set fast, each part of it left out, and nothing of it.
+fn variants() -> [Options; 6] {
+    let all = Options::default();
+    [
+        all,
+        Options {
+            simplify: false,
+            ..all
+        },
+        Options { tree: false, ..all },
+        Options {
+            literal_scan: false,
+            ..all
+        },
+        Options {
+            bundles: false,
+            ..all
+        },
+        Options {
+            simplify: false,
+            tree: false,
+            literal_scan: false,
+            bundles: false,
+        },
+    ]
+}
+
+/// Every variant of the set against the plain evaluator.
+fn compare(expressions: &[String], messages: &[Description]) -> Result<(), TestCaseError> {
+    let consumers: Vec<_> = expressions
+        .iter()
+        .map(|expression| Consumer {
+            expression,
+            signer: None,
+        })
+        .collect();
+    let tables: Vec<_> = messages.iter().map(Description::table).collect();
+    let oracles: Vec<_> = expressions
+        .iter()
+        .map(|expression| Plain::new(expression).expect("valid"))
+        .collect();
+    let expected: Vec<Vec<usize>> = tables
+        .iter()
+        .map(|table| {
+            let accepting = oracles.iter().enumerate();
+            accepting
+                .filter(|(_, oracle)| oracle.matches(table.get(0)))
+                .map(|(number, _)| number)
+                .collect()
+        })
+        .collect();
+    for options in variants() {
+        let set = Set::build_with(&consumers, options).expect("generated expressions are valid");
+        let (mut scratch, mut row) = (set.scratch(), set.row());
+        for ((table, expected), description) in tables.iter().zip(&expected).zip(messages) {
+            set.search(&mut scratch, table.get(0), None, &mut row);
+            let found: Vec<_> = row.iter().collect();
+            let differing: Vec<_> = (0..expressions.len())
+                .filter(|number| found.contains(number) != expected.contains(number))
+                .map(|number| &expressions[number])
+                .collect();
+            prop_assert_eq!(
+                &found,
+                expected,
+                "{:?}: {:?} on {:?}",
+                options,
+                differing,
+                description
+            );
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -203,21 +298,15 @@ proptest! {
         expressions in prop::collection::vec(expression(), 1..70),
         messages in prop::collection::vec(message(), 1..12),
     ) {
-        let consumers: Vec<_> = expressions.iter().map(|expression| Consumer { expression, signer: None }).collect();
-        let set = Set::build(&consumers).expect("generated expressions are valid");
-        let oracles: Vec<_> = expressions.iter().map(|expression| Plain::new(expression).expect("valid")).collect();
-        let mut scratch = set.scratch();
-        let mut row = vec![u64::MAX; set.words()];
-        for description in &messages {
-            let table = description.table();
-            set.search(&mut scratch, table.get(0), None, &mut row);
-            for (number, oracle) in oracles.iter().enumerate() {
-                let expected = oracle.matches(table.get(0));
-                let accepted = consumer_set::contains(&row, number);
-                prop_assert_eq!(accepted, expected, "{} on {:?}", &expressions[number], description);
-            }
-            prop_assert_eq!(consumer_set::iter(&row).filter(|member| *member >= expressions.len()).count(), 0);
-        }
+        compare(&expressions, &messages)?;
+    }
+
+    #[test]
+    fn many_short_expressions(
+        expressions in prop::collection::vec(guarded(), 100..300),
+        messages in prop::collection::vec(message(), 1..12),
+    ) {
+        compare(&expressions, &messages)?;
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Never:   looks inside a set.
 
 use codecs::message::MessageTable;
-use matcher::{Consumer, ErrorKind, Set, consumer_set};
+use matcher::{Consumer, ErrorKind, Set};
 
 use crate::message::Description;
 
@@ -33,18 +33,19 @@ fn signed<'a>(expression: &'a str, signer: &'a str) -> Consumer<'a> {
     }
 }
 
-/// The set's answer as consumer numbers, over a row that was full of ones before.
+/// The set's answer as consumer numbers, over a row that was full before.
 fn search(set: &Set, table: &MessageTable, signer: Option<&str>) -> Vec<usize> {
-    let mut row = vec![u64::MAX; set.words()];
+    let mut row = set.row();
+    (0..set.consumers()).for_each(|consumer| row.insert(consumer));
     let signer = signer.and_then(|name| set.signer_id(name));
     set.search(&mut set.scratch(), table.get(0), signer, &mut row);
-    consumer_set::iter(&row).collect()
+    row.iter().collect()
 }
 
 #[test]
 fn an_empty_set_answers_with_an_empty_row() {
     let set = Set::build(&[]).expect("nothing to be wrong");
-    assert_eq!((set.consumers(), set.words()), (0, 0));
+    assert_eq!((set.consumers(), set.row().room()), (0, 0));
     assert!(search(&set, &message("a"), None).is_empty());
 }
 
@@ -58,7 +59,7 @@ fn rows_of_many_words() {
         .map(|expression| consumer(expression))
         .collect();
     let set = Set::build(&consumers).expect("valid expressions");
-    assert_eq!((set.consumers(), set.words()), (300, 5));
+    assert_eq!((set.consumers(), set.row().room()), (300, 320));
     assert_eq!(search(&set, &message("t63"), None), [63, 163, 263]);
     assert_eq!(search(&set, &message("t64"), None), [64, 164, 264]);
     assert!(search(&set, &message("t100"), None).is_empty());
@@ -132,7 +133,7 @@ fn one_scratch_serves_message_after_message() {
     ])
     .expect("valid");
     let mut scratch = set.scratch();
-    let mut row = vec![0; set.words()];
+    let mut row = set.row();
     for (of_type, expected) in [
         ("abc", vec![0, 1]),
         ("d", vec![0]),
@@ -141,11 +142,7 @@ fn one_scratch_serves_message_after_message() {
     ] {
         let table = message(of_type);
         set.search(&mut scratch, table.get(0), None, &mut row);
-        assert_eq!(
-            consumer_set::iter(&row).collect::<Vec<_>>(),
-            expected,
-            "{of_type}"
-        );
+        assert_eq!(row.iter().collect::<Vec<_>>(), expected, "{of_type}");
     }
 }
 
@@ -153,7 +150,12 @@ fn one_scratch_serves_message_after_message() {
 #[should_panic(expected = "another set")]
 fn a_foreign_scratch_is_refused() {
     let [one, other] = [(); 2].map(|()| Set::build(&[consumer("TRUE")]).expect("valid"));
-    one.search(&mut other.scratch(), message("a").get(0), None, &mut [0]);
+    one.search(
+        &mut other.scratch(),
+        message("a").get(0),
+        None,
+        &mut one.row(),
+    );
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! Patterns at work: plain text by search for it, everything else by an automaton that is built at first use.
+//!
+//! Owns:    `PatternForm` (shared, what a pattern is), `Engines` (one shard's automatons and their scratch).
+//! Runs on: build time (forms) and every shard (engines).            Plane: data.
+//! Bounds:  `pattern::NFA_BYTES_MAX` compiled and `pattern::LAZY_DFA_BYTES_MAX` of scratch for each pattern that a shard has used.
+//! Never:   compiles a regular expression before a message needs it.
+
+use aho_corasick::AhoCorasick;
+use memchr::memmem;
+use regex_automata::{Input, meta};
+use regex_syntax::hir::Hir;
+
+use crate::literals::{self, Required};
+use crate::pattern;
+use crate::predicate::{Interner, PatternKey, Terms, Text};
+
+/// What a pattern is.
+#[derive(Debug)]
+pub(crate) enum PatternForm {
+    /// Matches any text.
+    Everything,
+    /// How the text begins.
+    Starts(Text),
+    /// How the text ends.
+    Ends(Text),
+    /// What the text contains; not empty.
+    Contains(Text, Box<memmem::Finder<'static>>),
+    /// Several texts, one of which it contains.
+    ContainsAny(Vec<Text>, Box<AhoCorasick>),
+    /// A regular expression.
+    Regex(Box<Source>),
+}
+
+/// A regular expression, not compiled.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// As written.
+    pub(crate) text: String,
+    pub(crate) hir: Hir,
+    /// Texts, lower case, one of which stands in every match whatever its case.
+    pub(crate) required: Option<Required>,
+}
+
+impl PatternForm {
+    pub(crate) fn new(interner: &mut Interner, key: &PatternKey, hir: Option<&Hir>) -> PatternForm {
+        match (key, hir) {
+            (PatternKey::Starts(text), _) => PatternForm::Starts(interner.text(text)),
+            (PatternKey::Ends(text), _) => PatternForm::Ends(interner.text(text)),
+            (PatternKey::Contains(texts), _) => contains(interner, texts),
+            (PatternKey::Source(text), Some(hir)) => PatternForm::Regex(Box::new(Source {
+                text: text.clone(),
+                hir: hir.clone(),
+                required: literals::required(hir),
+            })),
+            (PatternKey::Everything | PatternKey::Source(_), _) => PatternForm::Everything,
+        }
+    }
+
+    /// Whether it matches, where that takes no automaton.
+    pub(crate) fn decide(&self, terms: &Terms, text: &[u8]) -> Option<bool> {
+        Some(match self {
+            PatternForm::Everything => true,
+            PatternForm::Starts(start) => text.starts_with(terms.text(*start)),
+            PatternForm::Ends(end) => text.ends_with(terms.text(*end)),
+            PatternForm::Contains(_, finder) => finder.find(text).is_some(),
+            PatternForm::ContainsAny(_, finder) => finder.is_match(text),
+            PatternForm::Regex(_) => return None,
+        })
+    }
+
+    /// What trying it costs, as a rank.
+    pub(crate) fn cost(&self) -> u8 {
+        match self {
+            PatternForm::Everything | PatternForm::Starts(_) | PatternForm::Ends(_) => 0,
+            PatternForm::Contains(..) => 3,
+            PatternForm::ContainsAny(..) => 4,
+            PatternForm::Regex(_) => 5,
+        }
+    }
+
+    /// Texts, lower case, one of which stands in every text that matches, whatever its case.
+    pub(crate) fn required(&self, terms: &Terms) -> Option<Required> {
+        match self {
+            PatternForm::Everything => None,
+            PatternForm::Starts(text)
+            | PatternForm::Ends(text)
+            | PatternForm::Contains(text, _) => {
+                literals::useful(vec![terms.text(*text).to_ascii_lowercase()])
+            }
+            PatternForm::ContainsAny(texts, _) => literals::useful(
+                texts
+                    .iter()
+                    .map(|text| terms.text(*text).to_ascii_lowercase())
+                    .collect(),
+            ),
+            PatternForm::Regex(source) => source.required.clone(),
+        }
+    }
+}
+
+fn contains(interner: &mut Interner, texts: &[Vec<u8>]) -> PatternForm {
+    if let [only] = texts {
+        let finder = memmem::Finder::new(only).into_owned();
+        return PatternForm::Contains(interner.text(only), Box::new(finder));
+    }
+    let pooled = texts.iter().map(|text| interner.text(text)).collect();
+    let finder = AhoCorasick::new(texts).expect("few short texts fit an automaton");
+    PatternForm::ContainsAny(pooled, Box::new(finder))
+}
+
+/// One compiled regular expression with its scratch.
+#[derive(Debug)]
+struct Compiled {
+    regex: meta::Regex,
+    cache: meta::Cache,
+}
+
+/// What one shard has compiled, by the number of the pattern.
+#[derive(Debug)]
+pub(crate) struct Engines(Vec<Option<Box<Compiled>>>);
+
+impl Engines {
+    pub(crate) fn new(terms: &Terms) -> Engines {
+        Engines(terms.patterns.iter().map(|_| None).collect())
+    }
+
+    /// Takes over what another set's engines compiled; `origin` says for each pattern which one it was there.
+    pub(crate) fn take_over(&mut self, old: &mut Engines, origin: &[Option<u32>]) {
+        for (slot, origin) in self.0.iter_mut().zip(origin) {
+            if let Some(origin) = origin {
+                *slot = old.0[*origin as usize].take();
+            }
+        }
+    }
+
+    /// Whether a pattern matches.
+    #[inline]
+    pub(crate) fn is_match(&mut self, terms: &Terms, pattern: u32, text: &[u8]) -> bool {
+        let form = &terms.patterns[pattern as usize];
+        match form {
+            PatternForm::Regex(source) => self.search(pattern, source, text),
+            _ => form.decide(terms, text).unwrap_or(false),
+        }
+    }
+
+    fn search(&mut self, pattern: u32, source: &Source, text: &[u8]) -> bool {
+        let compiled =
+            self.0[pattern as usize].get_or_insert_with(|| Box::new(compile(&source.hir)));
+        let input = Input::new(text).earliest(true);
+        compiled
+            .regex
+            .search_half_with(&mut compiled.cache, &input)
+            .is_some()
+    }
+}
+
+#[cold]
+fn compile(hir: &Hir) -> Compiled {
+    let regex = pattern::compile_measured(hir);
+    let cache = regex.create_cache();
+    Compiled { regex, cache }
+}
