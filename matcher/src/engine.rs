@@ -5,7 +5,7 @@
 //! Bounds:  `pattern::NFA_BYTES_MAX` compiled and `pattern::LAZY_DFA_BYTES_MAX` of scratch for each pattern that a shard has used.
 //! Never:   compiles a regular expression before a message needs it.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, packed};
 use memchr::memmem;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::Hir;
@@ -26,9 +26,35 @@ pub(crate) enum PatternForm {
     /// What the text contains; not empty.
     Contains(Text, Box<memmem::Finder<'static>>),
     /// Several texts, one of which it contains.
-    ContainsAny(Vec<Text>, Box<AhoCorasick>),
+    ContainsAny(Vec<Text>, Box<AnyText>),
     /// A regular expression.
     Regex(Box<Source>),
+}
+
+/// Finds any of a few texts: by vector instructions where the processor has them and the texts are few, else by an automaton.
+#[derive(Debug)]
+pub(crate) enum AnyText {
+    Vector(packed::Searcher),
+    Automaton(AhoCorasick),
+}
+
+impl AnyText {
+    fn new(texts: &[Vec<u8>]) -> AnyText {
+        match packed::Searcher::new(texts) {
+            Some(searcher) => AnyText::Vector(searcher),
+            None => AnyText::Automaton(
+                AhoCorasick::new(texts).expect("few short texts fit an automaton"),
+            ),
+        }
+    }
+
+    #[inline]
+    fn is_in(&self, text: &[u8]) -> bool {
+        match self {
+            AnyText::Vector(searcher) => searcher.find(text).is_some(),
+            AnyText::Automaton(automaton) => automaton.is_match(text),
+        }
+    }
 }
 
 /// A regular expression, not compiled.
@@ -63,7 +89,7 @@ impl PatternForm {
             PatternForm::Starts(start) => text.starts_with(terms.text(*start)),
             PatternForm::Ends(end) => text.ends_with(terms.text(*end)),
             PatternForm::Contains(_, finder) => finder.find(text).is_some(),
-            PatternForm::ContainsAny(_, finder) => finder.is_match(text),
+            PatternForm::ContainsAny(_, finder) => finder.is_in(text),
             PatternForm::Regex(_) => return None,
         })
     }
@@ -104,8 +130,7 @@ fn contains(interner: &mut Interner, texts: &[Vec<u8>]) -> PatternForm {
         return PatternForm::Contains(interner.text(only), Box::new(finder));
     }
     let pooled = texts.iter().map(|text| interner.text(text)).collect();
-    let finder = AhoCorasick::new(texts).expect("few short texts fit an automaton");
-    PatternForm::ContainsAny(pooled, Box::new(finder))
+    PatternForm::ContainsAny(pooled, Box::new(AnyText::new(texts)))
 }
 
 /// One compiled regular expression with its scratch.

@@ -201,7 +201,7 @@ fn product(left: &[Vec<u8>], right: &[Vec<u8>]) -> Vec<Vec<u8>> {
 /// The set that tells more: whose shortest text is longer, then the one with fewer texts.
 fn better(left: Option<Required>, right: Option<Required>) -> Option<Required> {
     let worth = |texts: &Required| {
-        let shortest = texts.iter().map(Vec::len).min().unwrap_or(0).min(8);
+        let shortest = texts.iter().map(Vec::len).min().unwrap_or(0);
         (shortest, usize::MAX - texts.len())
     };
     match (left, right) {

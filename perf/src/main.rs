@@ -9,6 +9,7 @@
 mod check;
 mod cli;
 mod clock;
+mod match_scaling;
 mod measure;
 mod process;
 mod program;

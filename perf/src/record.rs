@@ -180,7 +180,7 @@ pub(crate) fn print(row: &Row) {
 }
 
 /// Writes the rows as one JSON array.
-pub(crate) fn write(path: &Path, rows: &[Row]) -> Result<(), String> {
+pub(crate) fn write<R: Serialize>(path: &Path, rows: &[R]) -> Result<(), String> {
     let mut text = serde_json::to_string_pretty(rows).map_err(|error| error.to_string())?;
     text.push('\n');
     fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))

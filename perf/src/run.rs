@@ -7,13 +7,15 @@
 
 use std::fs;
 
+use serde::Serialize;
+
 use crate::cli::RunArgs;
 use crate::clock::processors;
 use crate::measure::{Candidate, Measurement, Setting, measure_program, measure_raw};
 use crate::program::{find_hekad, find_peer, version};
 use crate::record::{self, Circumstances, Row, cpu_per_gib, median};
-use crate::route_memory;
 use crate::scenario::{self, Matchers, Scenario};
+use crate::{match_scaling, route_memory};
 
 /// Seconds of sending in a smoke run.
 const SMOKE_SECONDS: f64 = 0.2;
@@ -24,17 +26,24 @@ const RAW: &str = "raw";
 /// Runs the scenario, prints and writes its rows.
 pub(crate) fn run(args: &RunArgs) -> Result<(), String> {
     let cpus = processors().map_err(|error| format!("which processors? {error}"))?;
-    let rows = if args.scenario == route_memory::NAME {
-        route_memory::run(args, *cpus.first().ok_or("no processor")?)?
-    } else {
-        let scenario = scenario::find(&args.scenario).ok_or_else(|| unknown(&args.scenario))?;
-        run_scenario(args, scenario, &cpus)?
-    };
+    let first = *cpus.first().ok_or("no processor")?;
+    match args.scenario.as_str() {
+        route_memory::NAME => finish(args, &route_memory::run(args, first)?),
+        match_scaling::NAME => finish(args, &match_scaling::run(args, first)?),
+        name => {
+            let scenario = scenario::find(name).ok_or_else(|| unknown(name))?;
+            finish(args, &run_scenario(args, scenario, &cpus)?)
+        }
+    }
+}
+
+/// Writes the rows where they were asked for.
+fn finish<R: Serialize>(args: &RunArgs, rows: &[R]) -> Result<(), String> {
     if rows.is_empty() {
         return Err(format!("{} has no such case", args.scenario));
     }
     match &args.json {
-        Some(path) => record::write(path, &rows),
+        Some(path) => record::write(path, rows),
         None => Ok(()),
     }
 }
@@ -43,7 +52,7 @@ fn unknown(name: &str) -> String {
     let names: Vec<&str> = scenario::ALL
         .iter()
         .map(|scenario| scenario.name)
-        .chain([route_memory::NAME])
+        .chain([route_memory::NAME, match_scaling::NAME])
         .collect();
     format!("no scenario {name:?}; there are: {}", names.join(", "))
 }
@@ -65,6 +74,7 @@ pub(crate) fn list() {
         );
     }
     println!("{:<16} {}", route_memory::NAME, route_memory::ABOUT);
+    println!("{:<16} {}", match_scaling::NAME, match_scaling::ABOUT);
 }
 
 fn run_scenario(args: &RunArgs, scenario: &Scenario, cpus: &[usize]) -> Result<Vec<Row>, String> {
