@@ -5,16 +5,18 @@
 //! Bounds:  `BUNDLE_MAX` patterns an automaton, `BUNDLE_BYTES_MAX` of scratch each; one that keeps running out is given up on.
 //! Never:   compiles an automaton of patterns before a message needs it.
 //!
-//! Patterns of which every match contains a known text are tried only where that text was found: one pass with an Aho-Corasick automaton
-//! finds all of them. The others share lazy DFAs which answer for many patterns in one pass.
+//! Patterns of which every match contains a known text are tried only where that text was found: one pass (`windows`) finds all of
+//! them. The others share lazy DFAs which answer for many patterns in one pass.
+
+pub(crate) mod windows;
 
 use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use regex_automata::hybrid::dfa;
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::{Input, PatternSet};
 
+use self::windows::Windows;
 use crate::engine::PatternForm;
 use crate::predicate::{Check, Terms};
 use crate::set::Options;
@@ -23,17 +25,14 @@ use crate::tree::{Bundle, List, Scan, ScanEntry, Target, Tree};
 /// Entries with literals that make a pass for them worth its while: fewer are faster by themselves.
 const LITERAL_SCAN_MIN: usize = 4;
 
-/// Bytes of literals up to which the automaton is one of the fastest, and largest, kind.
-const FAST_LITERAL_BYTES: usize = 16 * 1024;
-
 /// Entries without literals that make an automaton worth its while.
 const BUNDLE_MIN: usize = 6;
 
 /// Patterns of one automaton: more of them make more states than its memory holds.
-const BUNDLE_MAX: usize = 32;
+const BUNDLE_MAX: usize = 128;
 
 /// Scratch of one automaton, bytes per shard.
-const BUNDLE_BYTES_MAX: usize = 2 * 1024 * 1024;
+const BUNDLE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Searches that an automaton may give up before it is not asked again.
 const FAILURES_MAX: u32 = 8;
@@ -77,38 +76,17 @@ pub(crate) fn scan(
             None => without.push(number),
         }
     }
-    let automaton = (with.len() >= LITERAL_SCAN_MIN)
-        .then(|| literal_automaton(by_literal.keys()))
-        .flatten();
-    match automaton {
-        Some(automaton) => {
-            scan.literals = Some(Box::new(automaton));
-            for owners in by_literal.into_values() {
-                let list = List::append(&mut scan.owned, owners);
-                scan.owners.push(list);
-            }
+    if with.len() >= LITERAL_SCAN_MIN {
+        scan.literals = Some(Box::new(Windows::new(by_literal.keys())));
+        for owners in by_literal.into_values() {
+            let list = List::append(&mut scan.owned, owners);
+            scan.owners.push(list);
         }
-        None => without.extend(with),
+    } else {
+        without.extend(with);
     }
     bundle(terms, options, tree, &mut scan, without);
     scan
-}
-
-fn literal_automaton<'a>(
-    literals: impl Iterator<Item = &'a Vec<u8>> + Clone,
-) -> Option<AhoCorasick> {
-    let bytes: usize = literals.clone().map(Vec::len).sum();
-    let kind = if bytes <= FAST_LITERAL_BYTES {
-        AhoCorasickKind::DFA
-    } else {
-        AhoCorasickKind::ContiguousNFA
-    };
-    AhoCorasickBuilder::new()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::Standard)
-        .kind(Some(kind))
-        .build(literals)
-        .ok()
 }
 
 /// Puts regular expressions into bundles, the rest stays loose.
@@ -171,6 +149,13 @@ impl Bundles {
             .filter(|automaton| automaton.failures < FAILURES_MAX)?;
         automaton.found.clear();
         let input = Input::new(text);
+        // Most texts match none of them, which is found out faster than which ones match.
+        let any = automaton
+            .dfa
+            .try_search_fwd(&mut automaton.cache, &input.clone().earliest(true));
+        if let Ok(None) = any {
+            return Some(&automaton.found);
+        }
         let result = automaton.dfa.try_which_overlapping_matches(
             &mut automaton.cache,
             &input,

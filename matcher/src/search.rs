@@ -262,16 +262,15 @@ impl<'m> Search<'_, 'm> {
 
     fn scan(&mut self, scan: &Scan, text: &[u8]) {
         if let Some(literals) = &scan.literals {
-            for found in literals.find_overlapping_iter(text) {
-                let owners = scan.owners[found.pattern().as_usize()];
-                for &entry in owners.of(&scan.owned) {
+            literals.search(text, |literal| {
+                for &entry in scan.owners[literal as usize].of(&scan.owned) {
                     let tried = &mut self.scratch.tried[(scan.first + entry) as usize];
                     if *tried != self.scratch.now {
                         *tried = self.scratch.now;
                         self.try_entry(scan, entry, text);
                     }
                 }
-            }
+            });
         }
         for &entry in &scan.loose {
             self.try_entry(scan, entry, text);

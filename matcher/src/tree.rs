@@ -5,11 +5,11 @@
 //! Bounds:  `compile::DEPTH_MAX` deep.
 //! Never:   changes once it is made.
 
-use aho_corasick::AhoCorasick;
 use codecs::message::Header;
 
 use crate::ast::NumberHeader;
 use crate::predicate::Check;
+use crate::scanning::windows::Windows;
 use crate::table::TextTable;
 
 /// Where a lookup leads: to a consumer that accepts, to one program to run, to a node, or nowhere.
@@ -152,7 +152,7 @@ pub(crate) struct Scan {
     /// Number of its first entry among those of all scans.
     pub(crate) first: u32,
     /// Finds which entries are worth trying.
-    pub(crate) literals: Option<Box<AhoCorasick>>,
+    pub(crate) literals: Option<Box<Windows>>,
     /// For each literal its entries.
     pub(crate) owners: Vec<List>,
     pub(crate) owned: Vec<u32>,
@@ -226,7 +226,7 @@ impl Tree {
         }
     }
 
-    /// Bytes of memory, but for the automatons that find literals.
+    /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
         let text = |index: &TextIndex| {
             let affixes = index.affixes.iter().map(|affixes| affixes.table.bytes());
@@ -236,7 +236,7 @@ impl Tree {
                     + scan
                         .literals
                         .as_ref()
-                        .map_or(0, |literals| literals.memory_usage())
+                        .map_or(0, |literals| literals.bytes())
             });
             index.whole.as_ref().map_or(0, TextTable::bytes) + affixes.sum::<usize>() + scan
         };
