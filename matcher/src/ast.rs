@@ -363,7 +363,7 @@ impl fmt::Display for Literal {
 ///
 /// A backslash keeps the character after it unless that is the quote, so text with a backslash before one kind of quote can only
 /// be written in the other kind.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     in_quotes(text, '"')
         .or_else(|| in_quotes(text, '\''))
         .unwrap_or_else(|| format!("\"{text}\""))
@@ -389,7 +389,7 @@ fn in_quotes(text: &str, quote: char) -> Option<String> {
 }
 
 /// A pattern with its slashes escaped, leaving pairs that begin with a backslash alone.
-fn escaped_slashes(source: &str) -> String {
+pub(crate) fn escaped_slashes(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source.chars();
     while let Some(c) = rest.next() {

@@ -164,6 +164,7 @@ impl Compiler<'_> {
         by_formula.remove(&FALSE);
         let accept = by_formula.remove(&TRUE).unwrap_or_default();
         let mut runs = Vec::with_capacity(by_formula.len());
+        self.tree.run_formulas.extend(by_formula.keys());
         for (formula, consumers) in by_formula {
             runs.push(Run {
                 entry: self.program.entry(self.formulas, self.terms, formula),
@@ -359,12 +360,12 @@ impl Compiler<'_> {
         depth: u32,
     ) -> TextIndex {
         let whole = (!texts.is_empty()).then(|| self.table(texts.into_iter(), depth));
-        let mut by_length: BTreeMap<(bool, u32), Vec<(Text, Vec<Item>)>> = BTreeMap::new();
+        let mut by_length: BTreeMap<(bool, u32), BTreeMap<Text, Vec<Item>>> = BTreeMap::new();
         for ((at_end, len, text), items) in affixes {
             by_length
                 .entry((at_end, len))
                 .or_default()
-                .push((text, items));
+                .insert(text, items);
         }
         let mut lists = Vec::with_capacity(by_length.len());
         for ((at_end, len), items) in by_length {

@@ -94,6 +94,14 @@ impl PatternForm {
         })
     }
 
+    /// A regular expression as it was written.
+    pub(crate) fn source(&self) -> Option<&str> {
+        match self {
+            PatternForm::Regex(source) => Some(&source.text),
+            _ => None,
+        }
+    }
+
     /// What trying it costs, as a rank.
     pub(crate) fn cost(&self) -> u8 {
         match self {

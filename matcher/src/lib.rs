@@ -16,17 +16,21 @@
 //! | `guard`, `compile` | all expressions of a plan become one tree |
 //! | `tree`, `table`, `scanning`, `program` | what the tree consists of |
 //! | `search` | one message against the tree |
+//! | `captures` | what named groups captured, for those who ask |
+//! | `explain` | a set for people |
 //! | `set` | all of it put together |
 //! | `consumer_set` | rows of bits, one bit per consumer |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod ast;
+mod captures;
 mod compile;
 pub mod consumer_set;
 mod engine;
 pub mod error;
 pub mod eval;
+mod explain;
 mod formula;
 mod guard;
 mod lexer;
@@ -46,11 +50,13 @@ mod table;
 mod tree;
 
 pub use ast::Expression;
+pub use captures::Capturing;
 pub use consumer_set::Row;
 pub use error::{Error, ErrorKind};
 pub use eval::Plain;
+pub use explain::Why;
 pub use search::Scratch;
-pub use set::{Consumer, Options, Remark, Set, SignerId};
+pub use set::{Consumer, Options, Origins, Remark, Set, SignerId};
 
 /// Longest expression, bytes. It bounds memory and time of parsing; depth needs no bound of its own
 /// because nothing here recurses into an expression.

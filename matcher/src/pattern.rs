@@ -106,6 +106,21 @@ impl Pattern {
         &self.hir
     }
 
+    /// Whether it has named groups.
+    pub(crate) fn has_names(&self) -> bool {
+        let mut rest = vec![&self.hir];
+        while let Some(hir) = rest.pop() {
+            match hir.kind() {
+                HirKind::Capture(capture) if capture.name.is_some() => return true,
+                HirKind::Capture(capture) => rest.push(&capture.sub),
+                HirKind::Repetition(repetition) => rest.push(&repetition.sub),
+                HirKind::Concat(parts) | HirKind::Alternation(parts) => rest.extend(parts),
+                HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => {}
+            }
+        }
+        false
+    }
+
     /// The plain test that it amounts to, if any.
     pub(crate) fn plain(&self) -> Option<PlainText> {
         let parts = match self.hir.kind() {

@@ -78,7 +78,7 @@ struct Found {
 /// made it.
 #[derive(Debug)]
 pub struct Scratch {
-    pub(crate) engines: Engines,
+    engines: Engines,
     bundles: Bundles,
     /// The message at hand.
     now: Stamp,
@@ -97,6 +97,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Takes over the regular expressions that another set's scratch has compiled; `origin` says for each pattern which one it was there.
+    pub(crate) fn take_over(&mut self, old: &mut Scratch, origin: &[Option<u32>]) {
+        self.engines.take_over(&mut old.engines, origin);
+    }
+
     pub(crate) fn new(compiled: &Compiled, identity: &Arc<()>) -> Scratch {
         Scratch {
             engines: Engines::new(&compiled.terms),
@@ -163,13 +168,13 @@ impl Compiled {
         search.visit(self.tree.root);
     }
 
-    /// Whether one formula, laid out at `entry`, holds.
+    /// Whether one check holds.
     pub(crate) fn holds(
         &self,
         scratch: &mut Scratch,
         message: MessageRef<'_>,
         signer: Option<u32>,
-        entry: u32,
+        check: &Check,
     ) -> bool {
         scratch.begin();
         let mut search = Search {
@@ -177,9 +182,9 @@ impl Compiled {
             scratch,
             message,
             signer,
-            row: &mut Row::new(0),
+            row: &mut Row::default(),
         };
-        search.run(entry)
+        search.check(check)
     }
 }
 

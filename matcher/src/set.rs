@@ -13,6 +13,7 @@ use codecs::message::MessageRef;
 
 use crate::CONSUMERS_MAX;
 use crate::ast::Expression;
+use crate::captures::{self, Captured, Capturing};
 use crate::compile::compile;
 use crate::consumer_set::Row;
 use crate::error::{Error, ErrorKind};
@@ -69,6 +70,8 @@ pub struct Set {
     always: Vec<(u32, u64)>,
     pub(crate) signers: Vec<String>,
     remarks: Vec<(usize, Remark)>,
+    /// Each consumer's tests that capture, where it has some.
+    captures: HashMap<usize, Vec<Captured>>,
     /// Held by every scratch made here, to tell a foreign one.
     identity: Arc<()>,
 }
@@ -80,6 +83,12 @@ pub struct Remark {
     pub span: Range<usize>,
     /// What was found.
     pub message: String,
+}
+
+/// Which patterns of a set were in another one.
+#[derive(Clone, Debug)]
+pub struct Origins {
+    patterns: Vec<Option<u32>>,
 }
 
 impl Set {
@@ -106,9 +115,14 @@ impl Set {
         let mut lowering = Lowering::new(options.simplify);
         let mut signers = Signers::default();
         let (mut wanted, mut remarks, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut captures, mut captured) = (HashMap::new(), 0);
         for (number, consumer) in consumers.iter().enumerate() {
             match lower(&mut lowering, consumer.expression) {
-                Ok((formula, found)) => {
+                Ok((expression, formula, found)) => {
+                    let tests = captures::of_expression(&expression, &mut captured);
+                    if !tests.is_empty() {
+                        captures.insert(number, tests);
+                    }
                     remarks.extend(found.into_iter().map(|remark| (number, remark)));
                     let signer = consumer.signer.filter(|name| !name.is_empty());
                     wanted.push(match signer {
@@ -122,7 +136,11 @@ impl Set {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(assemble(lowering, wanted, remarks, signers.names, options))
+        let mut set = assemble(lowering, wanted, options);
+        set.signers = signers.names;
+        set.remarks = remarks;
+        set.captures = captures;
+        Ok(set)
     }
 
     /// Number of consumers.
@@ -159,6 +177,59 @@ impl Set {
     /// State for searching on one shard.
     pub fn scratch(&self) -> Scratch {
         Scratch::new(&self.compiled, &self.identity)
+    }
+
+    /// Where the patterns of this set stand in another one, for `take_over`.
+    pub fn origins(&self, old: &Set) -> Origins {
+        let texts = |set: &'_ Set| {
+            let patterns = set.compiled.terms.patterns.iter();
+            patterns
+                .map(|pattern| pattern.source().map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
+        let known: HashMap<String, u32> = texts(old)
+            .into_iter()
+            .enumerate()
+            .filter_map(|(number, text)| Some((text?, number as u32)))
+            .collect();
+        let origins = texts(self).into_iter();
+        Origins {
+            patterns: origins
+                .map(|text| text.and_then(|text| known.get(&text).copied()))
+                .collect(),
+        }
+    }
+
+    /// Moves what a shard has compiled for another set into the scratch of this one: a few instructions for each pattern.
+    pub fn take_over(&self, scratch: &mut Scratch, old: &mut Scratch, origins: &Origins) {
+        scratch.take_over(old, &origins.patterns);
+    }
+
+    /// Whether a consumer's regular expressions have named groups.
+    pub fn has_captures(&self, consumer: usize) -> bool {
+        self.captures.contains_key(&consumer)
+    }
+
+    /// Calls `each` with every name and text that the named groups of a consumer's `=~` tests captured of a message which it accepted.
+    /// Nothing is compiled or run before this is called.
+    pub fn captures(
+        &self,
+        capturing: &mut Capturing,
+        consumer: usize,
+        message: MessageRef<'_>,
+        each: &mut dyn FnMut(&str, &[u8]),
+    ) {
+        if let Some(tests) = self.captures.get(&consumer) {
+            capturing.run(tests, message, each);
+        }
+    }
+
+    /// The consumers that accept every message.
+    pub(crate) fn always(&self) -> impl Iterator<Item = usize> + '_ {
+        let bits = |word: u64| (0..64).filter(move |bit| word >> bit & 1 == 1);
+        self.always
+            .iter()
+            .flat_map(move |(number, word)| bits(*word).map(|bit| *number as usize * 64 + bit))
     }
 
     /// Sets `accepted` to the consumers that accept the message.
@@ -209,7 +280,10 @@ impl Signers {
     }
 }
 
-fn lower(lowering: &mut Lowering, text: &str) -> Result<(FormulaId, Vec<Remark>), Error> {
+fn lower(
+    lowering: &mut Lowering,
+    text: &str,
+) -> Result<(Expression, FormulaId, Vec<Remark>), Error> {
     let expression = Expression::parse(text)?;
     match lowering.lower(&expression) {
         Ok((formula, findings)) => {
@@ -217,7 +291,7 @@ fn lower(lowering: &mut Lowering, text: &str) -> Result<(FormulaId, Vec<Remark>)
                 .into_iter()
                 .map(|finding| remark(&expression, text, finding))
                 .collect();
-            Ok((formula, remarks))
+            Ok((expression, formula, remarks))
         }
         Err((test, error)) => {
             let help = "use smaller counts in {n,m}, or split the expression into two tests";
@@ -253,13 +327,7 @@ fn remark(expression: &Expression, text: &str, finding: Finding) -> Remark {
     Remark { span, message }
 }
 
-fn assemble(
-    lowering: Lowering,
-    wanted: Vec<FormulaId>,
-    remarks: Vec<(usize, Remark)>,
-    signers: Vec<String>,
-    options: Options,
-) -> Set {
+fn assemble(lowering: Lowering, wanted: Vec<FormulaId>, options: Options) -> Set {
     let Lowering {
         interner,
         mut formulas,
@@ -295,8 +363,9 @@ fn assemble(
         formulas,
         wanted,
         always,
-        signers,
-        remarks,
+        signers: Vec::new(),
+        remarks: Vec::new(),
+        captures: HashMap::new(),
         identity: Arc::new(()),
     }
 }

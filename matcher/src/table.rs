@@ -28,6 +28,8 @@ pub(crate) struct TextTable {
     slots: Vec<Slot>,
     /// One bit for each length, modulo 64, that a text has.
     lengths: u64,
+    /// The same for people.
+    entries: Box<[(Text, u32)]>,
 }
 
 impl TextTable {
@@ -41,6 +43,7 @@ impl TextTable {
         let mut table = TextTable {
             slots: vec![free; (entries.len() * 2).next_power_of_two()],
             lengths: 0,
+            entries: entries.into(),
         };
         for &(text, target) in entries {
             let bytes = &pool[text.start as usize..][..text.len as usize];
@@ -96,9 +99,14 @@ impl TextTable {
         }
     }
 
+    /// All texts and what they stand for.
+    pub(crate) fn entries(&self) -> &[(Text, u32)] {
+        &self.entries
+    }
+
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot>()
+        self.slots.capacity() * size_of::<Slot>() + size_of_val(&*self.entries)
     }
 }
 

@@ -8,6 +8,7 @@
 use codecs::message::Header;
 
 use crate::ast::NumberHeader;
+use crate::formula::FormulaId;
 use crate::predicate::Check;
 use crate::scanning::windows::Windows;
 use crate::table::TextTable;
@@ -204,6 +205,8 @@ pub(crate) struct Tree {
     pub(crate) nodes: Vec<Node>,
     pub(crate) accepts: Vec<u32>,
     pub(crate) runs: Vec<Run>,
+    /// What the runs test, for people.
+    pub(crate) run_formulas: Vec<FormulaId>,
     pub(crate) branches: Vec<Branch>,
     pub(crate) fields: Vec<FieldBranch>,
     /// Entries of all scans.
@@ -219,6 +222,7 @@ impl Tree {
             nodes: Vec::new(),
             accepts: Vec::new(),
             runs: Vec::new(),
+            run_formulas: Vec::new(),
             branches: Vec::new(),
             fields: Vec::new(),
             scan_entries: 0,
@@ -253,7 +257,7 @@ impl Tree {
         });
         self.nodes.len() * size_of::<Node>()
             + self.accepts.len() * size_of::<u32>()
-            + self.runs.len() * size_of::<Run>()
+            + self.runs.len() * (size_of::<Run>() + size_of::<FormulaId>())
             + self.branches.len() * size_of::<Branch>()
             + self.fields.len() * size_of::<FieldBranch>()
             + branches.sum::<usize>()
