@@ -73,7 +73,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
     pub(crate) config: PathBuf,
 
-    /// Write the final report as JSON to this file at exit.
+    /// Write the final report as JSON to this file at exit; that it can be written is checked at start.
     #[arg(long, value_name = "FILE")]
     pub(crate) report_json: Option<PathBuf>,
 }
@@ -359,7 +359,8 @@ pub(crate) struct InjectArgs {
         long,
         value_name = "N",
         default_value_t = 7,
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = severity
     )]
     pub(crate) severity: i32,
 
@@ -398,6 +399,14 @@ pub(crate) struct InjectArgs {
 
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
+}
+
+/// A severity as syslog has them: a receiver's matchers and encoders know no others.
+fn severity(text: &str) -> Result<i32, String> {
+    match text.parse() {
+        Ok(severity @ 0..=7) => Ok(severity),
+        _ => Err("a severity is a number from 0 (emergency) to 7 (debug)".to_owned()),
+    }
 }
 
 /// Arguments of `hekad completions`.
@@ -443,6 +452,17 @@ mod tests {
             Cli::parse_from(["hekad", "run", "--config", "a"]).chosen(),
             Command::Run(_)
         ));
+    }
+
+    #[test]
+    fn severities_are_those_of_syslog() {
+        let inject =
+            |severity: &str| Cli::try_parse_from(["hekad", "inject", "--severity", severity]);
+        assert!(inject("0").is_ok() && inject("7").is_ok());
+        for wrong in ["8", "9", "-1", "high", ""] {
+            let error = inject(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("from 0 (emergency) to 7 (debug)"), "{error}");
+        }
     }
 
     #[test]

@@ -170,7 +170,7 @@ mod tests {
     fn a_message_says_what_the_flags_say() {
         let args = args(&[
             "--type=alert",
-            "--severity=-1",
+            "--severity=3",
             "--payload=-x",
             "--hostname=h",
             "--pid=5",
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(message.header(Header::Logger), b"Inject Client");
         assert_eq!(message.header(Header::Hostname), b"h");
         assert_eq!(message.payload(), b"-x");
-        assert_eq!((message.severity(), message.pid()), (-1, 5));
+        assert_eq!((message.severity(), message.pid()), (3, 5));
         let value = |name: &[u8]| message.field(name, 0).and_then(|field| field.first());
         assert_eq!(value(b"a"), Some(Value::String(b"b=c")));
         assert_eq!(value(b"n"), Some(Value::Integer(-7)));
