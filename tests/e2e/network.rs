@@ -75,6 +75,11 @@ encoder = "PayloadEncoder"
         .send_to(b"by the file system", &path)
         .expect("it is sent");
     daemon.wait_for("by the file system");
+    let listening = format!(
+        "Plugin 'In': listening on {} (Unix datagram socket)\n",
+        path.display()
+    );
+    assert!(daemon.said().contains(&listening), "{}", daemon.said());
     let ended = daemon.stop();
     assert_eq!(ended.count("inputs.In.delivered"), 1);
     assert!(!path.exists(), "the socket's file is left");
@@ -172,7 +177,7 @@ fn a_client_of_another_authority_is_refused_and_waits() {
         "--payload",
         "not for you",
     ]);
-    receiver.wait_for("Plugin 'In'");
+    receiver.wait_for("Plugin 'In': connection from");
     sender.wait_for("Plugin 'Out'");
     sender.kill();
     // Plain text is no handshake, and harms nobody.

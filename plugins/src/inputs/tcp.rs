@@ -187,7 +187,7 @@ struct Listening {
 }
 
 impl Input for Listening {
-    fn open(&mut self, _context: &InputContext) -> Result<(), Fault> {
+    fn open(&mut self, context: &InputContext) -> Result<(), Fault> {
         let shared = &*self.shared;
         if let Some(options) = &shared.tls {
             *shared.server() = Some(tls::Server::load(options)?);
@@ -197,6 +197,11 @@ impl Input for Listening {
             .resolve(&shared.address)
             .and_then(|address| TcpListener::bind(address, shared.family))
             .map_err(|error| listen::refused(&shared.address, &error))?;
+        let how = match &shared.tls {
+            Some(_) => "TCP with TLS",
+            None => "TCP without TLS",
+        };
+        listen::tell(context, listener.local_addr(), how);
         self.listener = Some(listener);
         Ok(())
     }

@@ -1,15 +1,17 @@
-//! Listening: which addresses can be meant, why one cannot be listened on, and what to do.
+//! Listening: which addresses can be meant, where an input listens, why it cannot and what to do.
 //!
-//! Owns:    the texts of these errors.
+//! Owns:    these texts.
 //! Runs on: build time, and the shard that opens an input.            Plane: control.
 //! Bounds:  one line.
 //! Never:   opens anything.
 
+use std::fmt::Display;
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
 use engine::plugin::options::InputOptions;
 use engine::plugin::{Fault, Section};
+use engine::shard::intake::InputContext;
 
 /// Complains about an address without a port: the kernel would choose one, and nobody would know which.
 pub(crate) fn check_address(section: &mut Section<'_, InputOptions>, address: &str) {
@@ -32,6 +34,11 @@ pub(crate) fn refused(address: &str, error: &Error) -> Fault {
         _ => "",
     };
     Fault::new(format!("cannot listen on `{address}`: {error}{advice}"))
+}
+
+/// Tells the operator where an input listens, port 0 replaced by the port that the kernel chose.
+pub(crate) fn tell(context: &InputContext, address: impl Display, how: &str) {
+    context.notice(|| format!("listening on {address} ({how})"));
 }
 
 /// A peer as people write it: an IPv4 peer of an IPv6 socket is shown as IPv4.
