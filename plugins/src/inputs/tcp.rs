@@ -358,7 +358,8 @@ mod tests {
             let warnings = plan.warnings.render(false);
             assert!(warnings.contains(expected), "{options}: {warnings}");
         }
-        let plan = plan(&section("address = ':1'")).unwrap();
+        let output = "[LogOutput]\nmessage_matcher = 'TRUE'\nencoder = 'ProtobufEncoder'";
+        let plan = plan(&section(&format!("address = ':1'\n{output}"))).unwrap();
         assert!(plan.warnings.is_empty());
     }
 }
