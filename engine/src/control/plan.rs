@@ -167,7 +167,7 @@ impl std::fmt::Debug for Plan {
 impl Plan {
     /// Understands a configuration, given the table of plugins. Errors come all at once, together with the warnings.
     pub fn build(document: &Document, specs: &'static [PluginSpec]) -> Result<Plan, Problems> {
-        let mut problems = Vec::new();
+        let mut problems = document.warnings.clone();
         let hekad = hekad_options(document, &mut problems);
         let mut sections = sections::build(document, specs, &hekad, &mut problems);
         let matchers = sections::matchers(document, &sections, &mut problems);
