@@ -11,6 +11,7 @@
 //!
 //! Tickets for the resumption of sessions: a server hands them out in TLS 1.2; in TLS 1.3 only with `session_ticket_key`.
 
+mod explained;
 mod files;
 mod own_certificate;
 mod stream;
@@ -161,42 +162,14 @@ async fn shake_hands<S: ByteStream>(
         Ok(()) => Ok(stream),
         Err(error) if error.kind() == ErrorKind::TimedOut => Err(io::Error::new(
             ErrorKind::TimedOut,
-            format!("no TLS handshake within {limit:?}"),
+            format!("no TLS handshake within {limit:?}: the peer may not speak TLS"),
         )),
         Err(error) => Err(failed(&error)),
     }
 }
 
 fn failed(error: &io::Error) -> io::Error {
-    let text = format!("TLS handshake failed: {error}{}", advice(error));
-    io::Error::new(error.kind(), text)
-}
-
-/// What to do about a handshake that failed.
-fn advice(error: &io::Error) -> &'static str {
-    use rustls::AlertDescription::{
-        BadCertificate, CertificateRequired, CertificateUnknown, UnknownCA,
-    };
-    use rustls::{CertificateError, Error, InvalidMessage};
-    let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) else {
-        return "";
-    };
-    match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "; whoever signed it is not among the roots (`root_cafile` for servers, `client_cafile` for clients)"
-        }
-        Error::NoCertificatesPresented => "; `client_auth` asks for one",
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "; the peer does not speak TLS"
-        }
-        Error::AlertReceived(UnknownCA | BadCertificate | CertificateUnknown) => {
-            "; the peer does not trust our certificate (`cert_file`)"
-        }
-        Error::AlertReceived(CertificateRequired) => {
-            "; the peer asks for a certificate (`cert_file` and `key_file`)"
-        }
-        _ => "",
-    }
+    io::Error::new(error.kind(), format!("TLS handshake failed: {error}"))
 }
 
 /// The cryptography, with the cipher suites that are allowed. Those of TLS 1.3 cannot be chosen, as in Go.
