@@ -148,6 +148,7 @@ Examples:
         --signer test --hmac-key secret --signed 100 --corrupt 1
                               a receiver that knows the key loses exactly 10,000
   hekad flood --address 127.0.0.1:5565 --connections 8 --static
+  hekad flood --address logs.example:5566 --tls --tls-ca ca.pem --messages 1000
   hekad flood --config flood.toml --test default               Heka's own file format
 
 Messages: Type hekabench, Severity 6, EnvVersion 0.8 (with --variable-size: Logger flood, EnvVersion 0.2). \
@@ -160,7 +161,8 @@ A corrupt message is never oversized too.
 
 Keys of a section in the file: ip_address, sender, num_messages, static_message_size, message_interval, \
 corrupt_percentage, signed_percentage, oversized_percentage, variable_size_messages, ascii_only, \
-max_message_size, reconnect_on_error, reconnect_interval, signer (name, version, hmac_hash, hmac_key). \
+max_message_size, reconnect_on_error, reconnect_interval, signer (name, version, hmac_hash, hmac_key), use_tls, \
+tls (as of TcpOutput). \
 A flag wins over the file.
 
 Exit status: 0 all was sent (or an endless run was stopped), 1 sending failed, 2 wrong arguments, \
@@ -222,6 +224,9 @@ pub(crate) struct FloodArgs {
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
 
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
     /// Send 64 different messages of random sizes instead of one fixed one.
     #[arg(long)]
     pub(crate) variable_size: bool,
@@ -269,6 +274,30 @@ pub(crate) struct SignerArgs {
     /// The signer's key.
     #[arg(long, value_name = "KEY")]
     pub(crate) hmac_key: Option<String>,
+}
+
+/// How connections are encrypted.
+#[derive(Args, Debug, Default)]
+pub(crate) struct TlsArgs {
+    /// Connect with TLS.
+    #[arg(long)]
+    pub(crate) tls: bool,
+
+    /// Certificates of who may have signed the receiver's, PEM [default: those of this host].
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub(crate) tls_ca: Option<String>,
+
+    /// Own certificate, PEM, for a receiver that asks for one.
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "tls_key"])]
+    pub(crate) tls_cert: Option<String>,
+
+    /// Key of the own certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<String>,
+
+    /// Name that the receiver's certificate must have [default: the host to send to].
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub(crate) tls_server_name: Option<String>,
 }
 
 /// What `hekad cat` prints.
@@ -335,6 +364,7 @@ const INJECT_EXAMPLES: &str = "\
 Examples:
   hekad inject --payload 'hello'
   hekad inject --heka 10.0.0.7:5565 --type alert --severity 1 --field host=db1 --field-integer code=7
+  hekad inject --heka logs.example:5566 --tls --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
 
 Exit status: 0 sent, 1 not sent, 2 wrong arguments.";
 
@@ -399,6 +429,9 @@ pub(crate) struct InjectArgs {
 
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 /// A severity as syslog has them: a receiver's matchers and encoders know no others.

@@ -16,7 +16,10 @@ use codecs::framing;
 use codecs::limits;
 use codecs::message::{Draft, Header, MessageTable, NewValue, TableLimits};
 
+use plugins::net::tls::Client;
+
 use crate::cli::InjectArgs;
+use crate::encryption;
 use crate::failure::Failure;
 use crate::signer::{self, SignerSection};
 
@@ -32,16 +35,25 @@ const FIELDS_MAX: usize = 1024;
 /// Runs the command.
 pub(crate) fn inject(args: &InjectArgs) -> Result<ExitCode, Failure> {
     let frame = encode(args)?;
-    send(&args.heka, &frame)
-        .map_err(|error| Failure::new(1, format!("cannot send to {}: {error}", args.heka)))?;
+    let client = encryption::client(&args.tls, None, &args.heka)?;
+    send(&args.heka, client.as_ref(), &frame).map_err(|error| {
+        let why = encryption::in_flags(&error.to_string());
+        Failure::new(1, format!("cannot send to {}: {why}", args.heka))
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn send(address: &str, frame: &[u8]) -> io::Result<()> {
+fn send(address: &str, client: Option<&Client>, frame: &[u8]) -> io::Result<()> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, WAIT_MAX) {
             Ok(mut stream) => {
+                if let Some(client) = client {
+                    let mut stream = client.connect_blocking(stream)?;
+                    stream.socket().set_write_timeout(Some(WAIT_MAX))?;
+                    stream.write_all(frame)?;
+                    return stream.finish();
+                }
                 stream.set_write_timeout(Some(WAIT_MAX))?;
                 stream.write_all(frame)?;
                 return stream.shutdown(Shutdown::Write);

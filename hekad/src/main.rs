@@ -10,6 +10,7 @@ mod argv;
 mod cat;
 mod check;
 mod cli;
+mod encryption;
 mod failure;
 mod flood;
 mod generate;

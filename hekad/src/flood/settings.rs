@@ -12,9 +12,12 @@ use std::time::Duration;
 
 use codecs::limits;
 use codecs::signing::Signer;
+use engine::plugin::options::Tls;
+use plugins::net::tls::Client;
 use serde::Deserialize;
 
 use crate::cli::{FloodArgs, Network};
+use crate::encryption;
 use crate::failure::Failure;
 use crate::signer::{self, SignerSection};
 
@@ -40,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) address: String,
     /// Network.
     pub(crate) network: Network,
+    /// Who encrypts.
+    pub(crate) tls: Option<Client>,
     /// Messages to send; `None` is without end.
     pub(crate) messages: Option<u64>,
     /// Payload of a fixed message, average of a variable one, bytes.
@@ -89,7 +94,7 @@ struct Section {
     reconnect_interval: Option<i64>,
     signer: Option<SignerSection>,
     use_tls: Option<bool>,
-    tls: Option<toml::Table>,
+    tls: Option<Tls>,
     // Heka's tool takes these two; neither changes what is sent.
     #[serde(rename = "encoder")]
     _encoder: Option<String>,
@@ -182,14 +187,17 @@ impl Settings {
 }
 
 fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
-    if section.use_tls == Some(true) || section.tls.is_some() {
-        return Err(Failure::config(
-            "use_tls: this build's flood sends without TLS; remove use_tls and tls",
-        ));
-    }
     let address = args.address.clone().or(section.ip_address).ok_or_else(|| {
         Failure::usage("where to? Give --address HOST:PORT, or ip_address in the file")
     })?;
+    let network = network(args.sender, section.sender.as_deref())?;
+    let of_file = (section.use_tls == Some(true)).then(|| section.tls.unwrap_or_default());
+    let tls = encryption::client(&args.tls, of_file, &address)?;
+    if tls.is_some() && network == Network::Udp {
+        return Err(Failure::usage(
+            "TLS encrypts streams, not datagrams: leave out TLS, or use --sender tcp",
+        ));
+    }
     let interval = section
         .message_interval
         .as_deref()
@@ -217,7 +225,8 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
     };
     Ok(Settings {
         address,
-        network: network(args.sender, section.sender.as_deref())?,
+        network,
+        tls,
         messages,
         payload_bytes: payload.unwrap_or(PAYLOAD_BYTES_DEFAULT),
         // The file's interval is a pause on one connection.

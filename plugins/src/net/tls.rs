@@ -1,6 +1,6 @@
 //! TLS: from the options of a `tls` subsection to connections that are encrypted.
 //!
-//! Owns:    `Server` and `Client`, which make `TlsStream`s of connections.
+//! Owns:    `Server` and `Client`, which make `TlsStream`s of connections, and `BlockingStream`s for the tools.
 //! Runs on: made on the shard that opens a plugin; handshakes on every shard.            Plane: control.
 //! Bounds:  TLS 1.2 and 1.3; a handshake has `HANDSHAKE_TIMEOUT`.
 //! Never:   reads a file before the plugin is opened, or shows a key.
@@ -11,6 +11,7 @@
 //!
 //! Tickets for the resumption of sessions: a server hands them out in TLS 1.2; in TLS 1.3 only with `session_ticket_key`.
 
+mod blocking;
 mod explained;
 mod files;
 mod own_certificate;
@@ -36,6 +37,7 @@ use rustls::{
     ClientConfig, ClientConnection, ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
 
+pub use blocking::BlockingStream;
 use own_certificate::OwnCertificate;
 pub use stream::TlsStream;
 
@@ -160,12 +162,14 @@ async fn shake_hands<S: ByteStream>(
 ) -> io::Result<TlsStream<S>> {
     match timeout(limit, stream.shake_hands()).await {
         Ok(()) => Ok(stream),
-        Err(error) if error.kind() == ErrorKind::TimedOut => Err(io::Error::new(
-            ErrorKind::TimedOut,
-            format!("no TLS handshake within {limit:?}: the peer may not speak TLS"),
-        )),
+        Err(error) if error.kind() == ErrorKind::TimedOut => Err(no_handshake(limit)),
         Err(error) => Err(failed(&error)),
     }
+}
+
+fn no_handshake(limit: Duration) -> io::Error {
+    let text = format!("no TLS handshake within {limit:?}: the peer may not speak TLS");
+    io::Error::new(ErrorKind::TimedOut, text)
 }
 
 fn failed(error: &io::Error) -> io::Error {
