@@ -197,8 +197,10 @@ pub struct InputCounters {
     pub streams_closed: u64,
     /// Streams that ended with an error.
     pub stream_errors: u64,
-    /// Connections refused at a limit.
+    /// Connections refused at a limit, or still waiting to be accepted when the input stopped.
     pub streams_refused: u64,
+    /// Times that connections had to wait because none could be accepted.
+    pub accept_failures: u64,
 }
 
 impl InputCounters {
@@ -220,6 +222,7 @@ impl InputCounters {
         self.streams_closed += other.streams_closed;
         self.stream_errors += other.stream_errors;
         self.streams_refused += other.streams_refused;
+        self.accept_failures += other.accept_failures;
     }
 }
 

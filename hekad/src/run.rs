@@ -15,6 +15,7 @@ use engine::control::placement;
 use engine::control::plan::Plan;
 use engine::control::problem::Problems;
 use engine::control::supervisor::{self, RunOptions};
+use engine::io::descriptors;
 
 use crate::cli::RunArgs;
 use crate::failure::{EXIT_CONFIG, Failure};
@@ -44,6 +45,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let pid_file = PidFile::create(&plan.hekad.pid_file)?;
     let topology =
         placement::topology(plan, options.cpus.len() as u16, hostname).map_err(refused)?;
+    if let Err(error) = descriptors::raise_limit() {
+        warn(&format!(
+            "the limit of open files cannot be raised, it stays as it is: {error}"
+        ));
+    }
     let outcome = supervisor::run(topology, options);
     drop(pid_file);
     Ok(ExitCode::from(outcome.exit_status()))
@@ -86,6 +92,11 @@ fn check_writable(path: &Path) -> Result<(), Failure> {
 pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
     let document = Document::load(path, &Surroundings::of_process())?;
     Plan::build(&document, plugins::ALL)
+}
+
+fn warn(text: &str) {
+    // Standard error is the last place to complain to.
+    let _ = writeln!(std::io::stderr(), "hekad: {text}");
 }
 
 /// Shows problems on standard error.

@@ -327,6 +327,7 @@ fn ledger_lines(out: &mut String, ledger: &InputCounters) {
         ("GarbageBytes", ledger.garbage_bytes),
         ("StreamErrors", ledger.stream_errors),
         ("StreamsRefused", ledger.streams_refused),
+        ("AcceptFailures", ledger.accept_failures),
     ];
     for (name, value) in seldom.into_iter().filter(|(_, value)| *value > 0) {
         let _ = writeln!(out, "    {name}: {value}");
@@ -374,6 +375,7 @@ fn ledger_json(ledger: &InputCounters) -> Value {
         "streams_closed": ledger.streams_closed,
         "stream_errors": ledger.stream_errors,
         "streams_refused": ledger.streams_refused,
+        "accept_failures": ledger.accept_failures,
     })
 }
 

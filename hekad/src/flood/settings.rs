@@ -431,6 +431,21 @@ sender = "udp"
     }
 
     #[test]
+    fn tls_comes_from_the_file_or_from_flags() {
+        let encrypted = |use_tls: &str, sender: &str| {
+            let text = format!(
+                "[default]\nip_address = 'h:1'\nuse_tls = {use_tls}\nsender = '{sender}'\n\
+                 [default.tls]\ninsecure_skip_verify = true\n"
+            );
+            from_file(&text, args())
+        };
+        assert!(encrypted("true", "tcp").unwrap().tls.is_some());
+        assert!(encrypted("false", "tcp").unwrap().tls.is_none());
+        let datagrams = encrypted("true", "udp").unwrap_err().to_string();
+        assert!(datagrams.contains("--sender tcp"), "{datagrams}");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let message =
             |text: &str, flags: FloodArgs| from_file(text, flags).unwrap_err().to_string();
