@@ -21,7 +21,10 @@ Examples:
   hekad completions bash > /etc/bash_completion.d/hekad
   hekad man --dir /usr/share/man/man1
 
-`hekad COMMAND --help` explains a command with examples of its own.";
+`hekad COMMAND --help` explains a command with examples of its own.
+
+Exit status of the daemon: 0 stopped in order with nothing undelivered, 1 otherwise, 2 wrong arguments, \
+78 the configuration is wrong.";
 
 /// Gathers, routes and delivers logs, metrics and events.
 ///
@@ -89,7 +92,7 @@ Exit status: 0 no errors (there may be warnings), 78 the configuration is wrong.
 
 /// Arguments of `hekad check`.
 #[derive(Args, Debug)]
-#[command(after_help = CHECK_EXAMPLES)]
+#[command(after_help = CHECK_EXAMPLES, override_usage = "hekad check --config <PATH>")]
 pub(crate) struct CheckArgs {
     /// Config file, or folder of `.toml` files.
     #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
@@ -194,31 +197,31 @@ pub(crate) struct FloodArgs {
     pub(crate) sender: Option<Network>,
 
     /// How many messages; 0 goes on until Ctrl-C [default: 0].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) messages: Option<u64>,
 
     /// Payload of a message, bytes; with --variable-size the average [default: 1000].
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
     pub(crate) size: Option<usize>,
 
     /// Messages a second over all connections [default: as fast as possible].
-    #[arg(long, value_name = "MSG/S")]
+    #[arg(long, value_name = "MSG/S", allow_negative_numbers = true)]
     pub(crate) rate: Option<f64>,
 
     /// Connections, each with a thread of its own [default: 1].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) connections: Option<usize>,
 
     /// Share of messages with one byte changed, percent.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub(crate) corrupt: Option<f64>,
 
     /// Share of signed messages, percent [default: 100 with --signer, else 0].
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub(crate) signed: Option<f64>,
 
     /// Share of messages larger than --max-message-size, percent.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub(crate) oversized: Option<f64>,
 
     #[command(flatten)]
@@ -240,7 +243,7 @@ pub(crate) struct FloodArgs {
     pub(crate) fixed: bool,
 
     /// Largest message that the receiver takes, bytes: an oversized one is larger [default: 65536].
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
     pub(crate) max_message_size: Option<usize>,
 
     /// Connect again when sending fails, every SECONDS.
@@ -248,7 +251,12 @@ pub(crate) struct FloodArgs {
     pub(crate) reconnect: Option<u64>,
 
     /// Seed of payloads and of the choice of messages.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub(crate) seed: u64,
 
     /// Print the totals as JSON.
@@ -264,7 +272,7 @@ pub(crate) struct SignerArgs {
     pub(crate) signer: Option<String>,
 
     /// Version of the signer's key [default: 0].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) signer_version: Option<u32>,
 
     /// Hash of the signature [default: md5].
@@ -344,7 +352,12 @@ pub(crate) struct CatArgs {
     pub(crate) output: Option<PathBuf>,
 
     /// Begin at this byte of the input.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub(crate) offset: u64,
 
     /// Wait for more at the end of the file.
@@ -352,7 +365,7 @@ pub(crate) struct CatArgs {
     pub(crate) tail: bool,
 
     /// Largest message, bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
+    #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024, allow_negative_numbers = true)]
     pub(crate) max_message_size: usize,
 
     /// The file, or `-` for standard input.
@@ -404,7 +417,12 @@ pub(crate) struct InjectArgs {
     pub(crate) payload: String,
 
     /// Process id; 0 is that of this process.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub(crate) pid: i32,
 
     /// Hostname; empty is this host's.
@@ -485,6 +503,22 @@ mod tests {
             Cli::parse_from(["hekad", "run", "--config", "a"]).chosen(),
             Command::Run(_)
         ));
+    }
+
+    #[test]
+    fn a_negative_number_is_told_of_as_a_number() {
+        for wrong in [
+            ["flood", "--messages", "-5"],
+            ["flood", "--size", "-5"],
+            ["cat", "--offset", "-5"],
+        ] {
+            let error = Cli::try_parse_from(["hekad"].iter().chain(&wrong)).expect_err("negative");
+            let said = error.to_string();
+            assert!(
+                said.contains("invalid value '-5'") && said.contains(wrong[1]),
+                "{said}"
+            );
+        }
     }
 
     #[test]

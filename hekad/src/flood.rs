@@ -30,6 +30,7 @@ use crate::flood::link::Link;
 use crate::flood::mix::Mix;
 use crate::flood::pace::Pace;
 use crate::flood::settings::Settings;
+use crate::receiver;
 
 /// Time between progress lines.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -204,7 +205,7 @@ fn drive(
             }
         };
         if let Err(error) = result {
-            let error = encryption::in_flags(&error.to_string());
+            let error = encryption::in_flags(&receiver::explained(&error));
             let Some(pause) = settings.reconnect else {
                 return Err(Failure::new(1, error));
             };

@@ -21,6 +21,7 @@ use plugins::net::tls::Client;
 use crate::cli::InjectArgs;
 use crate::encryption;
 use crate::failure::Failure;
+use crate::receiver;
 use crate::signer::{self, SignerSection};
 
 /// Longest wait for the connection, and for each write.
@@ -34,10 +35,11 @@ const FIELDS_MAX: usize = 1024;
 
 /// Runs the command.
 pub(crate) fn inject(args: &InjectArgs) -> Result<ExitCode, Failure> {
+    receiver::check_address("--heka", &args.heka)?;
     let frame = encode(args)?;
     let client = encryption::client(&args.tls, None, &args.heka)?;
     send(&args.heka, client.as_ref(), &frame).map_err(|error| {
-        let why = encryption::in_flags(&error.to_string());
+        let why = encryption::in_flags(&receiver::explained(&error));
         Failure::new(1, format!("cannot send to {}: {why}", args.heka))
     })?;
     Ok(ExitCode::SUCCESS)

@@ -16,6 +16,7 @@ mod flood;
 mod generate;
 mod inject;
 mod plugins;
+mod receiver;
 mod run;
 mod signer;
 

@@ -55,17 +55,22 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(outcome.exit_status()))
 }
 
+/// What to do about a file that cannot be written.
+fn write_advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "create its folder",
+        ErrorKind::IsADirectory => "name a file, not a folder",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "name a file that this user may write"
+        }
+        _ => "name another file",
+    }
+}
+
 /// Finds out now what would otherwise cost the last report, days later. What the file holds stays.
 fn check_writable(path: &Path) -> Result<(), Failure> {
     let refused = |error: std::io::Error| {
-        let advice = match error.kind() {
-            ErrorKind::NotFound => "create its folder",
-            ErrorKind::IsADirectory => "name a file, not a folder",
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                "name a file that this user may write"
-            }
-            _ => "name another file",
-        };
+        let advice = write_advice(error.kind());
         let path = path.display();
         Failure::usage(format!(
             "--report-json {path}: cannot be written: {error}; {advice}"
@@ -129,14 +134,20 @@ impl PidFile {
                 return Err(Failure::new(
                     1,
                     format!(
-                        "{} names process {pid}, which is running: is that another hekad?",
+                        "[hekad] pid_file {} names process {pid}, which is running: stop that hekad, or remove the file if it is none",
                         path.display()
                     ),
                 ));
             }
         }
-        std::fs::write(&path, format!("{}\n", std::process::id()))
-            .map_err(|error| Failure::new(1, format!("pid_file {}: {error}", path.display())))?;
+        std::fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
+            let advice = write_advice(error.kind());
+            let path = path.display();
+            Failure::new(
+                1,
+                format!("[hekad] pid_file {path}: cannot be written: {error}; {advice}"),
+            )
+        })?;
         Ok(PidFile(Some(path)))
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use crate::cli::{FloodArgs, Network};
 use crate::encryption;
 use crate::failure::Failure;
+use crate::receiver;
 use crate::signer::{self, SignerSection};
 
 /// Threads are one a connection; more than this is a mistake.
@@ -190,6 +192,8 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
     let address = args.address.clone().or(section.ip_address).ok_or_else(|| {
         Failure::usage("where to? Give --address HOST:PORT, or ip_address in the file")
     })?;
+    let given_as = args.address.as_ref().map_or("ip_address", |_| "--address");
+    receiver::check_address(given_as, &address)?;
     let network = network(args.sender, section.sender.as_deref())?;
     let of_file = (section.use_tls == Some(true)).then(|| section.tls.unwrap_or_default());
     let tls = encryption::client(&args.tls, of_file, &address)?;
@@ -280,20 +284,40 @@ fn reconnect(flag: Option<u64>, on_error: Option<bool>, interval: Option<i64>) -
 }
 
 fn read_section(path: &Path, name: &str) -> Result<Section, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::config(format!("cannot read {}: {error}", path.display())))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        Failure::config(format!(
+            "cannot read {}: {error}{}",
+            path.display(),
+            advice(&error)
+        ))
+    })?;
     let wrong = |error: toml::de::Error| Failure::config(format!("{}: {error}", path.display()));
     let mut sections: BTreeMap<String, toml::Value> = toml::from_str(&text).map_err(wrong)?;
     let Some(section) = sections.remove(name) else {
         let names = sections.into_keys().collect::<Vec<_>>().join(", ");
+        let help = match names.as_str() {
+            "" => "it has none; begin one with its name in brackets".to_owned(),
+            names => format!("choose one with --test NAME; it has: {names}"),
+        };
         return Err(Failure::config(format!(
-            "{}: no section [{name}]; it has: {names}",
+            "{}: no section [{name}]; {help}",
             path.display()
         )));
     };
     lower_keys(section)
         .try_into()
         .map_err(|error| Failure::config(format!("{}: [{name}]: {error}", path.display())))
+}
+
+/// What to do about a file that cannot be read.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "; --config names a file with a section per test",
+        ErrorKind::IsADirectory => "; name a file in it",
+        ErrorKind::InvalidData => "; it has to be TOML, a text in UTF-8",
+        ErrorKind::PermissionDenied => "; this user may not read it",
+        _ => "",
+    }
 }
 
 /// Keys are matched without regard to case, as in Heka's files.

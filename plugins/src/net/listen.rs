@@ -17,7 +17,7 @@ use engine::shard::intake::InputContext;
 pub(crate) fn check_address(section: &mut Section<'_, InputOptions>, address: &str) {
     let port = address.rsplit_once(':').map(|(_, port)| port);
     if port.is_none_or(|port| port.parse::<u16>().is_err()) {
-        section.problem(&["address"], "must name a port").help(
+        section.problem(&["address"], "must name a port, a number up to 65535").help(
             "write it as \"host:port\", \":port\" for all addresses of this host, an IPv6 address as \"[::1]:port\"",
         );
     }
@@ -30,6 +30,10 @@ pub(crate) fn refused(address: &str, error: &Error) -> Fault {
         ErrorKind::AddrNotAvailable => "; this host does not have that address",
         ErrorKind::PermissionDenied => {
             "; ports below 1024 need CAP_NET_BIND_SERVICE, a socket file needs a folder that may be written to"
+        }
+        ErrorKind::NotFound => "; the folder of a socket file has to exist",
+        _ if error.to_string().contains("lookup address") => {
+            "; this host does not know that name: listen on \":port\", or on an address in numbers"
         }
         _ => "",
     };
