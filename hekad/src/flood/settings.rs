@@ -196,12 +196,7 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
     receiver::check_address(given_as, &address)?;
     let network = network(args.sender, section.sender.as_deref())?;
     let of_file = (section.use_tls == Some(true)).then(|| section.tls.unwrap_or_default());
-    let tls = encryption::client(&args.tls, of_file, &address)?;
-    if tls.is_some() && network == Network::Udp {
-        return Err(Failure::usage(
-            "TLS encrypts streams, not datagrams: leave out TLS, or use --sender tcp",
-        ));
-    }
+    let tls = encrypted(args, of_file, network, &address)?;
     let interval = section
         .message_interval
         .as_deref()
@@ -259,6 +254,21 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
         ),
         seed: args.seed,
     })
+}
+
+fn encrypted(
+    args: &FloodArgs,
+    of_file: Option<Tls>,
+    network: Network,
+    address: &str,
+) -> Result<Option<Client>, Failure> {
+    let client = encryption::client(&args.tls, of_file, address)?;
+    if client.is_some() && network == Network::Udp {
+        return Err(Failure::usage(
+            "TLS encrypts streams, not datagrams: leave out TLS, or use --sender tcp",
+        ));
+    }
+    Ok(client)
 }
 
 fn network(flag: Option<Network>, sender: Option<&str>) -> Result<Network, Failure> {
