@@ -395,8 +395,18 @@ fn dropped_lines(name: &str, now: &InputCounters, then: &InputCounters) -> Vec<S
         .collect();
     let garbage = now.garbage_bytes - then.garbage_bytes;
     if garbage > 0 {
+        // What is left of a record that was given up at its beginning is skipped like what never was one.
+        let given_up = [DropCause::TooLong, DropCause::BadFrame];
+        let is_rest = given_up
+            .iter()
+            .any(|cause| now.dropped.get(*cause) > then.dropped.get(*cause));
+        let advice = if is_rest {
+            "the rest of the records that were too long or damaged is among them"
+        } else {
+            "the sender does not send what the splitter expects"
+        };
         lines.push(format!(
-            "Plugin '{name}': skipped {garbage} bytes that begin no record: the sender does not send what the splitter expects"
+            "Plugin '{name}': skipped {garbage} bytes that begin no record: {advice}"
         ));
     }
     lines
@@ -428,6 +438,10 @@ mod tests {
             );
         }
         assert!(lines[2].contains("9 bytes"), "{lines:?}");
+        assert!(lines[2].contains("the rest of the records"), "{lines:?}");
+        now.dropped = then.dropped;
+        let lines = dropped_lines("In", &now, &then);
+        assert!(lines[0].contains("what the splitter expects"), "{lines:?}");
     }
 
     #[test]
