@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use super::problem::{Place, Problem, Problems};
 use edits::Edited;
-pub(super) use environment::hide_values;
+pub(super) use environment::Values;
 use environment::{Substituted, Variable};
 
 /// Largest configuration file, bytes. Real ones have a few kilobytes.

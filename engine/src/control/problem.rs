@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::config::{Source, hide_values};
+use super::config::{Source, Values};
 
 /// Characters of a line that are shown.
 const SHOWN_CHARS: usize = 140;
@@ -117,27 +117,24 @@ impl Problems {
     }
 
     fn hide_variables(&mut self) {
-        let sources = self.sources.iter().enumerate();
-        let variables: Vec<_> = sources
-            .flat_map(|(file, source)| source.variables().iter().map(move |known| (file, known)))
-            .collect();
+        let variables = self.sources.iter().flat_map(Source::variables);
+        let values = Values::of(variables);
         for problem in &mut self.list {
             let place = problem.place.as_ref();
-            let known: Vec<_> = variables
-                .iter()
-                .map(|(file, variable)| {
-                    let touches = place.is_some_and(|place| {
-                        place.file == *file
-                            && place.range.start < variable.range.end
+            let concerned: Vec<_> = place
+                .into_iter()
+                .flat_map(|place| {
+                    let variables = self.sources[place.file].variables().iter();
+                    variables.filter(|variable| {
+                        place.range.start < variable.range.end
                             && variable.range.start < place.range.end
-                    });
-                    (*variable, touches)
+                    })
                 })
                 .collect();
             let why = problem.other.as_mut().map(|(why, _)| why);
             let texts = [&mut problem.message].into_iter().chain(&mut problem.help);
             for text in texts.chain(why) {
-                *text = hide_values(text, &known);
+                *text = values.hide(text, &concerned);
             }
         }
     }

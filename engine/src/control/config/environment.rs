@@ -22,7 +22,7 @@ pub(crate) struct EnvironmentError {
     pub(crate) message: &'static str,
 }
 
-pub(crate) use hidden::hide_values;
+pub(crate) use hidden::Values;
 
 /// A `%ENV[NAME]` with what stood for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,41 +1,56 @@
 //! What a variable of the environment holds may be a secret: texts about a configuration name the variable instead.
 //!
-//! Owns:    `hide_values`.
+//! Owns:    `Values`.
 //! Runs on: build time.            Plane: control.
 //! Bounds:  values of `VALUE_BYTES_MIN` wherever they stand; shorter ones, and pieces, in texts about the variable's own place.
 //! Never:   shows a value in another form: escaped, or as TOML reads it.
+
+use std::collections::HashSet;
 
 use super::Variable;
 
 /// Values that are shorter are words and numbers as they stand in any text.
 const VALUE_BYTES_MIN: usize = 4;
 
-/// Puts `%ENV[NAME]` for what variables hold; with each variable, whether the text is about its place.
-pub(crate) fn hide_values(text: &str, variables: &[(&Variable, bool)]) -> String {
-    let mut values: Vec<(String, &Variable, bool)> = variables
-        .iter()
-        .flat_map(|(variable, concerned)| {
-            let forms = forms(variable).into_iter();
-            forms.map(|form| (form, *variable, *concerned))
-        })
-        .collect();
-    // A value may hold another one.
-    values.sort_by_key(|(value, _, _)| std::cmp::Reverse(value.len()));
-    let mut hidden = text.to_owned();
-    for (value, variable, concerned) in values {
-        let name = shown(variable);
-        if value.len() >= VALUE_BYTES_MIN {
-            hidden = hidden.replace(&value, &name);
-        } else if concerned {
-            hidden = replace_words(&hidden, &value, &name);
-        }
+/// What the variables of a configuration hold.
+pub(crate) struct Values<'a> {
+    /// Values in all their forms, each with its variable; the longest first, because one may hold another.
+    forms: Vec<(String, &'a Variable)>,
+}
+
+impl<'a> Values<'a> {
+    /// Of these variables, which may stand in many places.
+    pub(crate) fn of(variables: impl Iterator<Item = &'a Variable>) -> Values<'a> {
+        let mut known = HashSet::new();
+        let mut forms: Vec<_> = variables
+            .filter(|variable| known.insert(variable.name.as_str()))
+            .flat_map(|variable| {
+                forms(variable)
+                    .into_iter()
+                    .map(move |form| (form, variable))
+            })
+            .filter(|(form, _)| form.len() >= VALUE_BYTES_MIN)
+            .collect();
+        forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
+        Values { forms }
     }
-    for (variable, _) in variables.iter().filter(|(_, concerned)| *concerned) {
-        for quote in ['`', '"', '\''] {
-            hidden = replace_pieces(&hidden, quote, variable);
+
+    /// Puts `%ENV[NAME]` for what variables hold, in a text that is about the places of some of them.
+    pub(crate) fn hide(&self, text: &str, concerned: &[&Variable]) -> String {
+        let mut hidden = text.to_owned();
+        for (form, variable) in &self.forms {
+            hidden = hidden.replace(form, &shown(variable));
         }
+        for variable in concerned {
+            for form in forms(variable) {
+                hidden = replace_words(&hidden, &form, &shown(variable));
+            }
+            for quote in ['`', '"', '\''] {
+                hidden = replace_pieces(&hidden, quote, variable);
+            }
+        }
+        hidden
     }
-    hidden
 }
 
 fn shown(variable: &Variable) -> String {
@@ -136,14 +151,17 @@ mod tests {
             ("", "`` is empty", true, "`` is empty"),
         ] {
             let known = variable("A", value);
-            assert_eq!(hide_values(text, &[(&known, concerned)]), expected);
+            let places: &[&Variable] = if concerned { &[&known] } else { &[] };
+            let values = Values::of([&known].into_iter());
+            assert_eq!(values.hide(text, places), expected);
         }
     }
 
     #[test]
     fn a_value_within_another_is_hidden_with_it() {
         let (short, long) = (variable("A", "fish"), variable("B", "swordfish"));
-        let text = hide_values("fish or swordfish", &[(&short, false), (&long, false)]);
+        let values = Values::of([&short, &long, &short].into_iter());
+        let text = values.hide("fish or swordfish", &[]);
         assert_eq!(text, "%ENV[A] or %ENV[B]");
     }
 }
