@@ -84,7 +84,9 @@ impl DropCause {
     pub const fn advice(self) -> &'static str {
         match self {
             DropCause::TooLong => "raise max_message_size or set keep_truncated on the splitter",
-            DropCause::BadFrame => "the sender or the path to it damages frames",
+            DropCause::BadFrame => {
+                "the sender or the path to it damages frames, or sends something between them"
+            }
             DropCause::WrongSignature => {
                 "the sender's hmac_key differs, or the path damages messages"
             }
@@ -95,20 +97,28 @@ impl DropCause {
             DropCause::DecodeFailed => {
                 "the input's decoder does not fit what is sent; send_decode_failures shows the messages"
             }
-            DropCause::DecodedToNothing => "the decoder's rules filter these out",
-            DropCause::DoesNotFit => "the message has too many fields or values for one table",
+            DropCause::DecodedToNothing => {
+                "the decoder's rules filter these out; nothing to do if that is meant"
+            }
+            DropCause::DoesNotFit => {
+                "the message has more fields or values than one batch holds; send fewer in one message"
+            }
             DropCause::LoopLimit => {
                 "a filter's matcher accepts what filters inject; narrow it or raise max_message_loops"
             }
             DropCause::EncodeFailed => {
                 "the output's encoder does not fit the messages that its matcher accepts"
             }
-            DropCause::Refused => "the far side does not take these messages",
-            DropCause::DestinationEnded => "a filter or output ended; see its error",
+            DropCause::Refused => {
+                "the far side takes no such messages (too long for a datagram, for example); narrow the output's message_matcher"
+            }
+            DropCause::DestinationEnded => "a filter or output ended; its error is in the log",
             DropCause::KernelDrop => {
                 "datagrams arrive faster than they are read; raise net.core.rmem_max"
             }
-            DropCause::DatagramTruncated => "raise max_message_size",
+            DropCause::DatagramTruncated => {
+                "a datagram is longer than its slot; raise max_message_size"
+            }
         }
     }
 }
@@ -187,8 +197,10 @@ pub struct InputCounters {
     pub streams_closed: u64,
     /// Streams that ended with an error.
     pub stream_errors: u64,
-    /// Connections refused at a limit.
+    /// Connections refused at a limit, or still waiting to be accepted when the input stopped.
     pub streams_refused: u64,
+    /// Times that connections had to wait because none could be accepted.
+    pub accept_failures: u64,
 }
 
 impl InputCounters {
@@ -210,6 +222,7 @@ impl InputCounters {
         self.streams_closed += other.streams_closed;
         self.stream_errors += other.stream_errors;
         self.streams_refused += other.streams_refused;
+        self.accept_failures += other.accept_failures;
     }
 }
 
@@ -239,5 +252,21 @@ impl ConsumerCounters {
         self.bytes += other.bytes;
         self.injected += other.injected;
         self.retries += other.retries;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_causes_share_a_name_or_an_advice() {
+        for (number, cause) in DropCause::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, number);
+            for other in &DropCause::ALL[..number] {
+                assert_ne!(cause.name(), other.name());
+                assert_ne!(cause.advice(), other.advice());
+            }
+        }
     }
 }

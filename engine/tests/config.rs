@@ -23,6 +23,10 @@ fn surroundings() -> Surroundings {
     let variable = |name: &str| match name {
         "PORT" => Some("5565".to_owned()),
         "SECRET" => Some("from the environment".to_owned()),
+        "SHORT" => Some("pw".to_owned()),
+        "MATCHER" => Some("Type == 'a' && Severty < 4".to_owned()),
+        "ESCAPED" => Some("tab\\tand".to_owned()),
+        "BROKEN" => Some("a\"b\nc".to_owned()),
         _ => None,
     };
     Surroundings {

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -67,6 +68,7 @@ impl From<Failure> for Stop {
 pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
     let mut printer = Cat::new(args)?;
     let mut input = open_input(&args.input, args.offset)?;
+    refuse_overwriting(&args.input, args.output.as_deref())?;
     let mut output = open_output(args.output.as_deref())?;
     let stop = Arc::new(AtomicBool::new(false));
     if args.tail {
@@ -85,6 +87,9 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
                 counts.damaged,
                 counts.skipped_bytes
             );
+            if let Some(remark) = remark(counts) {
+                let _ = writeln!(io::stderr(), "{remark}");
+            }
         }
         Err(Stop::OutputClosed) => {}
         Err(Stop::Failed(failure)) => return Err(failure),
@@ -96,6 +101,35 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
     })
 }
 
+/// What a reader should know of a stream without messages.
+fn remark(counts: Counts) -> Option<&'static str> {
+    match (counts.processed, counts.skipped_bytes) {
+        (0, 0) => Some("the input is empty"),
+        (0, _) => Some(
+            "no message was found: `hekad cat` reads Heka-framed protobuf, as FileOutput writes it with ProtobufEncoder",
+        ),
+        _ => None,
+    }
+}
+
+/// Opening the output empties it: it must not be the input.
+fn refuse_overwriting(input: &Path, output: Option<&Path>) -> Result<(), Failure> {
+    let identity = |path: &Path| {
+        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let Some(output) = output else {
+        return Ok(());
+    };
+    if identity(output).is_some_and(|file| identity(input) == Some(file)) {
+        return Err(Failure::usage(format!(
+            "--output {}: that is the input, and would be emptied; name another file",
+            output.display()
+        )));
+    }
+    Ok(())
+}
+
 fn open_input(path: &Path, offset: u64) -> Result<Box<dyn Read>, Failure> {
     let wrong = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     if path == Path::new("-") {
@@ -104,8 +138,19 @@ fn open_input(path: &Path, offset: u64) -> Result<Box<dyn Read>, Failure> {
         return Ok(Box::new(input));
     }
     let mut file = File::open(path).map_err(wrong)?;
-    if fs::metadata(path).map_err(wrong)?.is_dir() {
-        return Err(wrong(ErrorKind::IsADirectory.into()));
+    let metadata = fs::metadata(path).map_err(wrong)?;
+    if metadata.is_dir() {
+        return Err(Failure::usage(format!(
+            "cannot read {}: it is a folder; name a file in it",
+            path.display()
+        )));
+    }
+    if metadata.is_file() && offset > metadata.len() {
+        return Err(Failure::usage(format!(
+            "--offset {offset}: {} has only {} bytes",
+            path.display(),
+            metadata.len()
+        )));
     }
     if offset > 0 {
         file.seek(SeekFrom::Start(offset)).map_err(wrong)?;
@@ -446,6 +491,29 @@ mod tests {
         let mut cat = Cat::new(&args(&["--format", "heka", "f"])).unwrap();
         let result = cat.run(&mut &*bytes, &mut Closed, false, &AtomicBool::new(false));
         assert!(matches!(result, Err(Stop::OutputClosed)));
+    }
+
+    #[test]
+    fn the_input_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&file, "kept").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for output in [&file, &link] {
+            assert!(refuse_overwriting(&file, Some(output)).is_err());
+        }
+        assert!(refuse_overwriting(&file, Some(&folder.path().join("c"))).is_ok());
+        assert!(open_input(&file, 4).is_ok() && open_input(&file, 5).is_err());
+    }
+
+    #[test]
+    fn a_stream_without_messages_is_remarked_on() {
+        let (counts, _) = run(&args(&["f"]), &mut &b"plain text"[..]);
+        assert!(remark(counts).unwrap().contains("Heka-framed"));
+        let (counts, _) = run(&args(&["f"]), &mut &b""[..]);
+        assert!(remark(counts).unwrap().contains("empty"));
+        let (counts, _) = run(&args(&["f"]), &mut &*frame(1, "x"));
+        assert_eq!(remark(counts), None);
     }
 
     #[test]

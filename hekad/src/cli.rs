@@ -21,7 +21,10 @@ Examples:
   hekad completions bash > /etc/bash_completion.d/hekad
   hekad man --dir /usr/share/man/man1
 
-`hekad COMMAND --help` explains a command with examples of its own.";
+`hekad COMMAND --help` explains a command with examples of its own.
+
+Exit status of the daemon: 0 stopped in order with nothing undelivered, 1 otherwise, 2 wrong arguments, \
+78 the configuration is wrong.";
 
 /// Gathers, routes and delivers logs, metrics and events.
 ///
@@ -73,7 +76,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
     pub(crate) config: PathBuf,
 
-    /// Write the final report as JSON to this file at exit.
+    /// Write the final report as JSON to this file at exit; that it can be written is checked at start.
     #[arg(long, value_name = "FILE")]
     pub(crate) report_json: Option<PathBuf>,
 }
@@ -89,7 +92,7 @@ Exit status: 0 no errors (there may be warnings), 78 the configuration is wrong.
 
 /// Arguments of `hekad check`.
 #[derive(Args, Debug)]
-#[command(after_help = CHECK_EXAMPLES)]
+#[command(after_help = CHECK_EXAMPLES, override_usage = "hekad check --config <PATH>")]
 pub(crate) struct CheckArgs {
     /// Config file, or folder of `.toml` files.
     #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
@@ -148,6 +151,7 @@ Examples:
         --signer test --hmac-key secret --signed 100 --corrupt 1
                               a receiver that knows the key loses exactly 10,000
   hekad flood --address 127.0.0.1:5565 --connections 8 --static
+  hekad flood --address logs.example:5566 --tls --tls-ca ca.pem --messages 1000
   hekad flood --config flood.toml --test default               Heka's own file format
 
 Messages: Type hekabench, Severity 6, EnvVersion 0.8 (with --variable-size: Logger flood, EnvVersion 0.2). \
@@ -160,7 +164,8 @@ A corrupt message is never oversized too.
 
 Keys of a section in the file: ip_address, sender, num_messages, static_message_size, message_interval, \
 corrupt_percentage, signed_percentage, oversized_percentage, variable_size_messages, ascii_only, \
-max_message_size, reconnect_on_error, reconnect_interval, signer (name, version, hmac_hash, hmac_key). \
+max_message_size, reconnect_on_error, reconnect_interval, signer (name, version, hmac_hash, hmac_key), use_tls, \
+tls (as of TcpOutput). \
 A flag wins over the file.
 
 Exit status: 0 all was sent (or an endless run was stopped), 1 sending failed, 2 wrong arguments, \
@@ -192,35 +197,38 @@ pub(crate) struct FloodArgs {
     pub(crate) sender: Option<Network>,
 
     /// How many messages; 0 goes on until Ctrl-C [default: 0].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) messages: Option<u64>,
 
     /// Payload of a message, bytes; with --variable-size the average [default: 1000].
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
     pub(crate) size: Option<usize>,
 
     /// Messages a second over all connections [default: as fast as possible].
-    #[arg(long, value_name = "MSG/S")]
+    #[arg(long, value_name = "MSG/S", allow_negative_numbers = true)]
     pub(crate) rate: Option<f64>,
 
     /// Connections, each with a thread of its own [default: 1].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) connections: Option<usize>,
 
     /// Share of messages with one byte changed, percent.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub(crate) corrupt: Option<f64>,
 
     /// Share of signed messages, percent [default: 100 with --signer, else 0].
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub(crate) signed: Option<f64>,
 
     /// Share of messages larger than --max-message-size, percent.
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub(crate) oversized: Option<f64>,
 
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 
     /// Send 64 different messages of random sizes instead of one fixed one.
     #[arg(long)]
@@ -235,7 +243,7 @@ pub(crate) struct FloodArgs {
     pub(crate) fixed: bool,
 
     /// Largest message that the receiver takes, bytes: an oversized one is larger [default: 65536].
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
     pub(crate) max_message_size: Option<usize>,
 
     /// Connect again when sending fails, every SECONDS.
@@ -243,7 +251,12 @@ pub(crate) struct FloodArgs {
     pub(crate) reconnect: Option<u64>,
 
     /// Seed of payloads and of the choice of messages.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub(crate) seed: u64,
 
     /// Print the totals as JSON.
@@ -259,7 +272,7 @@ pub(crate) struct SignerArgs {
     pub(crate) signer: Option<String>,
 
     /// Version of the signer's key [default: 0].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) signer_version: Option<u32>,
 
     /// Hash of the signature [default: md5].
@@ -269,6 +282,30 @@ pub(crate) struct SignerArgs {
     /// The signer's key.
     #[arg(long, value_name = "KEY")]
     pub(crate) hmac_key: Option<String>,
+}
+
+/// How connections are encrypted.
+#[derive(Args, Debug, Default)]
+pub(crate) struct TlsArgs {
+    /// Connect with TLS.
+    #[arg(long)]
+    pub(crate) tls: bool,
+
+    /// Certificates of who may have signed the receiver's, PEM [default: those of this host].
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub(crate) tls_ca: Option<String>,
+
+    /// Own certificate, PEM, for a receiver that asks for one.
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "tls_key"])]
+    pub(crate) tls_cert: Option<String>,
+
+    /// Key of the own certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<String>,
+
+    /// Name that the receiver's certificate must have [default: the host to send to].
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub(crate) tls_server_name: Option<String>,
 }
 
 /// What `hekad cat` prints.
@@ -315,7 +352,12 @@ pub(crate) struct CatArgs {
     pub(crate) output: Option<PathBuf>,
 
     /// Begin at this byte of the input.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub(crate) offset: u64,
 
     /// Wait for more at the end of the file.
@@ -323,7 +365,7 @@ pub(crate) struct CatArgs {
     pub(crate) tail: bool,
 
     /// Largest message, bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
+    #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024, allow_negative_numbers = true)]
     pub(crate) max_message_size: usize,
 
     /// The file, or `-` for standard input.
@@ -335,6 +377,7 @@ const INJECT_EXAMPLES: &str = "\
 Examples:
   hekad inject --payload 'hello'
   hekad inject --heka 10.0.0.7:5565 --type alert --severity 1 --field host=db1 --field-integer code=7
+  hekad inject --heka logs.example:5566 --tls --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
 
 Exit status: 0 sent, 1 not sent, 2 wrong arguments.";
 
@@ -359,7 +402,8 @@ pub(crate) struct InjectArgs {
         long,
         value_name = "N",
         default_value_t = 7,
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = severity
     )]
     pub(crate) severity: i32,
 
@@ -373,7 +417,12 @@ pub(crate) struct InjectArgs {
     pub(crate) payload: String,
 
     /// Process id; 0 is that of this process.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub(crate) pid: i32,
 
     /// Hostname; empty is this host's.
@@ -398,6 +447,17 @@ pub(crate) struct InjectArgs {
 
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+}
+
+/// A severity as syslog has them: a receiver's matchers and encoders know no others.
+fn severity(text: &str) -> Result<i32, String> {
+    match text.parse() {
+        Ok(severity @ 0..=7) => Ok(severity),
+        _ => Err("a severity is a number from 0 (emergency) to 7 (debug)".to_owned()),
+    }
 }
 
 /// Arguments of `hekad completions`.
@@ -443,6 +503,33 @@ mod tests {
             Cli::parse_from(["hekad", "run", "--config", "a"]).chosen(),
             Command::Run(_)
         ));
+    }
+
+    #[test]
+    fn a_negative_number_is_told_of_as_a_number() {
+        for wrong in [
+            ["flood", "--messages", "-5"],
+            ["flood", "--size", "-5"],
+            ["cat", "--offset", "-5"],
+        ] {
+            let error = Cli::try_parse_from(["hekad"].iter().chain(&wrong)).expect_err("negative");
+            let said = error.to_string();
+            assert!(
+                said.contains("invalid value '-5'") && said.contains(wrong[1]),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn severities_are_those_of_syslog() {
+        let inject =
+            |severity: &str| Cli::try_parse_from(["hekad", "inject", "--severity", severity]);
+        assert!(inject("0").is_ok() && inject("7").is_ok());
+        for wrong in ["8", "9", "-1", "high", ""] {
+            let error = inject(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("from 0 (emergency) to 7 (debug)"), "{error}");
+        }
     }
 
     #[test]

@@ -23,12 +23,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cli::FloodArgs;
+use crate::encryption;
 use crate::failure::{EXIT_INTERRUPTED, Failure};
 use crate::flood::batch::{Batch, Counts};
 use crate::flood::link::Link;
 use crate::flood::mix::Mix;
 use crate::flood::pace::Pace;
 use crate::flood::settings::Settings;
+use crate::receiver;
 
 /// Time between progress lines.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -193,7 +195,7 @@ fn drive(
             continue;
         }
         let result = match &mut link {
-            None => Link::open(settings.network, &settings.address).map(|open| link = Some(open)),
+            None => Link::open(settings).map(|open| link = Some(open)),
             Some(open) => {
                 batch.fill(connection as u64 + sent * stride, stride, due - sent)?;
                 let (frames, result) = open.send(&batch, stop);
@@ -203,8 +205,9 @@ fn drive(
             }
         };
         if let Err(error) = result {
+            let error = encryption::in_flags(&receiver::explained(&error));
             let Some(pause) = settings.reconnect else {
-                return Err(Failure::new(1, error.to_string()));
+                return Err(Failure::new(1, error));
             };
             link = None;
             totals.reconnects.fetch_add(1, Ordering::Relaxed);
@@ -216,7 +219,14 @@ fn drive(
             sleep_unless_stopped(pause, stop);
         }
     }
-    Ok(())
+    match link.map(Link::close) {
+        // A stop does not wait for a receiver that takes nothing.
+        Some(Err(error)) if !stop.load(Ordering::Relaxed) => Err(Failure::new(
+            1,
+            format!("the end of the connection: {error}"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn sleep_unless_stopped(pause: Duration, stop: &AtomicBool) {

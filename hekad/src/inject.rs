@@ -16,8 +16,12 @@ use codecs::framing;
 use codecs::limits;
 use codecs::message::{Draft, Header, MessageTable, NewValue, TableLimits};
 
+use plugins::net::tls::Client;
+
 use crate::cli::InjectArgs;
+use crate::encryption;
 use crate::failure::Failure;
+use crate::receiver;
 use crate::signer::{self, SignerSection};
 
 /// Longest wait for the connection, and for each write.
@@ -31,17 +35,27 @@ const FIELDS_MAX: usize = 1024;
 
 /// Runs the command.
 pub(crate) fn inject(args: &InjectArgs) -> Result<ExitCode, Failure> {
+    receiver::check_address("--heka", &args.heka)?;
     let frame = encode(args)?;
-    send(&args.heka, &frame)
-        .map_err(|error| Failure::new(1, format!("cannot send to {}: {error}", args.heka)))?;
+    let client = encryption::client(&args.tls, None, &args.heka)?;
+    send(&args.heka, client.as_ref(), &frame).map_err(|error| {
+        let why = encryption::in_flags(&receiver::explained(&error));
+        Failure::new(1, format!("cannot send to {}: {why}", args.heka))
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn send(address: &str, frame: &[u8]) -> io::Result<()> {
+fn send(address: &str, client: Option<&Client>, frame: &[u8]) -> io::Result<()> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, WAIT_MAX) {
             Ok(mut stream) => {
+                if let Some(client) = client {
+                    let mut stream = client.connect_blocking(stream)?;
+                    stream.socket().set_write_timeout(Some(WAIT_MAX))?;
+                    stream.write_all(frame)?;
+                    return stream.finish();
+                }
                 stream.set_write_timeout(Some(WAIT_MAX))?;
                 stream.write_all(frame)?;
                 return stream.shutdown(Shutdown::Write);
@@ -170,7 +184,7 @@ mod tests {
     fn a_message_says_what_the_flags_say() {
         let args = args(&[
             "--type=alert",
-            "--severity=-1",
+            "--severity=3",
             "--payload=-x",
             "--hostname=h",
             "--pid=5",
@@ -199,7 +213,7 @@ mod tests {
         assert_eq!(message.header(Header::Logger), b"Inject Client");
         assert_eq!(message.header(Header::Hostname), b"h");
         assert_eq!(message.payload(), b"-x");
-        assert_eq!((message.severity(), message.pid()), (-1, 5));
+        assert_eq!((message.severity(), message.pid()), (3, 5));
         let value = |name: &[u8]| message.field(name, 0).and_then(|field| field.first());
         assert_eq!(value(b"a"), Some(Value::String(b"b=c")));
         assert_eq!(value(b"n"), Some(Value::Integer(-7)));

@@ -10,11 +10,13 @@ mod argv;
 mod cat;
 mod check;
 mod cli;
+mod encryption;
 mod failure;
 mod flood;
 mod generate;
 mod inject;
 mod plugins;
+mod receiver;
 mod run;
 mod signer;
 

@@ -5,7 +5,8 @@
 //! Bounds:  one daemon a process.
 //! Never:   starts anything before the whole configuration has been understood.
 
-use std::io::{IsTerminal, Write};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,12 +15,16 @@ use engine::control::placement;
 use engine::control::plan::Plan;
 use engine::control::problem::Problems;
 use engine::control::supervisor::{self, RunOptions};
+use engine::io::descriptors;
 
 use crate::cli::RunArgs;
 use crate::failure::{EXIT_CONFIG, Failure};
 
 /// Runs the daemon until a signal or a failure ends it.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    if let Some(path) = &args.report_json {
+        check_writable(path)?;
+    }
     let plan = match load(&args.config) {
         Ok(plan) => plan,
         Err(problems) => {
@@ -40,15 +45,63 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let pid_file = PidFile::create(&plan.hekad.pid_file)?;
     let topology =
         placement::topology(plan, options.cpus.len() as u16, hostname).map_err(refused)?;
+    if let Err(error) = descriptors::raise_limit() {
+        warn(&format!(
+            "the limit of open files cannot be raised, it stays as it is: {error}"
+        ));
+    }
     let outcome = supervisor::run(topology, options);
     drop(pid_file);
     Ok(ExitCode::from(outcome.exit_status()))
+}
+
+/// What to do about a file that cannot be written.
+fn write_advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "create its folder",
+        ErrorKind::IsADirectory => "name a file, not a folder",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "name a file that this user may write"
+        }
+        _ => "name another file",
+    }
+}
+
+/// Finds out now what would otherwise cost the last report, days later. What the file holds stays.
+fn check_writable(path: &Path) -> Result<(), Failure> {
+    let refused = |error: std::io::Error| {
+        let advice = write_advice(error.kind());
+        let path = path.display();
+        Failure::usage(format!(
+            "--report-json {path}: cannot be written: {error}; {advice}"
+        ))
+    };
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(refused(ErrorKind::IsADirectory.into())),
+        Ok(metadata) if metadata.is_file() => {
+            let opened = OpenOptions::new().append(true).open(path);
+            opened.map(drop).map_err(refused)
+        }
+        // A pipe or a device: opening it could wait for its reader.
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let created = OpenOptions::new().write(true).create_new(true).open(path);
+            created
+                .and_then(|_| std::fs::remove_file(path))
+                .map_err(refused)
+        }
+    }
 }
 
 /// Reads a configuration and understands it.
 pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
     let document = Document::load(path, &Surroundings::of_process())?;
     Plan::build(&document, plugins::ALL)
+}
+
+fn warn(text: &str) {
+    // Standard error is the last place to complain to.
+    let _ = writeln!(std::io::stderr(), "hekad: {text}");
 }
 
 /// Shows problems on standard error.
@@ -81,14 +134,20 @@ impl PidFile {
                 return Err(Failure::new(
                     1,
                     format!(
-                        "{} names process {pid}, which is running: is that another hekad?",
+                        "[hekad] pid_file {} names process {pid}, which is running: stop that hekad, or remove the file if it is none",
                         path.display()
                     ),
                 ));
             }
         }
-        std::fs::write(&path, format!("{}\n", std::process::id()))
-            .map_err(|error| Failure::new(1, format!("pid_file {}: {error}", path.display())))?;
+        std::fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
+            let advice = write_advice(error.kind());
+            let path = path.display();
+            Failure::new(
+                1,
+                format!("[hekad] pid_file {path}: cannot be written: {error}; {advice}"),
+            )
+        })?;
         Ok(PidFile(Some(path)))
     }
 }
@@ -99,5 +158,30 @@ impl Drop for PidFile {
             // The next start overwrites a file that could not be removed.
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_could_not_be_written_is_refused_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |path: &Path| check_writable(path).unwrap_err().to_string();
+        assert!(said(folder.path()).contains("not a folder"));
+        assert!(said(&folder.path().join("none/report.json")).contains("create its folder"));
+    }
+
+    #[test]
+    fn the_check_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        check_writable(&path).unwrap();
+        assert!(!path.exists());
+        std::fs::write(&path, "the last one").unwrap();
+        check_writable(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "the last one");
+        check_writable(Path::new("/dev/null")).unwrap();
     }
 }

@@ -161,6 +161,74 @@ fn no_configuration_is_a_wrong_one() {
 }
 
 #[test]
+fn what_is_no_configuration_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    };
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).expect("a folder");
+    for (path, said) in [
+        (folder.path().join("none.toml"), "`--config PATH`"),
+        (empty, ".toml"),
+        (
+            file("binary", &[0x7f, b'E', b'L', b'F', 0, 1]),
+            "bytes that no text has",
+        ),
+        (file("latin", b"a = '\xe9'"), "a text in UTF-8"),
+        (file("huge", &vec![b'#'; 5 << 20]), "a few kilobytes"),
+        (file("prose", b"hello"), "`key = value`"),
+    ] {
+        let (status, _, stderr) = check(&path);
+        assert_eq!(status, Some(78), "{stderr}");
+        assert!(
+            stderr.contains(said) && stderr.contains("help: "),
+            "{stderr}"
+        );
+    }
+    let marked = file(
+        "marked",
+        b"\xef\xbb\xbf[TcpInput]\nadress = ':1'\naddress = ':1'\n",
+    );
+    let (_, _, stderr) = check(&marked);
+    assert!(stderr.contains("2 | adress"), "{stderr}");
+}
+
+#[test]
+fn tools_say_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().to_str().expect("a plain path");
+    for (arguments, status, said) in [
+        (&["inject", "--heka", "localhost"][..], 2, "HOST:PORT"),
+        (
+            &["inject", "--severity", "9"],
+            2,
+            "0 (emergency) to 7 (debug)",
+        ),
+        (&["inject", "--tls-ca", "x"], 2, "--tls"),
+        (&["flood", "--address", ":5565"], 2, "HOST:PORT"),
+        (&["flood", "--config", folder], 78, "name a file in it"),
+        (&["cat", folder], 2, "name a file in it"),
+        (
+            &["--report-json", folder, "--config", folder],
+            2,
+            "not a folder",
+        ),
+    ] {
+        let output = hekad(arguments);
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn plugins_are_shown() {
     let list = hekad(&["plugins"]);
     assert!(list.status.success());

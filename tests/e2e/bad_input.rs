@@ -238,7 +238,7 @@ fn drops_are_reported_once_an_interval() {
     // A bad frame is judged when the one behind it is there.
     let burst = [bad.repeat(1000), frame(&message("TEST", "good", 1))].concat();
     stream.write_all(&burst).expect("it reads");
-    daemon.wait_for("unknown_signer 1000 (");
+    daemon.wait_for("dropped 1000 (unknown_signer): ");
     drop(stream);
     let ended = daemon.stop();
     let lines = ended.said.matches("Plugin 'Frames': dropped").count();

@@ -10,6 +10,7 @@ mod authority;
 mod back_pressure;
 mod bad_input;
 mod counts;
+mod descriptors;
 mod files;
 mod network;
 mod quickstart;

@@ -5,8 +5,8 @@
 //! Bounds:  some hundred datagrams at a time, which every socket's buffer holds.
 //! Never:   expects a datagram that the kernel may drop.
 
-use std::io::Write;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
 use tests::daemon::connect;
@@ -75,6 +75,11 @@ encoder = "PayloadEncoder"
         .send_to(b"by the file system", &path)
         .expect("it is sent");
     daemon.wait_for("by the file system");
+    let listening = format!(
+        "Plugin 'In': listening on {} (Unix datagram socket)\n",
+        path.display()
+    );
+    assert!(daemon.said().contains(&listening), "{}", daemon.said());
     let ended = daemon.stop();
     assert_eq!(ended.count("inputs.In.delivered"), 1);
     assert!(!path.exists(), "the socket's file is left");
@@ -172,7 +177,7 @@ fn a_client_of_another_authority_is_refused_and_waits() {
         "--payload",
         "not for you",
     ]);
-    receiver.wait_for("Plugin 'In'");
+    receiver.wait_for("Plugin 'In': connection from");
     sender.wait_for("Plugin 'Out'");
     sender.kill();
     // Plain text is no handshake, and harms nobody.
@@ -181,4 +186,101 @@ fn a_client_of_another_authority_is_refused_and_waits() {
     drop(plain);
     let ended = receiver.stop();
     assert_eq!(ended.count("inputs.In.received"), 0, "{}", ended.said);
+}
+
+/// Arguments of a tool that connects with TLS, as a client that the receiver knows.
+fn tls_flags(authority: &Authority) -> Vec<String> {
+    let [ca, cert, key] = ["root.pem", "cert.pem", "key.pem"].map(|file| authority.path(file));
+    let mut flags = vec!["--tls".to_owned()];
+    for (flag, value) in [
+        ("--tls-ca", ca),
+        ("--tls-cert", cert),
+        ("--tls-key", key),
+        ("--tls-server-name", "receiver.example".to_owned()),
+    ] {
+        flags.extend([flag.to_owned(), value]);
+    }
+    flags
+}
+
+fn with<'a>(arguments: &[&'a str], flags: &'a [String]) -> Vec<&'a str> {
+    let flags = flags.iter().map(String::as_str);
+    arguments.iter().copied().chain(flags).collect()
+}
+
+#[test]
+fn the_tools_speak_tls() {
+    let place = Place::new();
+    let authority = issued();
+    let sink = Sink::listen(place.at(5567));
+    let receiver = Daemon::start(&place, &with_authority(TLS_IN, &authority));
+    let address = place.at(5566).to_string();
+    let flags = tls_flags(&authority);
+    let flood = [
+        "flood",
+        "--address",
+        &address,
+        "--messages",
+        "20000",
+        "--connections",
+        "2",
+    ];
+    tools::succeed(&with(&flood, &flags));
+    sink.wait_for(20_000);
+    tools::succeed(&with(
+        &["inject", "--heka", &address, "--payload", "x"],
+        &flags,
+    ));
+    let ended = receiver.stop();
+    assert_eq!(ended.count("inputs.In.delivered"), 20_001, "{}", ended.said);
+    // They end their connections as TLS wants it.
+    assert_eq!(ended.count("inputs.In.stream_errors"), 0, "{}", ended.said);
+}
+
+#[test]
+fn the_tools_say_why_a_handshake_failed() {
+    let place = Place::new();
+    let (authority, other) = (issued(), issued());
+    let sink = Sink::listen(place.at(5567));
+    let receiver = Daemon::start(&place, &with_authority(TLS_IN, &authority));
+    let greeter = TcpListener::bind(place.at(2525)).expect("a free port");
+    let plain = greeter.local_addr().expect("it is bound").to_string();
+    let greeting = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = greeter.accept().expect("a tool connects");
+            stream.write_all(b"220 hello\n").expect("it is there");
+            // Until the tool has heard enough.
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    let encrypted = place.at(5566).to_string();
+    let flags = tls_flags(&authority);
+    let strange = tls_flags(&other);
+    let (ca, name) = (&flags[..3], &flags[7..]);
+    let nobody = [ca, name].concat();
+    for (address, flags, expected) in [
+        (&encrypted, &nobody[..], "asks for a certificate"),
+        (
+            &encrypted,
+            &strange[..],
+            "nobody whom we trust has signed the server's certificate",
+        ),
+        (&encrypted, &flags[..7], "`--tls-server-name`"),
+        (&plain, &flags[..], "the server does not speak TLS"),
+    ] {
+        for tool in [
+            ["inject", "--heka", address, "--payload", "x"],
+            ["flood", "--address", address, "--messages", "5"],
+        ] {
+            let output = tools::run(&with(&tool, flags));
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{tool:?}: {said}");
+            assert!(said.contains(expected), "{tool:?}: {said}");
+            assert!(said.contains(address.as_str()), "{tool:?}: {said}");
+        }
+    }
+    greeting.join().expect("both tools came");
+    let ended = receiver.stop();
+    assert_eq!(ended.count("inputs.In.received"), 0, "{}", ended.said);
+    drop(sink);
 }

@@ -133,8 +133,22 @@ impl Daemon {
         daemon
     }
 
+    /// As `start`, under a limit as the shell's `ulimit` takes it: `-n 100`.
+    pub fn start_under(limit: &str, place: &Place, config: &str) -> Daemon {
+        let mut limited = Command::new("sh");
+        let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        limited.args(["-c", &script]).arg(binary::path());
+        let daemon = Daemon::launch_by(limited, place, config);
+        daemon.wait_for("hekad is running");
+        daemon
+    }
+
     /// Starts a daemon that need not come far.
     pub fn launch(place: &Place, config: &str) -> Daemon {
+        Daemon::launch_by(Command::new(binary::path()), place, config)
+    }
+
+    fn launch_by(program: Command, place: &Place, config: &str) -> Daemon {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let head = if config.contains("[hekad]") {
@@ -143,11 +157,15 @@ impl Daemon {
             "[hekad]\nshards = 1\nlog_flags = 0\nbase_dir = \"{dir}\"\n"
         };
         let config = place.write(&format!("hekad-{number}.toml"), &format!("{head}{config}"));
-        Daemon::of(&config, place.path(&format!("report-{number}.json")))
+        Daemon::of(
+            program,
+            &config,
+            place.path(&format!("report-{number}.json")),
+        )
     }
 
-    fn of(config: &Path, report: PathBuf) -> Daemon {
-        let mut child = Command::new(binary::path())
+    fn of(mut program: Command, config: &Path, report: PathBuf) -> Daemon {
+        let mut child = program
             .arg("--config")
             .arg(config)
             .arg("--report-json")

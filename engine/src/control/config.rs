@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 use super::problem::{Place, Problem, Problems};
 use edits::Edited;
+pub(super) use environment::Values;
+use environment::{Substituted, Variable};
 
 /// Largest configuration file, bytes. Real ones have a few kilobytes.
 pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -68,6 +70,8 @@ pub struct Source {
     pub written: String,
     /// With the environment's variables.
     substituted: Edited,
+    /// These.
+    variables: Vec<Variable>,
     /// In TOML 1; this is what was parsed.
     modern: Edited,
 }
@@ -77,6 +81,11 @@ impl Source {
     fn written_range(&self, parsed: &Range<usize>) -> Range<usize> {
         self.substituted
             .written(self.modern.written(parsed.clone()))
+    }
+
+    /// The variables of the environment that stand in it.
+    pub(super) fn variables(&self) -> &[Variable] {
+        &self.variables
     }
 }
 
@@ -143,6 +152,8 @@ pub struct Document {
     pub hekad: Vec<Entry>,
     /// This machine's name.
     pub hostname: String,
+    /// What works, but hardly as its writer thinks.
+    pub warnings: Vec<Problem>,
 }
 
 impl Document {
@@ -163,6 +174,7 @@ impl Document {
             .map(|(file, (name, text))| source(file, name, text, surroundings, &mut problems))
             .collect();
         let sources: Arc<[Source]> = sources.into();
+        let warnings = unset(&sources);
         let mut gather = Gather {
             places: HashMap::new(),
             sources: &sources,
@@ -176,7 +188,7 @@ impl Document {
         let Gather {
             sections,
             hekad,
-            problems,
+            mut problems,
             ..
         } = gather;
         if problems.is_empty() {
@@ -185,8 +197,10 @@ impl Document {
                 sections,
                 hekad,
                 hostname: surroundings.hostname.clone(),
+                warnings,
             })
         } else {
+            problems.extend(warnings);
             Err(Problems::new(sources, problems))
         }
     }
@@ -232,23 +246,49 @@ fn source(
     surroundings: &Surroundings,
     problems: &mut Vec<Problem>,
 ) -> Source {
-    let substituted =
-        environment::substitute(&written, &*surroundings.variable).unwrap_or_else(|errors| {
-            for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
-                problems.push(Problem::error(error.message).at(Place {
-                    file,
-                    range: error.range,
-                }));
-            }
-            Edited::default()
-        });
+    let Substituted {
+        text: substituted,
+        variables,
+    } = environment::substitute(&written, &*surroundings.variable).unwrap_or_else(|errors| {
+        for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
+            problems.push(Problem::error(error.message).at(Place {
+                file,
+                range: error.range,
+            }));
+        }
+        Substituted::default()
+    });
     let modern = old_toml::modernise(&substituted.text);
     Source {
         name,
         written,
         substituted,
+        variables,
         modern,
     }
+}
+
+/// One warning for each variable that is not set, at its first place outside of comments.
+fn unset(sources: &[Source]) -> Vec<Problem> {
+    let mut told = HashSet::new();
+    let mut warnings = Vec::new();
+    for (file, source) in sources.iter().enumerate() {
+        for variable in &source.variables {
+            let name = variable.name.as_str();
+            if variable.value.is_none() && !variable.in_comment && told.insert(name) {
+                let message = format!(
+                    "the environment has no variable `{name}`: nothing stands in its place"
+                );
+                let range = variable.range.clone();
+                warnings.push(
+                    Problem::warning(message).at(Place { file, range }).help(
+                        "set it where the daemon is started (`Environment=` in a systemd unit)",
+                    ),
+                );
+            }
+        }
+    }
+    warnings
 }
 
 struct Gather<'a> {

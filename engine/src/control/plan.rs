@@ -6,12 +6,13 @@
 //! Never:   stops at the first mistake; opens, resolves or starts anything; names a plugin.
 //!
 //! Steps: `[hekad]`, then each section by itself (`sections`), then names that sections call each other by (`references`),
-//! then all matchers at once.
+//! then all matchers at once; then what nothing uses (`unused`).
 
 mod complaints;
 mod known_types;
 mod references;
 mod sections;
+mod unused;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::plugin::{
     Decoder, DecoderFactory, EncoderFactory, FilterFactory, InputFactory, OutputFactory,
     PluginSpec, SplitterFactory,
 };
+use references::Resolved;
 
 /// How deep decoders may call decoders.
 pub const DECODER_DEPTH_MAX: usize = 32;
@@ -165,12 +167,18 @@ impl std::fmt::Debug for Plan {
 impl Plan {
     /// Understands a configuration, given the table of plugins. Errors come all at once, together with the warnings.
     pub fn build(document: &Document, specs: &'static [PluginSpec]) -> Result<Plan, Problems> {
-        let mut problems = Vec::new();
+        let mut problems = document.warnings.clone();
         let hekad = hekad_options(document, &mut problems);
         let mut sections = sections::build(document, specs, &hekad, &mut problems);
         let matchers = sections::matchers(document, &sections, &mut problems);
-        let (inputs, consumers) =
-            references::resolve(document, specs, &hekad, &mut sections, &mut problems);
+        let Resolved {
+            inputs,
+            consumers,
+            used,
+        } = references::resolve(document, specs, &hekad, &mut sections, &mut problems);
+        if problems.iter().all(|problem| problem.warning) {
+            problems.extend(unused::warnings(document, &sections, &used));
+        }
         let problems = Problems::new(Arc::clone(&document.sources), problems);
         match matchers {
             Some(matchers) if problems.errors() == 0 => Ok(Plan {

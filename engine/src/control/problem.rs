@@ -3,7 +3,7 @@
 //! Owns:    `Problem`, `Problems`, the rendering with carets, the guess at what was meant, the hiding of secrets.
 //! Runs on: build time.            Plane: control.
 //! Bounds:  a shown line has at most `SHOWN_CHARS` characters; at most `SHOWN_MAX` problems are shown.
-//! Never:   shows what a secret's key holds.
+//! Never:   shows what a secret's key holds, or what a variable of the environment does.
 //!
 //! The renderer is our own because of that last rule and because its output is fixed by golden tests.
 
@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::config::Source;
+use super::config::{Source, Values};
 
 /// Characters of a line that are shown.
 const SHOWN_CHARS: usize = 140;
@@ -111,7 +111,32 @@ impl Problems {
                 .map(|place| (place.file, place.range.start));
             (!problem.warning, place.is_none(), place)
         });
-        Problems { sources, list }
+        let mut problems = Problems { sources, list };
+        problems.hide_variables();
+        problems
+    }
+
+    fn hide_variables(&mut self) {
+        let variables = self.sources.iter().flat_map(Source::variables);
+        let values = Values::of(variables);
+        for problem in &mut self.list {
+            let place = problem.place.as_ref();
+            let concerned: Vec<_> = place
+                .into_iter()
+                .flat_map(|place| {
+                    let variables = self.sources[place.file].variables().iter();
+                    variables.filter(|variable| {
+                        place.range.start < variable.range.end
+                            && variable.range.start < place.range.end
+                    })
+                })
+                .collect();
+            let why = problem.other.as_mut().map(|(why, _)| why);
+            let texts = [&mut problem.message].into_iter().chain(&mut problem.help);
+            for text in texts.chain(why) {
+                *text = values.hide(text, &concerned);
+            }
+        }
     }
 
     /// All of them, in the order of `render`.

@@ -148,7 +148,7 @@ impl Report {
             })
     }
 
-    /// Messages of one input that are dropped, by cause, with counts since an earlier report.
+    /// What inputs and filters dropped since an earlier report: a line for each of them and each cause.
     pub fn drops_since<'a>(
         &'a self,
         earlier: &'a Report,
@@ -161,7 +161,7 @@ impl Report {
         names
             .chain(injectors)
             .zip(now.zip(then))
-            .filter_map(|(name, (now, then))| dropped_line(name, now, then))
+            .flat_map(|(name, (now, then))| dropped_lines(name, now, then))
     }
 
     /// The text report in Heka's form.
@@ -208,7 +208,7 @@ impl Report {
         let _ = write!(
             out,
             "Router:\n    MatchAvgDuration: {}\n    ProcessMessageCount: {processed}\n",
-            self.matching.mean()
+            nanoseconds(&self.matching)
         );
     }
 
@@ -233,7 +233,7 @@ impl Report {
                 let _ = writeln!(
                     out,
                     "    ProcessMessageAvgDuration: {}",
-                    self.processing[index].mean()
+                    nanoseconds(&self.processing[index])
                 );
                 if self.injections[index].received > 0 {
                     let _ = writeln!(out, "  Injected by {}:", unit.name);
@@ -327,6 +327,7 @@ fn ledger_lines(out: &mut String, ledger: &InputCounters) {
         ("GarbageBytes", ledger.garbage_bytes),
         ("StreamErrors", ledger.stream_errors),
         ("StreamsRefused", ledger.streams_refused),
+        ("AcceptFailures", ledger.accept_failures),
     ];
     for (name, value) in seldom.into_iter().filter(|(_, value)| *value > 0) {
         let _ = writeln!(out, "    {name}: {value}");
@@ -339,9 +340,15 @@ fn ledger_lines(out: &mut String, ledger: &InputCounters) {
     );
 }
 
+/// A sampled duration with its unit.
+fn nanoseconds(sampled: &Sampled) -> String {
+    format!("{} ns", sampled.mean())
+}
+
 fn drop_lines(out: &mut String, drops: &Drops) {
     for (cause, count) in drops.iter() {
-        let _ = writeln!(out, "    Dropped {}: {count}", cause.name());
+        let (name, advice) = (cause.name(), cause.advice());
+        let _ = writeln!(out, "    Dropped {name}: {count} ({advice})");
     }
 }
 
@@ -368,39 +375,87 @@ fn ledger_json(ledger: &InputCounters) -> Value {
         "streams_closed": ledger.streams_closed,
         "stream_errors": ledger.stream_errors,
         "streams_refused": ledger.streams_refused,
+        "accept_failures": ledger.accept_failures,
     })
 }
 
-/// What one input dropped between two reports, with advice about the most frequent cause.
-fn dropped_line(name: &str, now: &InputCounters, then: &InputCounters) -> Option<String> {
-    let mut worst = None;
-    let mut line = String::new();
-    for (cause, count) in now.dropped.iter() {
-        let count = count - then.dropped.get(cause);
-        if count == 0 {
-            continue;
-        }
-        let _ = write!(
-            line,
-            "{}{} {count}",
-            if line.is_empty() { "" } else { ", " },
-            cause.name()
-        );
-        if worst.is_none_or(|(most, _)| count > most) {
-            worst = Some((count, cause));
-        }
-    }
+/// What one input dropped between two reports: a line for each cause, with what to do about that one.
+fn dropped_lines(name: &str, now: &InputCounters, then: &InputCounters) -> Vec<String> {
+    let newly = |(cause, count): (DropCause, u64)| (cause, count - then.dropped.get(cause));
+    let dropped = now
+        .dropped
+        .iter()
+        .map(newly)
+        .filter(|(_, count)| *count > 0);
+    let mut lines: Vec<String> = dropped
+        .map(|(cause, count)| {
+            let (cause, advice) = (cause.name(), cause.advice());
+            format!("Plugin '{name}': dropped {count} ({cause}): {advice}")
+        })
+        .collect();
     let garbage = now.garbage_bytes - then.garbage_bytes;
     if garbage > 0 {
-        let separator = if line.is_empty() { "" } else { ", " };
-        let _ = write!(line, "{separator}{garbage} bytes that begin no record");
+        // What is left of a record that was given up at its beginning is skipped like what never was one.
+        let given_up = [DropCause::TooLong, DropCause::BadFrame];
+        let is_rest = given_up
+            .iter()
+            .any(|cause| now.dropped.get(*cause) > then.dropped.get(*cause));
+        let advice = if is_rest {
+            "the rest of the records that were too long or damaged is among them"
+        } else {
+            "the sender does not send what the splitter expects"
+        };
+        lines.push(format!(
+            "Plugin '{name}': skipped {garbage} bytes that begin no record: {advice}"
+        ));
     }
-    if line.is_empty() {
-        return None;
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_own_advice() {
+        let mut then = InputCounters::default();
+        then.dropped.add(DropCause::BadFrame, 7);
+        then.dropped.add(DropCause::Incomplete, 1);
+        let mut now = then;
+        now.dropped.add(DropCause::TooLong, 2);
+        now.dropped.add(DropCause::BadFrame, 3);
+        now.garbage_bytes = 9;
+        let lines = dropped_lines("In", &now, &then);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        for (line, count, cause) in [
+            (&lines[0], 2, DropCause::TooLong),
+            (&lines[1], 3, DropCause::BadFrame),
+        ] {
+            let (name, advice) = (cause.name(), cause.advice());
+            assert_eq!(
+                *line,
+                format!("Plugin 'In': dropped {count} ({name}): {advice}")
+            );
+        }
+        assert!(lines[2].contains("9 bytes"), "{lines:?}");
+        assert!(lines[2].contains("the rest of the records"), "{lines:?}");
+        now.dropped = then.dropped;
+        let lines = dropped_lines("In", &now, &then);
+        assert!(lines[0].contains("what the splitter expects"), "{lines:?}");
     }
-    let advice = worst.map_or(
-        "the sender does not send what the splitter expects",
-        |(_, cause)| cause.advice(),
-    );
-    Some(format!("Plugin '{name}': dropped {line} ({advice})"))
+
+    #[test]
+    fn the_report_says_why_and_in_which_unit() {
+        let mut ledger = InputCounters::default();
+        ledger.dropped.add(DropCause::UnknownSigner, 4);
+        let mut text = String::new();
+        drop_lines(&mut text, &ledger.dropped);
+        let advice = DropCause::UnknownSigner.advice();
+        assert_eq!(text, format!("    Dropped unknown_signer: 4 ({advice})\n"));
+        let sampled = Sampled {
+            samples: 2,
+            total: std::time::Duration::from_nanos(700),
+        };
+        assert_eq!(nanoseconds(&sampled), "350 ns");
+    }
 }

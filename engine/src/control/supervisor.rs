@@ -455,7 +455,9 @@ impl Supervisor {
         if let Some(path) = &self.options.report_json {
             let text = format!("{:#}\n", report.json(&self.topology));
             if let Err(error) = std::fs::write(path, text) {
-                self.log.line(&format!("{}: {error}", path.display()));
+                let path = path.display();
+                self.log
+                    .line(&format!("the report cannot be written to {path}: {error}"));
                 return Outcome::Failed;
             }
         }

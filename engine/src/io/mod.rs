@@ -10,6 +10,7 @@
 mod address;
 pub mod clock;
 pub mod datagram;
+pub mod descriptors;
 mod file;
 mod pacer;
 pub mod preflight;

@@ -127,6 +127,8 @@ pub async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'stat
 #[derive(Debug)]
 pub struct TcpListener {
     inner: glommio::net::TcpListener,
+    /// Of `inner`, which does not tell it.
+    descriptor: RawFd,
     address: SocketAddr,
 }
 
@@ -138,11 +140,16 @@ impl TcpListener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let address = socket.local_addr()?.as_socket().unwrap_or(address);
-        // SAFETY: `from_raw_fd` asks for an open, listening socket that nobody else owns; `into_raw_fd` gives up this
+        let descriptor = socket.into_raw_fd();
+        // SAFETY: `from_raw_fd` asks for an open, listening socket that nobody else owns; `into_raw_fd` gave up this
         // function's ownership of exactly such a one. (The executor's own `bind` would set SO_REUSEPORT, with which
         // two daemons could share a port without a word.)
-        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(socket.into_raw_fd()) };
-        Ok(TcpListener { inner, address })
+        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(descriptor) };
+        Ok(TcpListener {
+            inner,
+            descriptor,
+            address,
+        })
     }
 
     /// Where it listens.
@@ -157,6 +164,29 @@ impl TcpListener {
                 .map(|inner| Accepted { inner })
                 .map_err(io::Error::from)
         })
+    }
+
+    /// Connections that wait to be accepted.
+    pub fn waiting(&self) -> usize {
+        // SAFETY: all fields of the C struct are integers, for which zero bytes are a value.
+        let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+        let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `len` bytes, the size of `info`, which is exclusively borrowed by this call.
+        let answer = unsafe {
+            libc::getsockopt(
+                self.descriptor,
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                std::ptr::from_mut(&mut info).cast(),
+                &raw mut len,
+            )
+        };
+        // Of a listening socket this field is the length of its queue.
+        if answer == 0 {
+            info.tcpi_unacked as usize
+        } else {
+            0
+        }
     }
 }
 

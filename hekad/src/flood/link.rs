@@ -1,4 +1,4 @@
-//! One connection of a flood: plain blocking sockets.
+//! One connection of a flood: blocking sockets, plain or encrypted.
 //!
 //! Owns:    connecting, writing, and what counts as sent.
 //! Runs on: one sending thread.            Plane: data.
@@ -10,8 +10,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSock
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use plugins::net::tls::{BlockingStream, Client};
+
 use crate::cli::Network;
 use crate::flood::batch::Batch;
+use crate::flood::settings::Settings;
 
 /// Longest wait inside one system call.
 const WAIT_MAX: Duration = Duration::from_millis(100);
@@ -27,17 +30,19 @@ const FINISH_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum Link {
     /// A stream.
     Tcp(TcpStream),
+    /// An encrypted one.
+    Tls(Box<BlockingStream>),
     /// Datagrams.
     Udp(UdpSocket),
 }
 
 impl Link {
-    /// Connects to `host:port`, trying each address that the name has.
-    pub(crate) fn open(network: Network, address: &str) -> io::Result<Link> {
+    /// Connects to the receiver, trying each address that its name has.
+    pub(crate) fn open(settings: &Settings) -> io::Result<Link> {
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for address in address.to_socket_addrs()? {
-            let link = match network {
-                Network::Tcp => open_tcp(address),
+        for address in settings.address.to_socket_addrs()? {
+            let link = match settings.network {
+                Network::Tcp => open_tcp(address, settings.tls.as_ref()),
                 Network::Udp => open_udp(address),
             };
             match link {
@@ -52,16 +57,32 @@ impl Link {
     pub(crate) fn send(&mut self, batch: &Batch<'_>, stop: &AtomicBool) -> (usize, io::Result<()>) {
         match self {
             Link::Tcp(stream) => send_stream(stream, batch, stop),
+            Link::Tls(stream) => send_stream(&mut **stream, batch, stop),
             Link::Udp(socket) => send_datagrams(socket, batch, stop),
+        }
+    }
+
+    /// Ends it in order: TLS has a notice for that, without which the receiver takes the connection for cut.
+    pub(crate) fn close(self) -> io::Result<()> {
+        match self {
+            Link::Tls(stream) => stream.finish(),
+            Link::Tcp(_) | Link::Udp(_) => Ok(()),
         }
     }
 }
 
-fn open_tcp(address: SocketAddr) -> io::Result<Link> {
+fn open_tcp(address: SocketAddr, client: Option<&Client>) -> io::Result<Link> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_MAX)?;
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WAIT_MAX))?;
-    Ok(Link::Tcp(stream))
+    let Some(client) = client else {
+        stream.set_write_timeout(Some(WAIT_MAX))?;
+        return Ok(Link::Tcp(stream));
+    };
+    let stream = client.connect_blocking(stream)?;
+    stream.socket().set_write_timeout(Some(WAIT_MAX))?;
+    // The server's last word is not waited for long.
+    stream.socket().set_read_timeout(Some(WAIT_MAX))?;
+    Ok(Link::Tls(Box::new(stream)))
 }
 
 fn open_udp(address: SocketAddr) -> io::Result<Link> {

@@ -7,15 +7,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use codecs::limits;
 use codecs::signing::Signer;
+use engine::plugin::options::Tls;
+use plugins::net::tls::Client;
 use serde::Deserialize;
 
 use crate::cli::{FloodArgs, Network};
+use crate::encryption;
 use crate::failure::Failure;
+use crate::receiver;
 use crate::signer::{self, SignerSection};
 
 /// Threads are one a connection; more than this is a mistake.
@@ -40,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) address: String,
     /// Network.
     pub(crate) network: Network,
+    /// Who encrypts.
+    pub(crate) tls: Option<Client>,
     /// Messages to send; `None` is without end.
     pub(crate) messages: Option<u64>,
     /// Payload of a fixed message, average of a variable one, bytes.
@@ -89,7 +96,7 @@ struct Section {
     reconnect_interval: Option<i64>,
     signer: Option<SignerSection>,
     use_tls: Option<bool>,
-    tls: Option<toml::Table>,
+    tls: Option<Tls>,
     // Heka's tool takes these two; neither changes what is sent.
     #[serde(rename = "encoder")]
     _encoder: Option<String>,
@@ -182,14 +189,14 @@ impl Settings {
 }
 
 fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
-    if section.use_tls == Some(true) || section.tls.is_some() {
-        return Err(Failure::config(
-            "use_tls: this build's flood sends without TLS; remove use_tls and tls",
-        ));
-    }
     let address = args.address.clone().or(section.ip_address).ok_or_else(|| {
         Failure::usage("where to? Give --address HOST:PORT, or ip_address in the file")
     })?;
+    let given_as = args.address.as_ref().map_or("ip_address", |_| "--address");
+    receiver::check_address(given_as, &address)?;
+    let network = network(args.sender, section.sender.as_deref())?;
+    let of_file = (section.use_tls == Some(true)).then(|| section.tls.unwrap_or_default());
+    let tls = encrypted(args, of_file, network, &address)?;
     let interval = section
         .message_interval
         .as_deref()
@@ -217,7 +224,8 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
     };
     Ok(Settings {
         address,
-        network: network(args.sender, section.sender.as_deref())?,
+        network,
+        tls,
         messages,
         payload_bytes: payload.unwrap_or(PAYLOAD_BYTES_DEFAULT),
         // The file's interval is a pause on one connection.
@@ -248,6 +256,21 @@ fn merge(args: &FloodArgs, section: Section) -> Result<Settings, Failure> {
     })
 }
 
+fn encrypted(
+    args: &FloodArgs,
+    of_file: Option<Tls>,
+    network: Network,
+    address: &str,
+) -> Result<Option<Client>, Failure> {
+    let client = encryption::client(&args.tls, of_file, address)?;
+    if client.is_some() && network == Network::Udp {
+        return Err(Failure::usage(
+            "TLS encrypts streams, not datagrams: leave out TLS, or use --sender tcp",
+        ));
+    }
+    Ok(client)
+}
+
 fn network(flag: Option<Network>, sender: Option<&str>) -> Result<Network, Failure> {
     match (flag, sender) {
         (Some(network), _) => Ok(network),
@@ -271,20 +294,40 @@ fn reconnect(flag: Option<u64>, on_error: Option<bool>, interval: Option<i64>) -
 }
 
 fn read_section(path: &Path, name: &str) -> Result<Section, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::config(format!("cannot read {}: {error}", path.display())))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        Failure::config(format!(
+            "cannot read {}: {error}{}",
+            path.display(),
+            advice(&error)
+        ))
+    })?;
     let wrong = |error: toml::de::Error| Failure::config(format!("{}: {error}", path.display()));
     let mut sections: BTreeMap<String, toml::Value> = toml::from_str(&text).map_err(wrong)?;
     let Some(section) = sections.remove(name) else {
         let names = sections.into_keys().collect::<Vec<_>>().join(", ");
+        let help = match names.as_str() {
+            "" => "it has none; begin one with its name in brackets".to_owned(),
+            names => format!("choose one with --test NAME; it has: {names}"),
+        };
         return Err(Failure::config(format!(
-            "{}: no section [{name}]; it has: {names}",
+            "{}: no section [{name}]; {help}",
             path.display()
         )));
     };
     lower_keys(section)
         .try_into()
         .map_err(|error| Failure::config(format!("{}: [{name}]: {error}", path.display())))
+}
+
+/// What to do about a file that cannot be read.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "; --config names a file with a section per test",
+        ErrorKind::IsADirectory => "; name a file in it",
+        ErrorKind::InvalidData => "; it has to be TOML, a text in UTF-8",
+        ErrorKind::PermissionDenied => "; this user may not read it",
+        _ => "",
+    }
 }
 
 /// Keys are matched without regard to case, as in Heka's files.
@@ -419,6 +462,21 @@ sender = "udp"
         assert_eq!(settings.network, Network::Udp);
         assert_eq!(settings.rate, Some(3.0));
         assert_eq!(settings.signed_percent, 0.0);
+    }
+
+    #[test]
+    fn tls_comes_from_the_file_or_from_flags() {
+        let encrypted = |use_tls: &str, sender: &str| {
+            let text = format!(
+                "[default]\nip_address = 'h:1'\nuse_tls = {use_tls}\nsender = '{sender}'\n\
+                 [default.tls]\ninsecure_skip_verify = true\n"
+            );
+            from_file(&text, args())
+        };
+        assert!(encrypted("true", "tcp").unwrap().tls.is_some());
+        assert!(encrypted("false", "tcp").unwrap().tls.is_none());
+        let datagrams = encrypted("true", "udp").unwrap_err().to_string();
+        assert!(datagrams.contains("--sender tcp"), "{datagrams}");
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use engine::io::{self, Accepted, ByteStream, Family, KeepAlive, RawStream, TcpListener};
+use engine::io::clock::Monotonic;
+use engine::io::{
+    self, Accepted, ByteStream, Family, KeepAlive, RawStream, TcpListener, descriptors,
+};
 use engine::limits::STOP_QUIET;
 use engine::plugin::options::{InputOptions, Tls};
 use engine::plugin::{
@@ -24,8 +27,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::{listen, tls};
 
-/// Between two attempts to accept after one that failed (no descriptor left, for example).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// Between two attempts to accept after one that failed (no descriptor left, for example). Short, because descriptors come back in
+/// numbers, and those who wait for them cost nothing but a look at the socket.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// Between two lines about that.
+const ACCEPT_NOTICES: Duration = Duration::from_secs(10);
+
+/// Attempts in a row that may fail after the order to stop: connections that end give their descriptors back meanwhile.
+const STOP_ATTEMPTS: usize = 100;
 
 /// Connections that are accepted after the order to stop: more than a listening socket keeps waiting.
 const STOP_CONNECTIONS: usize = 8192;
@@ -187,7 +197,7 @@ struct Listening {
 }
 
 impl Input for Listening {
-    fn open(&mut self, _context: &InputContext) -> Result<(), Fault> {
+    fn open(&mut self, context: &InputContext) -> Result<(), Fault> {
         let shared = &*self.shared;
         if let Some(options) = &shared.tls {
             *shared.server() = Some(tls::Server::load(options)?);
@@ -197,6 +207,11 @@ impl Input for Listening {
             .resolve(&shared.address)
             .and_then(|address| TcpListener::bind(address, shared.family))
             .map_err(|error| listen::refused(&shared.address, &error))?;
+        let how = match &shared.tls {
+            Some(_) => "TCP with TLS",
+            None => "TCP without TLS",
+        };
+        listen::tell(context, listener.local_addr(), how);
         self.listener = Some(listener);
         Ok(())
     }
@@ -213,26 +228,62 @@ impl Input for Listening {
 /// Accepts connections until the order to stop, and then those that wait: their peers take them for open, and may have written.
 async fn accept(listener: &TcpListener, context: &InputContext) {
     let mut left = STOP_CONNECTIONS;
+    let mut shortage = Shortage::default();
     while let Some(accepted) = next(listener, context).await {
-        if context.stopping() {
-            left -= 1;
-            if left == 0 {
-                return;
-            }
-        }
+        let stopping = context.stopping();
         match accepted {
             Ok(connection) => {
+                shortage.attempts = 0;
+                left -= usize::from(stopping);
                 context.place(connection);
                 io::yield_if_needed().await;
             }
-            Err(_) if context.stopping() => return,
             Err(error) => {
-                context.notice(|| {
-                    format!("a connection could not be accepted: {error}; trying again")
-                });
-                let mut pause = pin!(io::sleep(ACCEPT_PAUSE));
-                context.until_stop(|cx| pause.as_mut().poll(cx)).await;
+                shortage.failed(context, &error);
+                if stopping && shortage.attempts > STOP_ATTEMPTS {
+                    break;
+                }
+                io::sleep(ACCEPT_PAUSE).await;
             }
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    let waiting = listener.waiting();
+    if waiting > 0 {
+        context.count(|counters| counters.streams_refused += waiting as u64);
+        context.notice(|| {
+            format!("{waiting} connections were waiting to be accepted; they are closed, and what they sent is not read")
+        });
+    }
+}
+
+/// A time in which no connection can be accepted.
+#[derive(Default)]
+struct Shortage {
+    /// Attempts in a row that have failed.
+    attempts: usize,
+    told: Option<Monotonic>,
+}
+
+impl Shortage {
+    /// Counts how often such a time begins, and tells of it now and then.
+    fn failed(&mut self, context: &InputContext, error: &std::io::Error) {
+        self.attempts += 1;
+        if self.attempts == 1 {
+            context.count(|counters| counters.accept_failures += 1);
+        }
+        if self
+            .told
+            .is_none_or(|told| told.elapsed() >= ACCEPT_NOTICES)
+        {
+            self.told = Some(Monotonic::now());
+            context.notice(|| {
+                let advice = descriptors::advice(error)
+                    .map_or_else(String::new, |advice| format!("; {advice}"));
+                format!("no connection can be accepted, those that come wait: {error}{advice}")
+            });
         }
     }
 }
@@ -353,7 +404,8 @@ mod tests {
             let warnings = plan.warnings.render(false);
             assert!(warnings.contains(expected), "{options}: {warnings}");
         }
-        let plan = plan(&section("address = ':1'")).unwrap();
+        let output = "[LogOutput]\nmessage_matcher = 'TRUE'\nencoder = 'ProtobufEncoder'";
+        let plan = plan(&section(&format!("address = ':1'\n{output}"))).unwrap();
         assert!(plan.warnings.is_empty());
     }
 }

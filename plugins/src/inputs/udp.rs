@@ -181,12 +181,14 @@ impl Listening {
                 }
                 Ok(Open {
                     socket,
+                    is_first: true,
                     _share: None,
                     _file: file,
                 })
             }
             Source::Inherited(number) => Ok(Open {
                 socket: DatagramSocket::inherited(number, slot_bytes)?,
+                is_first: true,
                 _share: None,
                 _file: None,
             }),
@@ -201,6 +203,7 @@ impl Listening {
             None => (family.resolve(&self.address)?, Sharing::Alone),
         };
         let socket = DatagramSocket::bind_udp(address, family, sharing, SLOT_BYTES)?;
+        let is_first = bound.is_none();
         match &mut *bound {
             Some((_, sockets)) => *sockets += 1,
             // With port 0 the kernel has chosen one, which the other shards have to share.
@@ -208,6 +211,7 @@ impl Listening {
         }
         Ok(Open {
             socket,
+            is_first,
             _share: Some(Share(Arc::clone(self))),
             _file: None,
         })
@@ -217,6 +221,8 @@ impl Listening {
 /// An open socket, and what is given up with it.
 struct Open {
     socket: DatagramSocket,
+    /// Whether no other shard has opened the input before.
+    is_first: bool,
     _share: Option<Share>,
     _file: Option<SocketFile>,
 }
@@ -254,6 +260,17 @@ impl Input for UdpInput {
             .listening
             .open(context)
             .map_err(|error| listen::refused(&self.listening.address, &error))?;
+        let (address, source) = (&self.listening.address, &self.listening.source);
+        match source {
+            // The shards share one address: the first to open tells it.
+            Source::Ip(_) if !open.is_first => {}
+            Source::Ip(_) => match open.socket.local_addr() {
+                Ok(bound) => listen::tell(context, bound, "UDP"),
+                Err(_) => listen::tell(context, address, "UDP"),
+            },
+            Source::Unix => listen::tell(context, address, "Unix datagram socket"),
+            Source::Inherited(_) => listen::tell(context, address, "inherited datagram socket"),
+        }
         self.open = Some(open);
         Ok(())
     }

@@ -1,21 +1,23 @@
-//! Listening: which addresses can be meant, why one cannot be listened on, and what to do.
+//! Listening: which addresses can be meant, where an input listens, why it cannot and what to do.
 //!
-//! Owns:    the texts of these errors.
+//! Owns:    these texts.
 //! Runs on: build time, and the shard that opens an input.            Plane: control.
 //! Bounds:  one line.
 //! Never:   opens anything.
 
+use std::fmt::Display;
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
 use engine::plugin::options::InputOptions;
 use engine::plugin::{Fault, Section};
+use engine::shard::intake::InputContext;
 
 /// Complains about an address without a port: the kernel would choose one, and nobody would know which.
 pub(crate) fn check_address(section: &mut Section<'_, InputOptions>, address: &str) {
     let port = address.rsplit_once(':').map(|(_, port)| port);
     if port.is_none_or(|port| port.parse::<u16>().is_err()) {
-        section.problem(&["address"], "must name a port").help(
+        section.problem(&["address"], "must name a port, a number up to 65535").help(
             "write it as \"host:port\", \":port\" for all addresses of this host, an IPv6 address as \"[::1]:port\"",
         );
     }
@@ -29,9 +31,18 @@ pub(crate) fn refused(address: &str, error: &Error) -> Fault {
         ErrorKind::PermissionDenied => {
             "; ports below 1024 need CAP_NET_BIND_SERVICE, a socket file needs a folder that may be written to"
         }
+        ErrorKind::NotFound => "; the folder of a socket file has to exist",
+        _ if error.to_string().contains("lookup address") => {
+            "; this host does not know that name: listen on \":port\", or on an address in numbers"
+        }
         _ => "",
     };
     Fault::new(format!("cannot listen on `{address}`: {error}{advice}"))
+}
+
+/// Tells the operator where an input listens, port 0 replaced by the port that the kernel chose.
+pub(crate) fn tell(context: &InputContext, address: impl Display, how: &str) {
+    context.notice(|| format!("listening on {address} ({how})"));
 }
 
 /// A peer as people write it: an IPv4 peer of an IPv6 socket is shown as IPv4.

@@ -1,6 +1,6 @@
 //! TLS: from the options of a `tls` subsection to connections that are encrypted.
 //!
-//! Owns:    `Server` and `Client`, which make `TlsStream`s of connections.
+//! Owns:    `Server` and `Client`, which make `TlsStream`s of connections, and `BlockingStream`s for the tools.
 //! Runs on: made on the shard that opens a plugin; handshakes on every shard.            Plane: control.
 //! Bounds:  TLS 1.2 and 1.3; a handshake has `HANDSHAKE_TIMEOUT`.
 //! Never:   reads a file before the plugin is opened, or shows a key.
@@ -11,6 +11,8 @@
 //!
 //! Tickets for the resumption of sessions: a server hands them out in TLS 1.2; in TLS 1.3 only with `session_ticket_key`.
 
+mod blocking;
+mod explained;
 mod files;
 mod own_certificate;
 mod stream;
@@ -35,6 +37,7 @@ use rustls::{
     ClientConfig, ClientConnection, ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
 
+pub use blocking::BlockingStream;
 use own_certificate::OwnCertificate;
 pub use stream::TlsStream;
 
@@ -159,44 +162,18 @@ async fn shake_hands<S: ByteStream>(
 ) -> io::Result<TlsStream<S>> {
     match timeout(limit, stream.shake_hands()).await {
         Ok(()) => Ok(stream),
-        Err(error) if error.kind() == ErrorKind::TimedOut => Err(io::Error::new(
-            ErrorKind::TimedOut,
-            format!("no TLS handshake within {limit:?}"),
-        )),
+        Err(error) if error.kind() == ErrorKind::TimedOut => Err(no_handshake(limit)),
         Err(error) => Err(failed(&error)),
     }
 }
 
-fn failed(error: &io::Error) -> io::Error {
-    let text = format!("TLS handshake failed: {error}{}", advice(error));
-    io::Error::new(error.kind(), text)
+fn no_handshake(limit: Duration) -> io::Error {
+    let text = format!("no TLS handshake within {limit:?}: the peer may not speak TLS");
+    io::Error::new(ErrorKind::TimedOut, text)
 }
 
-/// What to do about a handshake that failed.
-fn advice(error: &io::Error) -> &'static str {
-    use rustls::AlertDescription::{
-        BadCertificate, CertificateRequired, CertificateUnknown, UnknownCA,
-    };
-    use rustls::{CertificateError, Error, InvalidMessage};
-    let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) else {
-        return "";
-    };
-    match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "; whoever signed it is not among the roots (`root_cafile` for servers, `client_cafile` for clients)"
-        }
-        Error::NoCertificatesPresented => "; `client_auth` asks for one",
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "; the peer does not speak TLS"
-        }
-        Error::AlertReceived(UnknownCA | BadCertificate | CertificateUnknown) => {
-            "; the peer does not trust our certificate (`cert_file`)"
-        }
-        Error::AlertReceived(CertificateRequired) => {
-            "; the peer asks for a certificate (`cert_file` and `key_file`)"
-        }
-        _ => "",
-    }
+fn failed(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("TLS handshake failed: {error}"))
 }
 
 /// The cryptography, with the cipher suites that are allowed. Those of TLS 1.3 cannot be chosen, as in Go.

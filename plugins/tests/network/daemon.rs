@@ -6,7 +6,7 @@
 //! Never:   depends on speed, or on a port that another test could take.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -180,10 +180,15 @@ impl Daemon {
             notices: Mutex::default(),
         };
         let mut faults = Vec::new();
-        for _ in 0..count {
+        let mut opening = count;
+        while opening > 0 {
             match daemon.news.recv_timeout(PATIENCE).expect("ready") {
                 ToControl::Ready { errors, .. } => {
+                    opening -= 1;
                     faults.extend(errors.into_iter().map(|(_, fault)| fault.message));
+                }
+                ToControl::Notice(notice) => {
+                    daemon.notices.lock().expect("no panic").push(notice.text);
                 }
                 other => panic!("unexpected {other:?}"),
             }
@@ -269,6 +274,18 @@ impl Daemon {
                 Err(_) => panic!("no notice about {text:?}: {notices:?}"),
             }
         }
+    }
+
+    /// Where it says that it listens: once, however many shards there are.
+    pub(crate) fn listening(&self) -> (SocketAddr, String) {
+        let notices = self.notices.lock().expect("no panic");
+        let mut lines = notices
+            .iter()
+            .filter_map(|notice| notice.strip_prefix("listening on "));
+        let line = lines.next().expect("an input says where it listens");
+        assert_eq!(lines.next(), None, "once");
+        let (address, how) = line.split_once(' ').expect("address and how");
+        (address.parse().expect("an address"), how.to_owned())
     }
 
     /// Has the inputs stop, waits until they have, and ends the shards.

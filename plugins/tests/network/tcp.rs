@@ -45,6 +45,16 @@ fn lines_of_a_connection_become_messages() {
 }
 
 #[test]
+fn the_log_says_where_it_listens_with_the_port_that_the_kernel_chose() {
+    let daemon = Daemon::start(2, &lines(&format!("{}:0", own_address()), ""));
+    let (address, how) = daemon.listening();
+    assert_eq!(how, "(TCP without TLS)");
+    connect(address).write_all(b"found\n").unwrap();
+    daemon.messages(1);
+    daemon.stop();
+}
+
+#[test]
 fn ipv6_and_both_families_on_one_socket() {
     let free = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
     let port = free.local_addr().unwrap().port();

@@ -76,6 +76,7 @@ fn lines_arrive_over_ipv4_and_ipv6() {
     for address in [SocketAddr::new(own_address(), PORT), free_port_of_ipv6()] {
         let authority = Authority::new();
         let daemon = Daemon::start(2, &input(&authority, address, ""));
+        assert_eq!(daemon.listening(), (address, "(TCP with TLS)".to_owned()));
         let mut client = connect(&settings(&authority, None), address);
         let line = "x".repeat(999);
         for _ in 0..1000 {

@@ -49,6 +49,19 @@ fn datagrams_reach_every_shard_and_carry_their_sender() {
 }
 
 #[test]
+fn the_log_says_once_where_the_shards_listen() {
+    for shards in [1, 2] {
+        let daemon = Daemon::start(shards, &input(&format!("{}:0", own_address()), ""));
+        let (address, how) = daemon.listening();
+        assert_eq!(how, "(UDP)");
+        let sender = UdpSocket::bind((address.ip(), 0)).unwrap();
+        sender.send_to(b"found", address).unwrap();
+        assert_eq!(daemon.messages(1), [shown("", "found")]);
+        daemon.stop();
+    }
+}
+
+#[test]
 fn each_datagram_is_a_stream_of_its_own() {
     let address = SocketAddr::new(own_address(), PORT);
     let daemon = Daemon::start(

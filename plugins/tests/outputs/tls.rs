@@ -110,8 +110,8 @@ fn a_server_that_cannot_prove_its_name_gets_nothing() {
     let (authority, other) = (Authority::new(), Authority::new());
     authority.issue(&["logs.example"], 4000);
     for (roots, server_name, why) in [
-        (&other, "logs.example", "UnknownIssuer"),
-        (&authority, "", "not valid for name"),
+        (&other, "logs.example", "nobody whom we trust has signed"),
+        (&authority, "", "set `server_name` to a name that it has"),
     ] {
         let (listener, address) = listen("127.0.0.1:0");
         let server = serve(listener, settings(&authority, None));
@@ -170,7 +170,7 @@ fn certificates_are_read_again_on_sighup_even_while_messages_wait() {
     let own = tls(&address, &json!({ "root_cafile": root }));
     let mut rig = Rig::start("TcpOutput", &own, &quick(), Payload::InPlace);
     rig.feed(&lines(0, 10, WIDTH));
-    rig.wait_notice("UnknownIssuer");
+    rig.wait_notice("nobody whom we trust has signed");
     std::fs::remove_file(&root).expect("it was there");
     rig.tell(ToShard::Reopen);
     rig.wait_notice("the old ones stay in use");

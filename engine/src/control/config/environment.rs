@@ -1,9 +1,11 @@
 //! `%ENV[NAME]`: variables of the environment, put into the text before it is read as TOML.
 //!
-//! Owns:    the substitution and its two errors.
+//! Owns:    the substitution, its two errors, and keeping what a variable holds out of what people are told (`hidden`).
 //! Runs on: build time.            Plane: control.
 //! Bounds:  one pass; what a variable holds is not looked at again.
 //! Never:   reads the environment by itself: the caller says what a name stands for.
+
+mod hidden;
 
 use std::ops::Range;
 
@@ -20,12 +22,36 @@ pub(crate) struct EnvironmentError {
     pub(crate) message: &'static str,
 }
 
+pub(crate) use hidden::Values;
+
+/// A `%ENV[NAME]` with what stood for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    /// Where, in the text as written.
+    pub(crate) range: Range<usize>,
+    /// Its name.
+    pub(crate) name: String,
+    /// What it holds; `None` if it is not set.
+    pub(crate) value: Option<String>,
+    /// Whether it stands in a comment, where it changes nothing.
+    pub(crate) in_comment: bool,
+}
+
+/// A text with its variables put in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Substituted {
+    pub(crate) text: Edited,
+    /// In the order of the text.
+    pub(crate) variables: Vec<Variable>,
+}
+
 /// Replaces every `%ENV[NAME]`, in comments and strings too; a variable that is not set is an empty text.
 pub(crate) fn substitute(
     source: &str,
     variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Edited, Vec<EnvironmentError>> {
+) -> Result<Substituted, Vec<EnvironmentError>> {
     let mut editor = Editor::new(source);
+    let mut variables = Vec::new();
     let mut errors = Vec::new();
     let mut at = 0;
     while let Some(found) = source[at..].find(OPENING) {
@@ -51,13 +77,41 @@ pub(crate) fn substitute(
         }
         let name = &name[..length];
         at = name_start + length + 1;
-        editor.replace(start..at, &variable(name).unwrap_or_default());
+        let value = variable(name);
+        editor.replace(start..at, value.as_deref().unwrap_or_default());
+        variables.push(Variable {
+            range: start..at,
+            name: name.to_owned(),
+            value,
+            in_comment: in_comment(source, start),
+        });
     }
     if errors.is_empty() {
-        Ok(editor.finish())
+        Ok(Substituted {
+            text: editor.finish(),
+            variables,
+        })
     } else {
         Err(errors)
     }
+}
+
+/// Whether a `#` outside of quotes stands before it in its line. A line inside a text of several lines is taken for one of its own.
+fn in_comment(source: &str, at: usize) -> bool {
+    let start = source[..at].rfind('\n').map_or(0, |end| end + 1);
+    let mut quote = None;
+    let mut escaped = false;
+    for character in source[start..at].chars() {
+        match (quote, character) {
+            (None, '#') => return true,
+            (None, '"' | '\'') => quote = Some(character),
+            (Some('"'), _) if escaped => escaped = false,
+            (Some('"'), '\\') => escaped = true,
+            (Some(open), _) if open == character => quote = None,
+            _ => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -82,8 +136,34 @@ mod tests {
             ("%ENV[ODD]", "%ENV[PORT]"),
             ("100% %ENV %env[PORT]", "100% %ENV %env[PORT]"),
         ] {
-            assert_eq!(substitute(source, &variable).expect(source).text, expected);
+            let substituted = substitute(source, &variable).expect(source);
+            assert_eq!(substituted.text.text, expected);
         }
+    }
+
+    #[test]
+    fn variables_are_remembered_with_their_places() {
+        let source = "a = 'x#%ENV[PORT]' # %ENV[NONE]\n\"\\\"#%ENV[NONE]\"\n# %ENV[PORT]";
+        let variables = substitute(source, &variable).expect(source).variables;
+        let seen: Vec<_> = variables
+            .iter()
+            .map(|known| {
+                (
+                    &source[known.range.clone()],
+                    known.value.is_some(),
+                    known.in_comment,
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("%ENV[PORT]", true, false),
+                ("%ENV[NONE]", false, true),
+                ("%ENV[NONE]", false, false),
+                ("%ENV[PORT]", true, true),
+            ]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Never:   follows subfolders.
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::super::problem::{Problem, Problems};
 use super::{CONFIG_BYTES_MAX, CONFIG_FILES_MAX, Entry, Item, Written};
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// An error of syntax, with its place in the parsed text.
 pub(super) struct SyntaxError {
@@ -42,19 +44,30 @@ pub(super) fn texts(path: &Path) -> Result<Vec<(String, String)>, Problems> {
     }
 }
 
-fn unreadable(path: &Path, why: impl std::fmt::Display) -> Box<Problem> {
+fn unreadable(path: &Path, why: impl std::fmt::Display, help: &str) -> Box<Problem> {
     let message = format!("cannot read `{}`: {why}", path.display());
-    Box::new(Problem::error(message))
+    Box::new(Problem::error(message).help(help))
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Box<Problem> {
+    let help = match error.kind() {
+        ErrorKind::NotFound => "name a file, or a folder of .toml files, with `--config PATH`",
+        ErrorKind::PermissionDenied => {
+            "this user may not read it: change its permissions, or the user"
+        }
+        _ => "name another one with `--config PATH`",
+    };
+    unreadable(path, error, help)
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
-    let metadata = fs::metadata(path).map_err(|error| unreadable(path, error))?;
+    let metadata = fs::metadata(path).map_err(|error| failed(path, &error))?;
     if !metadata.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(|error| unreadable(path, error))? {
-        let file = entry.map_err(|error| unreadable(path, error))?.path();
+    for entry in fs::read_dir(path).map_err(|error| failed(path, &error))? {
+        let file = entry.map_err(|error| failed(path, &error))?.path();
         if file
             .extension()
             .is_some_and(|extension| extension == "toml")
@@ -66,6 +79,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
             return Err(unreadable(
                 path,
                 format!("more than {CONFIG_FILES_MAX} files"),
+                "name a folder that holds configuration only",
             ));
         }
     }
@@ -74,27 +88,41 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
         return Err(unreadable(
             path,
             "the folder holds no file whose name ends in .toml",
+            "rename the configuration's files, or name one of them with `--config PATH`; subfolders are not looked into",
         ));
     }
     Ok(files)
 }
 
 fn text(path: &Path) -> Result<String, Box<Problem>> {
-    let file = fs::File::open(path).map_err(|error| unreadable(path, error))?;
+    let file = fs::File::open(path).map_err(|error| failed(path, &error))?;
     let mut bytes = Vec::new();
     file.take(CONFIG_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(path, error))?;
+        .map_err(|error| failed(path, &error))?;
     if bytes.len() as u64 > CONFIG_BYTES_MAX {
         return Err(unreadable(
             path,
             format!("it is larger than {CONFIG_BYTES_MAX} bytes"),
+            "a configuration has a few kilobytes: is this one?",
         ));
+    }
+    if bytes.contains(&0) {
+        let help = "a configuration is TOML, a text in UTF-8 (not UTF-16)";
+        return Err(unreadable(path, "it holds bytes that no text has", help));
+    }
+    // Some editors mark UTF-8 with three bytes at the beginning, which are no part of the text.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        unreadable(path, format!("line {line} is not valid UTF-8"))
+        unreadable(
+            path,
+            format!("line {line} is not valid UTF-8"),
+            "a configuration is TOML: save it as a text in UTF-8",
+        )
     })
 }
 
@@ -130,6 +158,8 @@ fn help(message: &str) -> Option<String> {
         "must be quoted",
     ]) {
         "text stands in quotes: key = \"text\""
+    } else if is_about(&["key with no value"]) {
+        "options are written `key = value`, sections begin with `[name]`"
     } else if is_about(&["duplicate key"]) {
         "a name can be given once"
     } else {

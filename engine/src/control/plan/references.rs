@@ -5,7 +5,7 @@
 //! Bounds:  `DECODER_DEPTH_MAX`, `DECODER_INSTANCES_MAX`.
 //! Never:   complains twice about one mistake: what failed before is passed over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -51,6 +51,15 @@ struct Resolver<'a, 'p> {
     encoders: HashMap<String, Arc<dyn EncoderFactory>>,
     decoders: HashMap<String, Link>,
     decoder_sections: HashMap<&'a str, (&'a Section, &'static PluginSpec)>,
+    used: HashSet<String>,
+}
+
+/// Who works with whom.
+pub(super) struct Resolved {
+    pub(super) inputs: Vec<InputPlan>,
+    pub(super) consumers: Vec<ConsumerPlan>,
+    /// Names by which sections call splitters, decoders and encoders.
+    pub(super) used: HashSet<String>,
 }
 
 /// Takes the factories out of the sections and puts together who works with whom.
@@ -60,7 +69,7 @@ pub(super) fn resolve<'a>(
     hekad: &HekadOptions,
     sections: &mut [Made<'a>],
     problems: &mut Vec<Problem>,
-) -> (Vec<InputPlan>, Vec<ConsumerPlan>) {
+) -> Resolved {
     let kinds = sections
         .iter()
         .map(|made| (made.section.name.as_str(), made.kind))
@@ -74,6 +83,7 @@ pub(super) fn resolve<'a>(
         encoders: HashMap::new(),
         decoders: HashMap::new(),
         decoder_sections: HashMap::new(),
+        used: HashSet::new(),
     };
     resolver.without_section(hekad);
     let mut waiting = Vec::new();
@@ -213,6 +223,7 @@ impl<'a> Resolver<'a, '_> {
     }
 
     fn usable(&mut self, kind: Kind, name: &str, place: Place) -> bool {
+        self.used.insert(name.to_owned());
         let auto = |spec: &&PluginSpec| spec.auto && spec.kind == kind;
         let problem = match self.kinds.get(name) {
             Some(Some(found)) if *found == kind => return true,
@@ -388,7 +399,7 @@ impl<'a> Resolver<'a, '_> {
         mut self,
         waiting: Vec<(&'a Section, &'static PluginSpec, Waiting)>,
         hekad: &HekadOptions,
-    ) -> (Vec<InputPlan>, Vec<ConsumerPlan>) {
+    ) -> Resolved {
         let (mut inputs, mut consumers) = (Vec::new(), Vec::new());
         for (section, spec, waiting) in waiting {
             let name = section.name.clone();
@@ -407,7 +418,11 @@ impl<'a> Resolver<'a, '_> {
             }));
         }
         self.unknown_signers(&consumers);
-        (inputs, consumers)
+        Resolved {
+            inputs,
+            consumers,
+            used: self.used,
+        }
     }
 
     fn input(

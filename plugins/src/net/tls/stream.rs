@@ -12,6 +12,8 @@ use std::task::{Context, Poll, ready};
 use engine::io::ByteStream;
 use rustls::{Connection, ProtocolVersion};
 
+use super::explained::{explained, hung_up};
+
 /// An encrypted connection over `S`.
 #[derive(Debug)]
 pub struct TlsStream<S> {
@@ -23,10 +25,6 @@ pub struct TlsStream<S> {
 struct Polled<'a, 'c, S> {
     raw: &'a mut S,
     cx: &'a mut Context<'c>,
-}
-
-fn closed() -> io::Error {
-    io::Error::new(ErrorKind::UnexpectedEof, "the peer closed the connection")
 }
 
 fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
@@ -96,7 +94,7 @@ impl<S: ByteStream> TlsStream<S> {
                     return Poll::Ready(Ok(()));
                 }
                 if ready!(self.poll_receive(cx))? == 0 {
-                    return Poll::Ready(Err(closed()));
+                    return Poll::Ready(Err(hung_up()));
                 }
             }
         })
@@ -111,7 +109,7 @@ impl<S: ByteStream> TlsStream<S> {
     /// Waits until the peer says anything.
     pub(super) async fn hear(&mut self) -> io::Result<()> {
         match poll_fn(|cx| self.poll_receive(cx)).await? {
-            0 => Err(closed()),
+            0 => Err(hung_up()),
             _ => Ok(()),
         }
     }
@@ -139,7 +137,7 @@ impl<S: ByteStream> TlsStream<S> {
         if let Err(error) = self.connection.process_new_packets() {
             // The peer is told why, if the socket takes that now.
             let _ = self.poll_send(cx);
-            return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error)));
+            return Poll::Ready(Err(explained(&self.connection, &error)));
         }
         Poll::Ready(Ok(received))
     }
@@ -185,8 +183,9 @@ impl<S: ByteStream> ByteStream for TlsStream<S> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
                 result => result?,
             };
-            let processed = self.connection.process_new_packets();
-            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+            if let Err(error) = self.connection.process_new_packets() {
+                return Err(explained(&self.connection, &error));
+            }
         }
     }
 
