@@ -45,7 +45,7 @@ pub(crate) fn ten(size: Size) -> Box<dyn FnMut() -> Pass> {
         );
     }
     let topology = placement::topology(plan(&text), 1, "bench".to_owned()).expect("one shard");
-    let mut router = Router::new(Arc::new(topology));
+    let mut router = Router::new(&topology);
     let mut pool = Pool::new(
         1,
         limits::batch_limits(MESSAGE_BYTES_MAX),

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say what is wrong with a configuration, without running it.
     Check(CheckArgs),
+    /// Show how a configuration routes messages, and why a message reaches a plugin or does not.
+    Explain(ExplainArgs),
     /// List the plugins, or show one with its options.
     Plugins(PluginsArgs),
     /// Print JSON Schema of a configuration, for editors.
@@ -97,6 +99,37 @@ pub(crate) struct CheckArgs {
     /// Config file, or folder of `.toml` files.
     #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
     pub(crate) config: PathBuf,
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  hekad explain --config /etc/hekad.toml
+  hekad explain --config /etc/hekad.toml --dot | dot -Tsvg > routes.svg
+  hekad cat --format json out.log | hekad explain --config /etc/hekad.toml --message -
+
+Of a message file the first message is taken: as `hekad cat --format json` prints it, in a Heka frame, or as bare protobuf.
+
+Exit status: 0; 2 the message cannot be read; 78 the configuration is wrong.";
+
+/// Arguments of `hekad explain`.
+#[derive(Args, Debug)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct ExplainArgs {
+    /// Config file, or folder of `.toml` files.
+    #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
+    pub(crate) config: PathBuf,
+
+    /// Say for this message which filters and outputs get it, and why; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) message: Option<PathBuf>,
+
+    /// The signer that the message counts as authenticated by.
+    #[arg(long, value_name = "NAME", requires = "message")]
+    pub(crate) signer: Option<String>,
+
+    /// Draw the tree in the language of Graphviz.
+    #[arg(long, conflicts_with = "message")]
+    pub(crate) dot: bool,
 }
 
 const PLUGINS_EXAMPLES: &str = "\

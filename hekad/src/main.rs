@@ -11,6 +11,7 @@ mod cat;
 mod check;
 mod cli;
 mod encryption;
+mod explain;
 mod failure;
 mod flood;
 mod generate;
@@ -39,6 +40,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.chosen() {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Plugins(args) => plugins::plugins(&args),
         Command::Schema => plugins::schema(),
         Command::Flood(args) => flood::flood(&args),

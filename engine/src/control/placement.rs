@@ -8,6 +8,7 @@
 //! Homes are given out in the order of the configuration: inputs from the first shard on, consumers likewise, so that neighbours in the file
 //! share the work. One shard means that everything lives on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -16,6 +17,7 @@ use nix::unistd::Pid;
 use super::plan::{self, ConsumerPlan, InputPlan, Plan};
 use crate::limits;
 use crate::pack::ShardId;
+use crate::shard::matchers::Matchers;
 use crate::shard::topology::{ConsumerUnit, InputUnit, Load, Role, Topology};
 
 /// Why a plan cannot be run here.
@@ -77,12 +79,11 @@ pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, P
         return Err(PlacementError::TooManyConsumers(plan.consumers.len()));
     }
     let home = |index: usize| ShardId((index % shards as usize) as u16);
-    let matchers = plan.matchers;
-    let inputs = plan
+    let inputs: Vec<InputUnit> = plan
         .inputs
         .into_iter()
         .enumerate()
-        .map(|(index, input)| input_unit(input, home(index), &matchers))
+        .map(|(index, input)| input_unit(input, home(index)))
         .collect();
     let consumers = plan
         .consumers
@@ -91,9 +92,9 @@ pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, P
         .map(|(index, consumer)| consumer_unit(consumer, home(index)))
         .collect();
     Ok(Topology {
+        matchers: Arc::new(Matchers::new(plan.matchers, &inputs)),
         inputs,
         consumers,
-        matchers,
         message_bytes_max: plan.hekad.message_bytes_max(),
         loops_max: plan.hekad.message_loops_max(),
         hostname,
@@ -103,13 +104,7 @@ pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, P
     })
 }
 
-fn input_unit(input: InputPlan, home: ShardId, matchers: &matcher::Set) -> InputUnit {
-    let signers = input
-        .splitter
-        .signers()
-        .iter()
-        .map(|name| matchers.signer_id(name))
-        .collect();
+fn input_unit(input: InputPlan, home: ShardId) -> InputUnit {
     InputUnit {
         name: input.name,
         type_name: input.type_name,
@@ -122,7 +117,6 @@ fn input_unit(input: InputPlan, home: ShardId, matchers: &matcher::Set) -> Input
             }),
         send_decode_failures: input.common.send_decode_failures,
         log_decode_failures: input.common.log_decode_failures,
-        signers,
         can_exit: input.common.can_exit,
         home,
     }

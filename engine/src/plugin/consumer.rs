@@ -49,6 +49,10 @@ pub trait FilterContext {
     /// Now, nanoseconds since the Unix epoch.
     fn now(&self) -> i64;
 
+    /// Calls `each` with what the named groups of the filter's matcher captured of a message: `Payload =~ /user=(?P<user>\w+)/` gives
+    /// `user`. A filter that never asks pays nothing.
+    fn captures(&mut self, message: MessageRef<'_>, each: &mut dyn FnMut(&str, &[u8]));
+
     /// Injects a message. `fill` sets what it says; uuid, timestamp, hostname, pid and logger are set before.
     ///
     /// Returns whether it was taken: `false` when the filter has used up its injection credit.

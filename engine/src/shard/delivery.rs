@@ -11,6 +11,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use codecs::message::MessageRef;
+
 use super::Shard;
 use super::parcel::Parcel;
 use crate::event::ConsumerCounters;
@@ -158,6 +160,11 @@ impl OutputContext {
             counters.bytes += bytes as u64;
         });
         self.shard.settle_parcel(parcel);
+    }
+
+    /// Calls `each` with what the named groups of the output's matcher captured of a message. An output that never asks pays nothing.
+    pub fn captures(&self, message: MessageRef<'_>, each: &mut dyn FnMut(&str, &[u8])) {
+        self.shard.captures(self.consumer, message, each);
     }
 
     /// Changes the output's counters.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use codecs::error::Full;
-use codecs::message::{Draft, Header};
+use codecs::message::{Draft, Header, MessageRef};
 
 use super::Shard;
 use super::intake::random_uuid;
@@ -78,6 +78,10 @@ impl<'a> Injection<'a> {
 impl FilterContext for Injection<'_> {
     fn now(&self) -> i64 {
         self.now
+    }
+
+    fn captures(&mut self, message: MessageRef<'_>, each: &mut dyn FnMut(&str, &[u8])) {
+        self.shard.captures(self.by, message, each);
     }
 
     fn inject(&mut self, fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), Full>) -> bool {

@@ -12,6 +12,7 @@ pub mod delivery;
 mod filtering;
 mod injection;
 pub mod intake;
+pub mod matchers;
 pub mod mesh;
 pub mod parcel;
 pub mod probe;
@@ -27,6 +28,9 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+
+use codecs::message::MessageRef;
+use matcher::Capturing;
 
 use self::mesh::Frame;
 use self::parcel::Parcel;
@@ -93,6 +97,8 @@ pub struct Shard {
     pub(crate) random: RefCell<fastrand::Rng>,
     pub(crate) probe: RefCell<probe::Probe>,
     router: RefCell<Router>,
+    /// Of filters and outputs that ask what matchers captured.
+    capturing: RefCell<Capturing>,
     consumers: RefCell<Vec<Consumer>>,
     mesh: RefCell<Vec<Option<MeshSender<Frame>>>>,
     #[expect(
@@ -164,7 +170,8 @@ impl Shard {
                 topology.inputs.len(),
                 topology.consumers.len(),
             )),
-            router: RefCell::new(Router::new(Arc::clone(&topology))),
+            capturing: RefCell::default(),
+            router: RefCell::new(Router::new(&topology)),
             consumers: RefCell::new(consumers),
             mesh: RefCell::default(),
             parcels: RefCell::new(parcels),
@@ -186,6 +193,25 @@ impl Shard {
 
     pub(crate) fn connect_mesh(&self, senders: Vec<Option<MeshSender<Frame>>>) {
         *self.mesh.borrow_mut() = senders;
+    }
+
+    /// Routes by other matchers from now on.
+    pub(crate) fn exchange_matchers(&self, exchange: matchers::Exchange) {
+        self.router.borrow_mut().exchange(exchange);
+        *self.capturing.borrow_mut() = Capturing::default();
+    }
+
+    /// What the named groups of a consumer's matcher captured of a message.
+    pub(crate) fn captures(
+        &self,
+        consumer: ConsumerId,
+        message: MessageRef<'_>,
+        each: &mut dyn FnMut(&str, &[u8]),
+    ) {
+        let matchers = Arc::clone(self.router.borrow().matchers());
+        let mut capturing = self.capturing.borrow_mut();
+        let set = matchers.set();
+        set.captures(&mut capturing, consumer.0 as usize, message, each);
     }
 
     /// Routes a filled batch and hands it to everybody who asked for messages of it.

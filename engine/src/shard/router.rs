@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use matcher::{Row, Scratch, SignerId};
 
+use super::matchers::{Exchange, Matchers};
 use super::topology::Topology;
 use crate::pack::{Batch, ConsumerId, Origin};
 
@@ -27,7 +28,7 @@ pub struct Routed {
 /// Per-shard state of routing.
 #[derive(Debug)]
 pub struct Router {
-    topology: Arc<Topology>,
+    matchers: Arc<Matchers>,
     scratch: Scratch,
     row: Row,
     hits: Vec<(u16, u16)>,
@@ -37,23 +38,34 @@ pub struct Router {
 
 impl Router {
     /// A router over the plan's matchers.
-    pub fn new(topology: Arc<Topology>) -> Router {
-        let set = &topology.matchers;
+    pub fn new(topology: &Topology) -> Router {
+        let matchers = Arc::clone(&topology.matchers);
+        let set = matchers.set();
         Router {
             scratch: set.scratch(),
             row: set.row(),
             hits: Vec::new(),
             counts: vec![0; topology.consumers.len()],
             touched: Vec::new(),
-            topology,
+            matchers,
         }
+    }
+
+    /// The matchers in force.
+    pub(crate) fn matchers(&self) -> &Arc<Matchers> {
+        &self.matchers
+    }
+
+    /// Routes by other matchers from now on.
+    pub(crate) fn exchange(&mut self, exchange: Exchange) {
+        exchange.apply(&mut self.matchers, &mut self.scratch, &mut self.row);
     }
 
     /// Finds who asked for which messages and writes it into the batch.
     pub fn route(&mut self, batch: &mut Batch) -> Routed {
-        let topology = Arc::clone(&self.topology);
+        let matchers = Arc::clone(&self.matchers);
         let signers: &[Option<SignerId>] = match batch.origin {
-            Origin::Stream { input, .. } => &topology.input(input).signers,
+            Origin::Stream { input, .. } => matchers.signers(input),
             Origin::Injected { .. } | Origin::Free => &[],
         };
         let excluded = match batch.origin {
@@ -68,8 +80,8 @@ impl Router {
                 0 => None,
                 number => signers.get(number as usize - 1).copied().flatten(),
             };
-            topology
-                .matchers
+            matchers
+                .set()
                 .search(&mut self.scratch, message, signer, &mut self.row);
             if self.collect(index as u16, excluded) {
                 routed.matched += 1;

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use super::delivery::OutputContext;
 use super::intake::InputContext;
+use super::matchers::Exchange;
 use super::mesh::Frame;
 use super::probe::Probe;
 use super::topology::{Role, Topology};
@@ -53,6 +54,8 @@ pub enum ToShard {
     EndOutputs,
     /// Reopen what can be reopened.
     Reopen,
+    /// Route by other matchers.
+    Matchers(Box<Exchange>),
     /// End now, whatever is under way.
     Quit,
 }
@@ -158,6 +161,7 @@ pub async fn main(launch: Launch) -> io::Result<Snapshot> {
             ToShard::StopInputs => shard.stop_inputs(),
             ToShard::EndOutputs => shard.end_outputs(),
             ToShard::Reopen => shard.reopen(),
+            ToShard::Matchers(exchange) => shard.exchange_matchers(*exchange),
             ToShard::Quit => break,
         }
     }

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use matcher::{Set, SignerId};
-
+use super::matchers::Matchers;
 use crate::pack::{ConsumerId, InputId, ShardId};
 use crate::plugin::{
     Decoder, EncoderFactory, FilterFactory, InputFactory, OutputFactory, Placement, SplitterFactory,
@@ -35,8 +34,6 @@ pub struct InputUnit {
     pub send_decode_failures: bool,
     /// Log what the decoder refused.
     pub log_decode_failures: bool,
-    /// The set's number for each signer of the splitter.
-    pub signers: Vec<Option<SignerId>>,
     /// It may end without ending the daemon.
     pub can_exit: bool,
     /// Where the instance lives that opens it.
@@ -82,8 +79,8 @@ pub struct Topology {
     pub inputs: Vec<InputUnit>,
     /// Consumers by `ConsumerId`.
     pub consumers: Vec<ConsumerUnit>,
-    /// All matchers.
-    pub matchers: Set,
+    /// All matchers, as the plan has them.
+    pub matchers: Arc<Matchers>,
     /// Largest message, bytes.
     pub message_bytes_max: usize,
     /// Injections that may lie behind a message.

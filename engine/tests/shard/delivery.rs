@@ -16,20 +16,20 @@ use engine::shard::run::ToShard;
 
 use crate::harness::{Count, Keep, Plan, Replay, ReplayInput, SplitBy};
 
-fn lines(count: usize) -> Vec<u8> {
+pub(crate) fn lines(count: usize) -> Vec<u8> {
     (0..count)
         .flat_map(|number| format!("line {number}\n").into_bytes())
         .collect()
 }
 
-fn by_line() -> SplitBy {
+pub(crate) fn by_line() -> SplitBy {
     SplitBy {
         make: || Box::new(TokenSplitter::new("\n", 1, SplitterOptions::default()).expect("valid")),
         message_bytes: false,
     }
 }
 
-fn replay(bytes: Vec<u8>, piece: usize) -> ReplayInput {
+pub(crate) fn replay(bytes: Vec<u8>, piece: usize) -> ReplayInput {
     ReplayInput {
         replay: Replay {
             bytes: Arc::new(bytes),

@@ -23,6 +23,7 @@ use engine::plugin::{
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::intake::{Fill, InputContext};
+use engine::shard::matchers::{Exchange, Matchers};
 use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
 use engine::shard::topology::{ConsumerUnit, InputUnit, Load, MakeDecoder, Role, Topology};
 use matcher::{Consumer, Set};
@@ -282,14 +283,13 @@ impl Plan {
             decoder,
             send_decode_failures: false,
             log_decode_failures: true,
-            signers: Vec::new(),
             can_exit: true,
             home: ShardId(0),
         });
         self
     }
 
-    fn consumer(mut self, role: Role, matcher: &str, home: u16) -> Plan {
+    pub(crate) fn consumer(mut self, role: Role, matcher: &str, home: u16) -> Plan {
         self.consumers.push(ConsumerUnit {
             name: format!("consumer{}", self.consumers.len()),
             type_name: "Test",
@@ -324,7 +324,8 @@ impl Plan {
                 signer: None,
             })
             .collect();
-        let matchers = Set::build(&expressions).expect("valid expressions");
+        let set = Set::build(&expressions).expect("valid expressions");
+        let matchers = Arc::new(Matchers::new(set, &self.inputs));
         let topology = Arc::new(Topology {
             inputs: self.inputs,
             consumers: self.consumers,
@@ -398,6 +399,27 @@ impl Daemon {
     pub(crate) fn tell(&self, order: impl Fn() -> ToShard) {
         for shard in &self.orders {
             shard.send(order()).expect("a shard takes orders");
+        }
+    }
+
+    /// Puts other matchers into force on every shard; answers when they are.
+    pub(crate) fn exchange(&self, expressions: &[&str]) {
+        let consumers: Vec<Consumer<'_>> = expressions
+            .iter()
+            .map(|expression| Consumer {
+                expression,
+                signer: None,
+            })
+            .collect();
+        let set = Set::build(&consumers).expect("valid expressions");
+        let next = Arc::new(Matchers::new(set, &self.topology.inputs));
+        let (done, retired) = flume::bounded(self.orders.len());
+        self.tell(|| {
+            let current = &self.topology.matchers;
+            ToShard::Matchers(Box::new(Exchange::prepare(current, &next, done.clone())))
+        });
+        for _ in &self.orders {
+            retired.recv_timeout(PATIENCE).expect("an exchange");
         }
     }
 

@@ -151,7 +151,7 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use codecs::error::Full;
-    use codecs::message::{Draft, MessageTable, TableLimits};
+    use codecs::message::{Draft, MessageRef, MessageTable, TableLimits};
 
     use super::*;
 
@@ -165,6 +165,8 @@ mod tests {
         fn now(&self) -> i64 {
             self.now
         }
+
+        fn captures(&mut self, _: MessageRef<'_>, _: &mut dyn FnMut(&str, &[u8])) {}
 
         fn inject(&mut self, fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), Full>) -> bool {
             if self.has_credit {

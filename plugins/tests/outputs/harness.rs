@@ -25,6 +25,7 @@ use engine::plugin::{
     InputFactory, LocalFuture, OutputFactory, Placement, SplitterFactory,
 };
 use engine::shard::intake::{Fill, InputContext};
+use engine::shard::matchers::Matchers;
 use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
 use engine::shard::topology::{ConsumerUnit, InputUnit, Load, Role, Topology};
 use serde_json::Value;
@@ -176,8 +177,15 @@ impl Rig {
     pub(crate) fn start(type_name: &str, own: &Value, common: &Value, encoder: Payload) -> Rig {
         let built = build(type_name, own, common).unwrap_or_else(|errors| panic!("{errors:?}"));
         let (feed, source) = UnixStream::pair().expect("a pair of sockets");
+        let inputs = vec![input(source)];
+        let set = matcher::Set::build(&[matcher::Consumer {
+            expression: "TRUE",
+            signer: None,
+        }])
+        .expect("a valid expression");
         let topology = Topology {
-            inputs: vec![input(source)],
+            matchers: Arc::new(Matchers::new(set, &inputs)),
+            inputs,
             consumers: vec![ConsumerUnit {
                 name: "under_test".to_owned(),
                 type_name: "Output",
@@ -191,11 +199,6 @@ impl Rig {
                 can_exit: true,
                 home: ShardId(0),
             }],
-            matchers: matcher::Set::build(&[matcher::Consumer {
-                expression: "TRUE",
-                signer: None,
-            }])
-            .expect("a valid expression"),
             message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
             loops_max: 4,
             hostname: "test.example".into(),
@@ -306,7 +309,6 @@ fn input(source: UnixStream) -> InputUnit {
         decoder: None,
         send_decode_failures: false,
         log_decode_failures: true,
-        signers: Vec::new(),
         can_exit: true,
         home: ShardId(0),
     }

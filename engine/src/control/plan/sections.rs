@@ -344,22 +344,37 @@ pub(super) fn matchers(
             signer: Some(signer.as_str()).filter(|signer| !signer.is_empty()),
         })
         .collect();
+    let mut complain = |number: usize, complaint: Complaint| {
+        let made: &Made<'_> = consumers[number];
+        if let Some(spec) = made.spec {
+            problems.push(complaints::problem(document, made.section, spec, complaint));
+        }
+    };
+    let path = || vec!["message_matcher".to_owned()];
     match matcher::Set::build(&wanted) {
-        Ok(set) => Some(set),
+        Ok(set) => {
+            for (number, remark) in set.remarks() {
+                let complaint = Complaint {
+                    path: path(),
+                    within: Some(remark.span.clone()),
+                    message: remark.message.clone(),
+                    help: None,
+                    warning: true,
+                };
+                complain(*number, complaint);
+            }
+            Some(set)
+        }
         Err(errors) => {
             for (number, error) in errors {
-                let made = consumers[number];
-                let Some(spec) = made.spec else {
-                    continue;
-                };
                 let complaint = Complaint {
-                    path: vec!["message_matcher".to_owned()],
+                    path: path(),
                     within: Some(error.span()),
                     message: error.message().to_owned(),
                     help: error.suggestion().map(str::to_owned),
                     warning: false,
                 };
-                problems.push(complaints::problem(document, made.section, spec, complaint));
+                complain(number, complaint);
             }
             None
         }
