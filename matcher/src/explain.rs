@@ -8,11 +8,12 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use codecs::message::MessageRef;
+use codecs::message::{Header, MessageRef};
 
-use crate::ast::{Relation, escaped_slashes, header_name, quoted};
+use crate::ast::{Relation, Variable, escaped_slashes, header_name, quoted};
 use crate::engine::PatternForm;
 use crate::formula::{FALSE, Formula, FormulaId, Joint, TRUE};
+use crate::lower::uuid_text;
 use crate::predicate::{Check, Text};
 use crate::search::Scratch;
 use crate::set::{Set, SignerId};
@@ -222,76 +223,61 @@ impl Set {
     }
 
     fn check_text(&self, check: &Check, positive: bool) -> String {
-        let compared = |name: &str, relation: Relation, value: &str| {
-            let relation = if positive {
-                relation
-            } else {
-                opposite(relation)
-            };
-            format!("{name} {} {value}", relation.as_str())
+        let (subject, relation, value) = self.check_parts(check);
+        let relation = if positive {
+            relation
+        } else {
+            opposite(relation)
         };
+        format!("{subject} {} {value}", relation.as_str())
+    }
+
+    /// What a check compares, how, and with what.
+    fn check_parts(&self, check: &Check) -> (String, Relation, String) {
         let text = |text: Text| quoted(&String::from_utf8_lossy(self.compiled.terms.text(text)));
+        let header = |header: Header| header_name(header).to_owned();
+        let uuid = || header(Header::Uuid);
+        let matches = |wanted: bool| {
+            if wanted {
+                Relation::Matches
+            } else {
+                Relation::NotMatches
+            }
+        };
+        let truth = |value: bool| if value { "TRUE" } else { "FALSE" }.to_owned();
+        let (place, pattern) = (|at| self.place_text(at), |at| self.pattern_text(at));
         match *check {
-            Check::Signer(signer) => {
-                let name = quoted(&self.signers[signer as usize]);
-                compared("message_signer", Relation::Equal, &name)
-            }
-            Check::HeaderIs(codecs::message::Header::Uuid, bytes) => {
-                let bytes = self.compiled.terms.text(bytes);
-                let uuid = crate::lower::uuid_text(bytes, &mut [0; 36]).to_vec();
-                compared(
-                    "Uuid",
-                    Relation::Equal,
-                    &quoted(&String::from_utf8_lossy(&uuid)),
-                )
-            }
-            Check::HeaderIs(header, value) => {
-                compared(header_name(header), Relation::Equal, &text(value))
-            }
-            Check::HeaderBefore(header, value) => {
-                compared(header_name(header), Relation::Less, &text(value))
-            }
-            Check::HeaderAfter(header, value) => {
-                compared(header_name(header), Relation::Greater, &text(value))
-            }
-            Check::HeaderMatches(header, pattern, _) => compared(
-                header_name(header),
-                Relation::Matches,
-                &self.pattern_text(pattern),
+            Check::Signer(signer) => (
+                "message_signer".to_owned(),
+                Relation::Equal,
+                quoted(&self.signers[signer as usize]),
             ),
-            Check::UuidPresent => compared("Uuid", Relation::NotEqual, "\"\""),
-            Check::UuidBefore(value) => compared("Uuid", Relation::Less, &text(value)),
-            Check::UuidAfter(value) => compared("Uuid", Relation::Greater, &text(value)),
-            Check::Number(header, relation, number) => {
-                let name = crate::ast::Variable::Number(header).to_string();
-                compared(&name, relation, &number.value().to_string())
+            Check::HeaderIs(Header::Uuid, bytes) => {
+                let mut room = [0; 36];
+                let value = uuid_text(self.compiled.terms.text(bytes), &mut room);
+                let value = quoted(&String::from_utf8_lossy(value));
+                (uuid(), Relation::Equal, value)
             }
-            Check::FieldPresent(place) => {
-                compared(&self.place_text(place), Relation::NotEqual, "NIL")
-            }
-            Check::FieldText(place, relation, value) => {
-                compared(&self.place_text(place), relation, &text(value))
-            }
-            Check::FieldNumber(place, relation, number) => compared(
-                &self.place_text(place),
+            Check::HeaderIs(name, value) => (header(name), Relation::Equal, text(value)),
+            Check::HeaderBefore(name, value) => (header(name), Relation::Less, text(value)),
+            Check::HeaderAfter(name, value) => (header(name), Relation::Greater, text(value)),
+            Check::HeaderMatches(name, at, _) => (header(name), matches(true), pattern(at)),
+            Check::UuidPresent => (uuid(), Relation::NotEqual, "\"\"".to_owned()),
+            Check::UuidBefore(value) => (uuid(), Relation::Less, text(value)),
+            Check::UuidAfter(value) => (uuid(), Relation::Greater, text(value)),
+            Check::Number(name, relation, number) => (
+                Variable::Number(name).to_string(),
                 relation,
-                &number.value().to_string(),
+                number.value().to_string(),
             ),
-            Check::FieldBool(place, value) => {
-                let value = if value { "TRUE" } else { "FALSE" };
-                compared(&self.place_text(place), Relation::Equal, value)
+            Check::FieldPresent(at) => (place(at), Relation::NotEqual, "NIL".to_owned()),
+            Check::FieldText(at, relation, value) => (place(at), relation, text(value)),
+            Check::FieldNumber(at, relation, number) => {
+                (place(at), relation, number.value().to_string())
             }
-            Check::FieldMatches(place, pattern, wanted, _) => {
-                let relation = if wanted {
-                    Relation::Matches
-                } else {
-                    Relation::NotMatches
-                };
-                compared(
-                    &self.place_text(place),
-                    relation,
-                    &self.pattern_text(pattern),
-                )
+            Check::FieldBool(at, value) => (place(at), Relation::Equal, truth(value)),
+            Check::FieldMatches(at, number, wanted, _) => {
+                (place(at), matches(wanted), pattern(number))
             }
         }
     }
@@ -440,7 +426,7 @@ impl Writer<'_> {
                     self.text(index, depth + 1, lines);
                 }
                 Branch::Number(header, index) => {
-                    let name = crate::ast::Variable::Number(*header);
+                    let name = Variable::Number(*header);
                     heading(format!("by {name}"), lines);
                     self.number(index, depth + 1, lines);
                 }

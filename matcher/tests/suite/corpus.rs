@@ -11,6 +11,7 @@ use matcher::{Consumer, Expression, Plain, Set};
 use serde::Deserialize;
 
 use crate::message::Description;
+use crate::variants::variants;
 
 /// A file of accepted or refused messages.
 #[derive(Deserialize)]
@@ -92,15 +93,61 @@ fn try_all(file: &str, expected: bool) -> (usize, Vec<String>) {
                 expression,
                 signer: None,
             });
-            let set = Set::build(&consumers).expect("what the evaluator reads, the set reads");
-            let mut row = set.row();
-            set.search(&mut set.scratch(), table.get(0), None, &mut row);
-            if row.len() != if expected { 2 } else { 0 } {
-                complain("the set disagrees");
+            for options in variants() {
+                let set = Set::build_with(&consumers, options)
+                    .expect("what the evaluator reads, the set reads");
+                let mut row = set.row();
+                set.search(&mut set.scratch(), table.get(0), None, &mut row);
+                if row.len() != if expected { 2 } else { 0 } {
+                    complain(&format!("the set disagrees with {options:?}"));
+                }
             }
         }
     }
     (tried, wrong)
+}
+
+/// All expressions of the corpus as the consumers of one set, against every message of the corpus.
+#[test]
+fn all_cases_in_one_set() {
+    let messages: HashMap<String, Description> =
+        toml::from_str(MESSAGES).expect("readable messages");
+    let groups = [POSITIVE, NEGATIVE].map(|file| {
+        let answers: Answers = toml::from_str(file).expect("a readable corpus");
+        answers.group
+    });
+    let texts: Vec<String> = groups
+        .into_iter()
+        .flatten()
+        .flat_map(|group| group.expressions)
+        .collect();
+    let consumers: Vec<_> = texts
+        .iter()
+        .map(|expression| Consumer {
+            expression,
+            signer: None,
+        })
+        .collect();
+    let oracles: Vec<_> = texts
+        .iter()
+        .map(|text| Plain::new(text).expect("a valid expression"))
+        .collect();
+    for options in variants() {
+        let set = Set::build_with(&consumers, options).expect("valid expressions");
+        let (mut scratch, mut row) = (set.scratch(), set.row());
+        for (name, description) in &messages {
+            let table = description.table();
+            set.search(&mut scratch, table.get(0), None, &mut row);
+            for (number, oracle) in oracles.iter().enumerate() {
+                assert_eq!(
+                    row.contains(number),
+                    oracle.matches(table.get(0)),
+                    "{} on {name} with {options:?}",
+                    texts[number]
+                );
+            }
+        }
+    }
 }
 
 #[test]

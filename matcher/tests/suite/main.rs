@@ -9,9 +9,13 @@
 mod corpus;
 /// Deep and long expressions, and arbitrary text.
 mod depth;
+/// What sets say to people, and what named groups capture.
+mod explain;
 /// Building messages.
 mod message;
 /// Generated expressions and messages: the evaluator against the set.
 mod property;
 /// Sets: signers, rows, errors of many consumers at once.
 mod set;
+/// What can be left out of a set.
+mod variants;

@@ -5,11 +5,12 @@
 //! Bounds:  a few hundred sets of up to 70 expressions.
 //! Never:   generates what the parser refuses: every expression counts.
 
-use matcher::{Consumer, Options, Plain, Set};
+use matcher::{Consumer, Plain, Set};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::message::{Description, FieldDescription};
+use crate::variants::variants;
 
 const WORDS: [&str; 9] = [
     "",
@@ -214,33 +215,6 @@ fn guarded() -> impl Strategy<Value = String> {
     let some = prop::collection::vec(test(), 1..4);
     (some, select(&[" && ", " && ", " && ", " || "][..]))
         .prop_map(|(tests, joint)| tests.join(joint))
-}
-
-/// All that makes a set fast, each part of it left out, and nothing of it.
-fn variants() -> [Options; 6] {
-    let all = Options::default();
-    [
-        all,
-        Options {
-            simplify: false,
-            ..all
-        },
-        Options { tree: false, ..all },
-        Options {
-            literal_scan: false,
-            ..all
-        },
-        Options {
-            bundles: false,
-            ..all
-        },
-        Options {
-            simplify: false,
-            tree: false,
-            literal_scan: false,
-            bundles: false,
-        },
-    ]
 }
 
 /// Every variant of the set against the plain evaluator.
