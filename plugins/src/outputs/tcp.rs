@@ -55,6 +55,8 @@ pub struct Options {
     /// Keepalive seconds; zero leaves the system's default
     #[schemars(range(min = 0, max = 32767))]
     pub keep_alive_period: i64,
+    /// Congestion control algorithm of the connections, such as cubic; empty leaves the system's
+    pub congestion_control: String,
     /// Reconnect after this many messages; zero never
     #[schemars(range(min = 0))]
     pub reconnect_after: i64,
@@ -69,6 +71,7 @@ impl Default for Options {
             tls: Tls::default(),
             keep_alive: false,
             keep_alive_period: 0,
+            congestion_control: String::new(),
             reconnect_after: 0,
         }
     }
@@ -83,6 +86,7 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
     "Connects when there is something to send, and again whenever the connection is lost, by `retries`: for ever unless `max_retries` says otherwise. Until then the inputs that feed it wait; nothing is dropped.",
     "A message counts as delivered when the kernel has taken all its bytes. What was being sent when a connection broke is sent again from the start of a record, so a peer may see messages twice, but never half a message at the start of a connection. Messages that the kernel had taken and a dying peer has not read are lost: only a protocol with acknowledgements could tell.",
     "With `use_tls` the server's certificate is checked against `root_cafile` or the host's roots, for `server_name` or the host in `address`; certificates are read when the output starts, and again on SIGHUP for the connections made afterwards. A handshake that fails counts as a failed attempt to connect.",
+    "`congestion_control` is for fast networks whose hosts use an algorithm that paces: with `bbr`, a timer fires for each piece of 64 KiB, which costs more than all else that a relay does. What the kernel does not grant ends the output at its start.",
     "A peer that closes its sending side counts as gone. What a peer sends is read and thrown away.",
     "`use_buffering`: messages wait in memory, within the daemon's fixed pools, and hold back the inputs when these are full. The settings of `buffering` are accepted and have no effect yet.",
 ]);
@@ -141,6 +145,7 @@ impl OutputPlugin for Options {
                 keep_alive: self.keep_alive.then(|| KeepAlive {
                     period: (period > 0).then(|| Duration::from_secs(period)),
                 }),
+                congestion_control: Some(self.congestion_control).filter(|name| !name.is_empty()),
                 timeout: CONNECT_TIMEOUT,
             },
             records_max: u64::try_from(self.reconnect_after)
@@ -196,6 +201,7 @@ struct TcpOutput {
 impl Output for TcpOutput {
     fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
+            self.check_congestion_control()?;
             self.client = self.load_client().await?;
             loop {
                 let event = match &mut self.connection {
@@ -267,6 +273,19 @@ impl TcpOutput {
             }
         }
         Ok(())
+    }
+
+    /// What the kernel does not have now it will not have for any connection.
+    fn check_congestion_control(&self) -> Result<(), Fault> {
+        let Some(name) = &self.settings.connect.congestion_control else {
+            return Ok(());
+        };
+        world::check_congestion_control(name).map_err(|error| {
+            Fault::new(format!(
+                "`congestion_control`: the kernel does not grant `{name}`: {error}; \
+                 net.ipv4.tcp_allowed_congestion_control lists what it grants to all"
+            ))
+        })
     }
 
     /// Reads the certificates that the `tls` subsection names.
