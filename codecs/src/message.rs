@@ -644,22 +644,24 @@ impl Draft<'_> {
         let table = &mut *self.table;
         let fields_start = table.fields.len();
         let head = &mut table.heads[self.index];
-        // Written in place: copying a head that was just written in small pieces costs more than saving the old one.
-        let old = *head;
-        *head = Head {
+        let begun = Head {
             fields_start: fields_start as u32,
-            record: old.record,
-            signer: old.signer,
-            loops: old.loops,
+            record: head.record,
+            signer: head.signer,
+            loops: head.loops,
             ..Head::EMPTY
         };
+        // Copying a head that was just written in small pieces stalls: it is written in place, and an old one saved only where it says more.
+        let bare = head.present == 0 && head.fields_len == 0 && head.encoded.is_empty();
+        let old = if bare { None } else { Some(*head) };
+        *head = begun;
         let fields_max = table.limits.fields;
         let indexed = protobuf::index(&table.bytes, encoded, head, &mut table.fields, fields_max);
         if indexed.is_ok() {
             head.fields_len = (table.fields.len() - fields_start) as u32;
             head.encoded = encoded;
         } else {
-            *head = old;
+            *head = old.unwrap_or(begun);
             table.fields.truncate(fields_start);
         }
         indexed

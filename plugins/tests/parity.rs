@@ -31,6 +31,11 @@ const DIFFERENT: &[Different] = &[
     ),
     (
         "TcpOutput",
+        "congestion_control",
+        "ours: pacing costs a relay more than all its work",
+    ),
+    (
+        "TcpOutput",
         "buffering.cursor_update_count",
         "Heka's own default of this output, as the note of its buffering says",
     ),

@@ -14,6 +14,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct File {
     inner: fs::File,
+    /// It stood in a folder when it was opened (a path below `/proc` may name one that does not).
+    named: bool,
 }
 
 impl File {
@@ -33,7 +35,8 @@ impl File {
             .create(true)
             .mode(mode)
             .open(path)?;
-        Ok(File { inner })
+        let named = inner.metadata()?.nlink() > 0;
+        Ok(File { inner, named })
     }
 
     /// Writes the parts at the end; may write less than all of them.
@@ -62,13 +65,14 @@ impl File {
 
     /// Whether no folder has it any more: what is written to it is lost when it is closed.
     pub fn is_removed(&self) -> io::Result<bool> {
-        Ok(self.inner.metadata()?.nlink() == 0)
+        Ok(self.named && self.inner.metadata()?.nlink() == 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::PermissionsExt;
 
     fn parts(text: &str) -> [IoSlice<'_>; 1] {
@@ -117,5 +121,8 @@ mod tests {
         assert!(!file.is_removed().expect("open"));
         fs::remove_file(base.path().join("moved")).expect("there");
         assert!(file.is_removed().expect("open"));
+        let nameless = format!("/proc/self/fd/{}", file.inner.as_raw_fd());
+        let again = File::append(Path::new(&nameless), 0o644, 0o700).expect("opens");
+        assert!(!again.is_removed().expect("open"));
     }
 }

@@ -25,5 +25,8 @@ pub use ring::{
     UnconnectedReceiver, UnconnectedSender, blocking, mesh_channel, sleep, spawn, start_shard,
     yield_if_needed,
 };
-pub use stream::{ByteStream, ConnectOptions, KeepAlive, connect, read, timeout, write_all};
+pub use stream::{
+    ByteStream, ConnectOptions, KeepAlive, check_congestion_control, connect, read, timeout,
+    write_all,
+};
 pub use worker::Worker;

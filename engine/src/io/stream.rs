@@ -1,6 +1,6 @@
 //! Byte streams: what TCP and TLS connections have in common.
 //!
-//! Owns:    the `ByteStream` trait, `read`, `write_all`, `connect`, `timeout`.
+//! Owns:    the `ByteStream` trait, `read`, `write_all`, `connect`, `check_congestion_control`, `timeout`.
 //! Runs on: every shard.            Plane: data.
 //! Bounds:  no buffer of its own: bytes go straight to and from the caller's; `ADDRESSES_MAX` addresses are tried.
 //! Never:   retries; callers know what a repeated byte would mean.
@@ -106,6 +106,12 @@ impl KeepAlive {
     }
 }
 
+/// Whether connections of this process may use the congestion control algorithm; an error says why not.
+pub fn check_congestion_control(name: &str) -> io::Result<()> {
+    Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?
+        .set_tcp_congestion(name.as_bytes())
+}
+
 /// How to connect.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
@@ -113,6 +119,8 @@ pub struct ConnectOptions {
     pub local: Option<String>,
     /// Keep-alive.
     pub keep_alive: Option<KeepAlive>,
+    /// Name of the congestion control algorithm; `None` leaves the system's.
+    pub congestion_control: Option<String>,
     /// Longest wait for one address.
     pub timeout: Duration,
 }
@@ -174,6 +182,9 @@ async fn connect_one(
     socket.set_tcp_nodelay(true)?;
     if let Some(keep_alive) = options.keep_alive {
         keep_alive.apply(&SockRef::from(&socket))?;
+    }
+    if let Some(name) = &options.congestion_control {
+        socket.set_tcp_congestion(name.as_bytes())?;
     }
     socket.set_nonblocking(true)?;
     match socket.connect(&target.into()) {

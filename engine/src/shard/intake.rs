@@ -491,11 +491,16 @@ impl Intake {
         let mut at = from;
         let mut tally = Tally::default();
         let end = loop {
-            let record = match self.pending.take() {
-                Some(record) => record,
-                None => match self.splitter.split(&table.bytes()[at..filled], end) {
+            // By reference: copying what was just written in small pieces stalls.
+            let (pending, split);
+            let record = if let Some(record) = self.pending.take() {
+                pending = record;
+                &pending
+            } else {
+                split = self.splitter.split(&table.bytes()[at..filled], end);
+                match &split {
                     Split::Record(record) => record,
-                    Split::Skip { consumed, cause } => {
+                    &Split::Skip { consumed, cause } => {
                         match DropCause::of_skip(cause) {
                             Some(cause) => tally.drops.add(cause, 1),
                             None => tally.garbage_bytes += consumed as u64,
@@ -504,7 +509,7 @@ impl Intake {
                         continue;
                     }
                     Split::More => break StepEnd::Rest(at),
-                },
+                }
             };
             match self.make(table, at, record, shared) {
                 Ok(Made::Messages(count)) => tally.messages += count as u64,
@@ -518,7 +523,7 @@ impl Intake {
                 }
                 Ok(Made::Dropped(cause)) => tally.drops.add(cause, 1),
                 Err(Full) if table.is_empty() => tally.drops.add(DropCause::DoesNotFit, 1),
-                Err(Full) => break StepEnd::Overflow(at, record),
+                Err(Full) => break StepEnd::Overflow(at, *record),
             }
             at += record.consumed;
         };
@@ -563,7 +568,7 @@ impl Intake {
         &mut self,
         table: &mut MessageTable,
         at: usize,
-        record: Record,
+        record: &Record,
         shared: Shared,
     ) -> Result<Made, Full> {
         let mark = table.mark();
@@ -604,7 +609,7 @@ impl Intake {
         &mut self,
         table: &mut MessageTable,
         at: usize,
-        record: Record,
+        record: &Record,
         shared: Shared,
     ) -> Result<Decoded, DecodeError> {
         let mut draft = table.begin()?;
@@ -631,7 +636,7 @@ impl Intake {
         &mut self,
         table: &mut MessageTable,
         at: usize,
-        record: Record,
+        record: &Record,
         mut shared: Shared,
         reason: &str,
     ) -> Result<(), Full> {
@@ -728,7 +733,7 @@ fn shift(span: Span, by: usize) -> Span {
 
 /// The record's content as one range: where it stands, or in the arena if a captured delimiter belongs to it.
 #[inline]
-fn place_content(draft: &mut Draft<'_>, at: usize, record: Record) -> Result<Span, Full> {
+fn place_content(draft: &mut Draft<'_>, at: usize, record: &Record) -> Result<Span, Full> {
     if record.before.is_empty() && record.after.is_empty() {
         return Ok(shift(record.content, at));
     }

@@ -5,6 +5,7 @@
 //! Bounds:  a format prints at most 64 times its own length.
 //! Never:   copies a payload that goes out as it is: its bytes are named where they stand.
 
+use codecs::field::Span;
 use codecs::message::{Header, MessageRef};
 use codecs::time::{Strftime, Zone};
 use engine::plugin::options::CodecOptions;
@@ -43,7 +44,7 @@ impl Default for Options {
 /// The table's line.
 pub const SPEC: PluginSpec = PluginSpec::encoder::<Options>("PayloadEncoder", "Emits the payload text").notes(&[
     "Times are those of the host's zone.",
-    "The newline is added whatever the payload ends in. Records of TokenSplitter end in their delimiter already: \
+    "The newline is added whatever the payload ends in; where one stands behind the payload in what was received, that one is taken, without a copy. Records of TokenSplitter end in their delimiter already: \
      `append_newlines = false` gives them back as they came, without a copy.",
     "A message that gives no bytes at all (no payload, no newline, no time) is passed over.",
 ]);
@@ -109,12 +110,18 @@ impl Encoder for PayloadEncoder {
         context: EncodeContext,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, EncodeFailure> {
-        if self.stamp.is_none() && !self.append_newlines {
+        if self.stamp.is_none() {
             let payload = message.head().text(Header::Payload);
-            return Ok(match payload.filter(|payload| !payload.is_empty()) {
-                Some(payload) => Encoded::InPlace(payload),
-                None => Encoded::Nothing,
-            });
+            match payload.filter(|payload| !payload.is_empty()) {
+                Some(payload) if !self.append_newlines => return Ok(Encoded::InPlace(payload)),
+                // What a splitter cut off behind the payload is often the very newline.
+                Some(payload) if message.bytes().get(payload.end()) == Some(&b'\n') => {
+                    let line = Span::new(payload.start as usize, payload.end() + 1);
+                    return Ok(Encoded::InPlace(line));
+                }
+                None if !self.append_newlines => return Ok(Encoded::Nothing),
+                _ => {}
+            }
         }
         if let Some(stamp) = &self.stamp {
             let time = if stamp.from_message {
@@ -205,6 +212,24 @@ mod tests {
         };
         assert_eq!((span.of(table.bytes()), out.as_str()), (&b"hello"[..], ""));
         assert_eq!(encode(plain, &message("")).0, Encoded::Nothing);
+    }
+
+    #[test]
+    fn a_newline_that_stands_behind_it_is_not_copied() {
+        let mut table = message("");
+        table.received_mut()[..4].copy_from_slice(b"one\n");
+        table
+            .draft(0)
+            .set(Header::Payload, Span::new(0, 3))
+            .expect("room");
+        let (encoded, out) = encode(Options::default(), &table);
+        assert_eq!(
+            (encoded, out.as_str()),
+            (Encoded::InPlace(Span::new(0, 4)), "")
+        );
+        table.received_mut()[3] = b' ';
+        let (encoded, out) = encode(Options::default(), &table);
+        assert_eq!((encoded, out.as_str()), (Encoded::Appended, "one\n"));
     }
 
     #[test]

@@ -101,7 +101,9 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
     "Messages are written as soon as the file is ready for them, many at a time under load, and count as delivered when the kernel has them: from then on they survive the daemon, whatever ends it.",
     "A flush (fdatasync) makes them survive the host as well. By default there is one a second while messages come; writing goes on meanwhile. Where each message asks for a flush (`flush_count = 1` with `flush_operator = \"OR\"` or `flush_interval = 0`), messages count as delivered only after it.",
     "When the disk is full or fails, messages wait, and hold back the inputs; `retries` says how often it is tried again. Nothing is lost or written twice, and no half message stays at the end of the file.",
-    "SIGHUP closes the file and opens its path again. A file that was removed is found out at the next flush and opened again; a file that was only renamed is written to until SIGHUP.",
+    "A daemon that is killed, or a host that fails, in the midst of a write can leave half a record at the end of the file; that record did not count as delivered, and the next start writes behind the half. A line is then joined to the half before it. Of Heka frames only the half is lost to `hekad cat` and to inputs of hekad; other readers may take the bytes that follow for the rest of it.",
+    "SIGHUP closes the file and opens its path again. A file that was removed is found out at the next write, which is then repeated in a new file; a file that was only renamed is written to until SIGHUP.",
+    "A relative `path` counts from the daemon's working directory, not from `base_dir`.",
     "`rotation_interval`: hours are counted from midnight of the host's time zone. The first name is made of the time of the start, later ones of the time of the change.",
     "A path that cannot be opened at the start ends the output; later it is tried again.",
 ]);
@@ -205,16 +207,10 @@ impl Output for FileOutput {
     }
 }
 
-/// What a flush found.
-struct Flushed {
-    result: io::Result<()>,
-    removed: bool,
-}
-
 /// What the output waited for.
 enum Step {
     Event(OutputEvent),
-    Flushed(Flushed),
+    Flushed(io::Result<()>),
 }
 
 /// An output at work.
@@ -230,7 +226,7 @@ struct Running {
     reopen: bool,
     waiting: Batch,
     flush: Flush,
-    flushing: Option<LocalFuture<'static, Flushed>>,
+    flushing: Option<LocalFuture<'static, io::Result<()>>>,
     backoff: Backoff,
     /// Nothing is tried before this time.
     retry_at: Option<Monotonic>,
@@ -286,7 +282,7 @@ impl Running {
                     self.retry_at = None;
                 }
                 Some(Step::Event(OutputEvent::End)) => self.ending = true,
-                Some(Step::Flushed(flushed)) => self.flushed(context, flushed),
+                Some(Step::Flushed(result)) => self.flushed(context, result),
                 Some(Step::Event(OutputEvent::Deadline | OutputEvent::Tick)) | None => {}
             }
             self.advance(context).await?;
@@ -339,10 +335,10 @@ impl Running {
         let flushing = &mut self.flushing;
         let step = poll_fn(|cx| {
             if let Some(flush) = flushing
-                && let Poll::Ready(flushed) = flush.as_mut().poll(cx)
+                && let Poll::Ready(result) = flush.as_mut().poll(cx)
             {
                 *flushing = None;
-                return Poll::Ready(Step::Flushed(flushed));
+                return Poll::Ready(Step::Flushed(result));
             }
             event.as_mut().poll(cx).map(Step::Event)
         });
@@ -367,18 +363,14 @@ impl Running {
         };
         let sync = self.settings.flush.every_message();
         let mut batch = std::mem::take(&mut self.waiting);
-        let (batch, result, removed) = self
+        let (batch, result) = self
             .writer
             .run(move || {
                 let result = batch.write(&file, sync);
-                let removed = sync && file.is_removed().unwrap_or(false);
-                (batch, result, removed)
+                (batch, result)
             })
             .await;
         self.waiting = batch;
-        if removed {
-            self.removed(context);
-        }
         while let Some(parcel) = self.waiting.pop_written() {
             if !sync {
                 self.flush.wrote(parcel.len() as u64);
@@ -386,7 +378,13 @@ impl Running {
             context.settle(parcel);
         }
         match result {
-            Ok(()) => {
+            Ok(false) => {
+                let path = self.path.display();
+                context.notice(|| format!("{path} was removed; opening it again"));
+                self.reopen = true;
+                Ok(())
+            }
+            Ok(true) => {
                 if self.backoff.failures() > 0 {
                     context.notice(|| format!("writing to {} again", self.path.display()));
                 }
@@ -459,50 +457,35 @@ impl Running {
     }
 
     /// A flush of what was written until now.
-    fn flush(&mut self) -> Option<LocalFuture<'static, Flushed>> {
+    fn flush(&mut self) -> Option<LocalFuture<'static, io::Result<()>>> {
         let file = self.file.clone()?;
         let flusher = Rc::clone(&self.flusher);
         self.flush.begin(Monotonic::now());
-        Some(Box::pin(async move {
-            flusher
-                .run(move || Flushed {
-                    result: file.sync(),
-                    removed: file.is_removed().unwrap_or(false),
-                })
-                .await
-        }))
+        Some(Box::pin(
+            async move { flusher.run(move || file.sync()).await },
+        ))
     }
 
     /// Waits until all that was written is on the disk.
     async fn flush_all(&mut self, context: &OutputContext) {
         if let Some(flush) = self.flushing.take() {
-            let flushed = flush.await;
-            self.flushed(context, flushed);
+            let result = flush.await;
+            self.flushed(context, result);
         }
         if self.flush.unflushed() > 0
             && let Some(flush) = self.flush()
         {
-            let flushed = flush.await;
-            self.flushed(context, flushed);
+            let result = flush.await;
+            self.flushed(context, result);
         }
     }
 
-    fn flushed(&mut self, context: &OutputContext, flushed: Flushed) {
+    fn flushed(&self, context: &OutputContext, result: io::Result<()>) {
         let path = self.path.display();
-        if let Err(error) = flushed.result {
+        if let Err(error) = result {
             context.notice(|| {
                 format!("cannot flush {path}: {error}; messages written since the last flush may not be on the disk")
             });
-        }
-        if flushed.removed {
-            self.removed(context);
-        }
-    }
-
-    fn removed(&mut self, context: &OutputContext) {
-        if !self.reopen {
-            self.reopen = true;
-            context.notice(|| format!("{} was removed; opening it again", self.path.display()));
         }
     }
 }

@@ -1,47 +1,42 @@
 //! TcpOutput: a stream of encoded messages to one peer, connected again for as long as it takes.
 //!
-//! Owns:    the connection, the wait before the next attempt, how much of the current parcel the connection has taken.
+//! Owns:    the connection, the wait before the next attempt, the parcels that are being sent.
 //! Runs on: its home shard.            Plane: data.
-//! Bounds:  one parcel is being sent; the others wait in the output's queue, and through it the inputs wait.
+//! Bounds:  `SEND_BYTES` are being sent, or one parcel; others wait in the output's queue, and through it the inputs wait.
 //! Never:   begins a connection in the middle of a record, copies a record, or settles what the socket has not taken whole.
 //!
+//! All parcels that are there go into one system call: each call costs the kernel a segment of its own and the peer a wake-up.
 //! A parcel counts as delivered when the socket has taken all its bytes. If a connection breaks before that, all records
 //! of the parcel that were sent on it are sent again on the next one: at least once, never half.
 
-use std::future::poll_fn;
-use std::io::{self, ErrorKind, IoSlice};
+mod connection;
+mod outgoing;
+
+use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engine::event::DropCause;
-use engine::io::clock::Monotonic;
 use engine::io::{self as world, ByteStream, ConnectOptions, KeepAlive, RawStream};
 use engine::plugin::options::{Buffering, OutputOptions, Retries, Tls};
 use engine::plugin::{
     Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
-use engine::shard::parcel::Parcel;
 use futures_lite::future::{or, poll_once};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::connection::Connection;
+use self::outgoing::Outgoing;
 use super::backoff::Backoff;
-use super::parts::gather;
 use crate::net::tls;
 
 /// Longest wait for a connection to one address of the peer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest wait for a connection to take the notice of its end.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Runs of bytes that one system call sends.
-const RUNS: usize = 64;
-
-/// Reads of what a peer sends back, before other work gets its turn.
-const READS: usize = 16;
+/// Bytes that are gathered for one system call. Sockets take no more at a time by default.
+const SEND_BYTES: usize = 1024 * 1024;
 
 /// Options of `TcpOutput`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -60,6 +55,8 @@ pub struct Options {
     /// Keepalive seconds; zero leaves the system's default
     #[schemars(range(min = 0, max = 32767))]
     pub keep_alive_period: i64,
+    /// Congestion control algorithm of the connections, such as cubic; empty leaves the system's
+    pub congestion_control: String,
     /// Reconnect after this many messages; zero never
     #[schemars(range(min = 0))]
     pub reconnect_after: i64,
@@ -74,6 +71,7 @@ impl Default for Options {
             tls: Tls::default(),
             keep_alive: false,
             keep_alive_period: 0,
+            congestion_control: String::new(),
             reconnect_after: 0,
         }
     }
@@ -88,6 +86,7 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
     "Connects when there is something to send, and again whenever the connection is lost, by `retries`: for ever unless `max_retries` says otherwise. Until then the inputs that feed it wait; nothing is dropped.",
     "A message counts as delivered when the kernel has taken all its bytes. What was being sent when a connection broke is sent again from the start of a record, so a peer may see messages twice, but never half a message at the start of a connection. Messages that the kernel had taken and a dying peer has not read are lost: only a protocol with acknowledgements could tell.",
     "With `use_tls` the server's certificate is checked against `root_cafile` or the host's roots, for `server_name` or the host in `address`; certificates are read when the output starts, and again on SIGHUP for the connections made afterwards. A handshake that fails counts as a failed attempt to connect.",
+    "`congestion_control` is for fast networks whose hosts use an algorithm that paces: with `bbr`, a timer fires for each piece of 64 KiB, which costs more than all else that a relay does. What the kernel does not grant ends the output at its start.",
     "A peer that closes its sending side counts as gone. What a peer sends is read and thrown away.",
     "`use_buffering`: messages wait in memory, within the daemon's fixed pools, and hold back the inputs when these are full. The settings of `buffering` are accepted and have no effect yet.",
 ]);
@@ -146,6 +145,7 @@ impl OutputPlugin for Options {
                 keep_alive: self.keep_alive.then(|| KeepAlive {
                     period: (period > 0).then(|| Duration::from_secs(period)),
                 }),
+                congestion_control: Some(self.congestion_control).filter(|name| !name.is_empty()),
                 timeout: CONNECT_TIMEOUT,
             },
             records_max: u64::try_from(self.reconnect_after)
@@ -181,6 +181,7 @@ impl OutputFactory for Factory {
             wait: Duration::ZERO,
             client: None,
             connection: None,
+            outgoing: Outgoing::default(),
         })
     }
 }
@@ -193,11 +194,14 @@ struct TcpOutput {
     /// Shakes hands, with TLS.
     client: Option<tls::Client>,
     connection: Option<Connection>,
+    /// Being sent.
+    outgoing: Outgoing,
 }
 
 impl Output for TcpOutput {
     fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
+            self.check_congestion_control()?;
             self.client = self.load_client().await?;
             loop {
                 let event = match &mut self.connection {
@@ -210,10 +214,14 @@ impl Output for TcpOutput {
                     }
                 };
                 match event {
-                    Ok(OutputEvent::Parcel(mut parcel)) => {
-                        let result = self.deliver(context, &mut parcel).await;
-                        context.settle(parcel);
-                        result?;
+                    Ok(OutputEvent::Parcel(parcel)) => {
+                        self.outgoing.push(parcel);
+                        while self.outgoing.bytes() < SEND_BYTES
+                            && let Some(parcel) = context.next_ready()
+                        {
+                            self.outgoing.push(parcel);
+                        }
+                        self.deliver(context).await?;
                     }
                     Ok(OutputEvent::End) => {
                         self.close().await;
@@ -229,28 +237,18 @@ impl Output for TcpOutput {
 }
 
 impl TcpOutput {
-    /// Sends a parcel, on as many connections as it takes. When it gives up, what was not sent is dropped.
-    async fn deliver(
-        &mut self,
-        context: &mut OutputContext,
-        parcel: &mut Parcel,
-    ) -> Result<(), Fault> {
-        // Records before this one were taken by connections that ended in order.
-        let mut from = 0;
-        let result = self.send_from(context, parcel, &mut from).await;
-        if result.is_err() {
-            parcel.drop_from(from, DropCause::DestinationEnded);
+    /// Sends what is outgoing, on as many connections as it takes. When it gives up, what was not sent is dropped.
+    async fn deliver(&mut self, context: &mut OutputContext) -> Result<(), Fault> {
+        let result = self.send(context).await;
+        while let Some((mut parcel, taken)) = self.outgoing.pop() {
+            parcel.drop_from(taken, DropCause::DestinationEnded);
+            context.settle(parcel);
         }
         result
     }
 
-    async fn send_from(
-        &mut self,
-        context: &mut OutputContext,
-        parcel: &Parcel,
-        from: &mut usize,
-    ) -> Result<(), Fault> {
-        while *from < parcel.len() {
+    async fn send(&mut self, context: &mut OutputContext) -> Result<(), Fault> {
+        while !self.outgoing.is_empty() {
             let Some(connection) = &mut self.connection else {
                 self.connect(context).await?;
                 continue;
@@ -260,26 +258,34 @@ impl TcpOutput {
                 self.lost(context, &cause)?;
                 continue;
             }
-            let left = self.settings.records_max - connection.records;
-            let to = *from
-                + usize::try_from(left)
-                    .unwrap_or(usize::MAX)
-                    .min(parcel.len() - *from);
-            match connection.send(parcel.runs_of(*from, to)).await {
+            let records_max = self.settings.records_max;
+            let sent = connection.send(&mut self.outgoing, records_max, context);
+            match sent.await {
                 Ok(()) => {
-                    connection.records += (to - *from) as u64;
-                    if connection.since.elapsed() >= SETTLED {
+                    if connection.age() >= SETTLED {
                         self.backoff.succeeded();
                     }
-                    if connection.records == self.settings.records_max {
+                    if connection.records() >= records_max {
                         self.close().await;
                     }
-                    *from = to;
                 }
                 Err(cause) => self.lost(context, &cause)?,
             }
         }
         Ok(())
+    }
+
+    /// What the kernel does not have now it will not have for any connection.
+    fn check_congestion_control(&self) -> Result<(), Fault> {
+        let Some(name) = &self.settings.connect.congestion_control else {
+            return Ok(());
+        };
+        world::check_congestion_control(name).map_err(|error| {
+            Fault::new(format!(
+                "`congestion_control`: the kernel does not grant `{name}`: {error}; \
+                 net.ipv4.tcp_allowed_congestion_control lists what it grants to all"
+            ))
+        })
     }
 
     /// Reads the certificates that the `tls` subsection names.
@@ -322,11 +328,7 @@ impl TcpOutput {
                 if self.backoff.failures() > 0 {
                     context.notice(|| format!("connected to {address}"));
                 }
-                self.connection = Some(Connection {
-                    stream,
-                    records: 0,
-                    since: Monotonic::now(),
-                });
+                self.connection = Some(Connection::new(stream));
                 Ok(())
             }
             Err(error) => self.failed(context, &format!("cannot connect to {address}: {error}")),
@@ -339,9 +341,10 @@ impl TcpOutput {
         let Some(lost) = self.connection.take() else {
             return Ok(());
         };
-        let sent = lost.records;
+        self.outgoing.begin_again();
+        let sent = lost.records();
         // What stands before a dead service accepts and closes: without a pause it would swallow messages as fast as they come.
-        if sent == 0 || lost.since.elapsed() < SETTLED {
+        if sent == 0 || lost.age() < SETTLED {
             return self.failed(
                 context,
                 &format!(
@@ -349,6 +352,7 @@ impl TcpOutput {
                 ),
             );
         }
+        self.backoff.succeeded();
         context.count(|counters| counters.retries += 1);
         context.notice(|| {
             format!(
@@ -372,12 +376,10 @@ impl TcpOutput {
         Ok(())
     }
 
-    /// Ends the connection in order: what the kernel has taken will still be sent.
+    /// Ends the connection in order.
     async fn close(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            // The peer may be gone or stuck; all records were taken either way.
-            let close = poll_fn(|cx| connection.stream.poll_close(cx));
-            let _ = world::timeout(CLOSE_TIMEOUT, close).await;
+        if let Some(connection) = self.connection.take() {
+            connection.close().await;
         }
     }
 }
@@ -391,71 +393,4 @@ async fn encrypted(
         None => Ok(Box::new(stream)),
         Some(client) => Ok(Box::new(client.connect(stream).await?)),
     }
-}
-
-/// A connection that records are sent on.
-struct Connection {
-    stream: Box<dyn ByteStream>,
-    /// Records that it has taken.
-    records: u64,
-    since: Monotonic,
-}
-
-impl Connection {
-    /// Waits until the peer ends the connection; what it sends before that is thrown away.
-    async fn lost(&mut self) -> io::Error {
-        poll_fn(|cx| poll_lost(self.stream.as_mut(), cx)).await
-    }
-
-    /// Sends runs of bytes, all of them.
-    async fn send<'r>(&mut self, mut runs: impl Iterator<Item = &'r [u8]>) -> io::Result<()> {
-        let stream = self.stream.as_mut();
-        loop {
-            let mut parts = [IoSlice::new(&[]); RUNS];
-            let count = gather(&mut parts, &mut runs);
-            if count == 0 {
-                return poll_fn(|cx| poll_flush(stream, cx)).await;
-            }
-            let mut rest = &mut parts[..count];
-            while !rest.is_empty() {
-                let written = poll_fn(|cx| poll_send(stream, cx, rest)).await?;
-                IoSlice::advance_slices(&mut rest, written);
-            }
-        }
-    }
-}
-
-/// Sends, and meanwhile reads: a peer that wants to be read before it reads must not hold both sides up.
-fn poll_send(
-    stream: &mut dyn ByteStream,
-    cx: &mut Context<'_>,
-    parts: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    match stream.poll_write_vectored(cx, parts) {
-        Poll::Ready(Ok(0)) => Poll::Ready(Err(ErrorKind::WriteZero.into())),
-        Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending => poll_lost(stream, cx).map(Err),
-    }
-}
-
-/// Sends what the stream itself still holds back, and meanwhile reads.
-fn poll_flush(stream: &mut dyn ByteStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    match stream.poll_flush(cx) {
-        Poll::Pending => poll_lost(stream, cx).map(Err),
-        flushed => flushed,
-    }
-}
-
-fn poll_lost(stream: &mut dyn ByteStream, cx: &mut Context<'_>) -> Poll<io::Error> {
-    let mut unwanted = [0; 1024];
-    for _ in 0..READS {
-        match stream.poll_read(cx, &mut unwanted) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => return Poll::Ready(io::Error::other("closed by the peer")),
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(error)) => return Poll::Ready(error),
-        }
-    }
-    cx.waker().wake_by_ref();
-    Poll::Pending
 }

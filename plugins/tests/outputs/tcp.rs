@@ -4,11 +4,6 @@
 //! Runs on: the test's thread, and one thread for the shard.            Plane: both.
 //! Bounds:  every wait has a deadline and fails its test.
 //! Never:   depends on speed.
-//!
-//! Owns:    the peers, and what they must have got.
-//! Runs on: tests.            Plane: data.
-//! Bounds:  every wait has a deadline.
-//! Never:   depends on speed.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -194,6 +189,54 @@ fn connections_are_renewed_after_so_many_messages() {
     let sizes: Vec<usize> = connections.iter().map(Vec::len).collect();
     assert_eq!(sizes, [30, 30, 30, 10]);
     assert_eq!(connections.concat(), Vec::from_iter(0..100));
+}
+
+#[test]
+fn what_one_write_gathers_is_cut_where_a_connection_is_full() {
+    // Many parcels wait for the peer; a connection takes less than one of them, or several.
+    for (limit, encoder) in [(70, Payload::InPlace), (3500, Payload::Copied)] {
+        let (listener, address) = listen();
+        drop(listener);
+        let own = json!({ "address": address, "reconnect_after": limit });
+        let mut rig = Rig::start("TcpOutput", &own, &quick(), encoder);
+        let count = 7000;
+        let mut feed = rig.feed.take().expect("the feed is open");
+        let feeder = std::thread::spawn(move || {
+            feed.write_all(&lines(0, count, WIDTH))
+                .expect("the input reads");
+        });
+        rig.wait_notice("cannot connect");
+        rig.wait_for("queue", |snapshot| snapshot.queues[0] > 2);
+        let listener = TcpListener::bind(&address).expect("the port is still free");
+        let connections: Vec<Vec<usize>> = (0..count / limit)
+            .map(|_| numbers(&read_all(&mut accept(&listener)), WIDTH))
+            .collect();
+        assert!(connections.iter().all(|numbers| numbers.len() == limit));
+        assert_eq!(connections.concat(), Vec::from_iter(0..count));
+        feeder.join().expect("no panic");
+        assert_eq!(rig.stop().ledgers[0].delivered, count as u64);
+    }
+}
+
+#[test]
+fn an_algorithm_that_the_kernel_does_not_have_ends_the_output() {
+    let (listener, address) = listen();
+    let with = |name: &str| {
+        let own = json!({ "address": address, "congestion_control": name });
+        Rig::start("TcpOutput", &own, &quick(), Payload::InPlace)
+    };
+    let mut rig = with("no-such");
+    let end = rig.wait_notice("congestion_control");
+    assert!(end.contains("no-such"), "{end}");
+    rig.feed(&lines(0, 1, WIDTH));
+    assert_eq!(rig.stop().ledgers[0].dropped.total(), 1);
+    let mut rig = with("reno");
+    rig.feed(&lines(0, 1, WIDTH));
+    assert_eq!(
+        read_exact(&mut accept(&listener), WIDTH),
+        lines(0, 1, WIDTH)
+    );
+    rig.stop();
 }
 
 #[test]

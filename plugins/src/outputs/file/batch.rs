@@ -70,9 +70,10 @@ impl Batch {
         self.written -= self.half_record();
     }
 
-    /// Writes what the file does not have yet, and syncs it if asked to. An error leaves the batch at the start of a record, with what
-    /// stands in the file of that record taken back; or in the midst of one if it could not be taken back.
-    pub(super) fn write(&mut self, file: &File, sync: bool) -> io::Result<()> {
+    /// Writes what the file does not have yet, and syncs it if asked to. Answers whether the file has it: one that was removed meanwhile
+    /// counts as having nothing. An error leaves the batch at the start of a record, with what stands in the file of that record taken
+    /// back; or in the midst of one if it could not be taken back.
+    pub(super) fn write(&mut self, file: &File, sync: bool) -> io::Result<bool> {
         let before = self.written;
         if let Err(error) = self.write_rest(file) {
             self.take_back(file, self.half_record());
@@ -84,7 +85,11 @@ impl Batch {
             self.written = before;
             return Err(error);
         }
-        Ok(())
+        let kept = !file.is_removed()?;
+        if !kept {
+            self.written = 0;
+        }
+        Ok(kept)
     }
 
     fn write_rest(&mut self, file: &File) -> io::Result<()> {
