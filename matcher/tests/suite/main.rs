@@ -5,6 +5,8 @@
 //! Bounds:  seconds.
 //! Never:   depends on time or speed.
 
+/// What holds for any text, shared with the fuzz target.
+mod checks;
 /// The hand-written cases against the evaluator and the set.
 mod corpus;
 /// Deep and long expressions, and arbitrary text.

@@ -6,4 +6,4 @@
 //! Never:   checks anything that the replay does not check.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| codecs_fuzz::checks::framing(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| hekad_fuzz::checks::framing(input));

@@ -1,4 +1,4 @@
-//! The checks that the fuzz targets run: the same files that `cargo test -p codecs` runs over the committed corpus.
+//! The checks that the fuzz targets run: the same files that `cargo test` runs over the committed corpus.
 //!
 //! Owns:    nothing.
 //! Runs on: fuzzing.            Plane: data.
@@ -9,3 +9,7 @@
 pub mod checks;
 #[path = "../../../codecs/tests/properties/driver.rs"]
 pub mod driver;
+#[path = "../../../matcher/tests/suite/checks.rs"]
+pub mod expressions;
+#[path = "../../../matcher/tests/suite/variants.rs"]
+pub mod variants;
