@@ -234,7 +234,7 @@ impl Accepted {
         let stream = RawStream {
             inner: self.inner.bind_to_executor(),
         };
-        stream.set_options(|socket| {
+        stream.with_options(|socket| {
             socket.set_tcp_nodelay(true)?;
             keep_alive.map_or(Ok(()), |keep_alive| keep_alive.apply(socket))
         })?;
@@ -292,11 +292,16 @@ impl RawStream {
         Ok(())
     }
 
-    fn set_options(&self, set: impl FnOnce(&SockRef<'_>) -> io::Result<()>) -> io::Result<()> {
+    /// The error that the kernel has noted for the socket, and forgets with this.
+    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.with_options(|socket| socket.take_error())
+    }
+
+    fn with_options<T>(&self, work: impl FnOnce(&SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
         // SAFETY: `borrow_raw` asks that the descriptor stay open for the borrow's life; `self.inner` owns it, is not
         // closed while `self` is borrowed, and the borrow ends with this call.
         let descriptor = unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) };
-        set(&SockRef::from(&descriptor))
+        work(&SockRef::from(&descriptor))
     }
 }
 
