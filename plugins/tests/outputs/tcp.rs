@@ -132,6 +132,29 @@ fn a_peer_that_closes_while_idle_costs_nothing() {
 }
 
 #[test]
+fn what_comes_right_after_the_end_of_a_connection_goes_over_the_next() {
+    let (listener, address) = listen();
+    let mut rig = Rig::start(
+        "TcpOutput",
+        &json!({ "address": address }),
+        &quick(),
+        Payload::InPlace,
+    );
+    let count = 60;
+    for number in 0..count {
+        rig.feed(&lines(number, number + 1, WIDTH));
+        let mut stream = accept(&listener);
+        assert_eq!(
+            read_exact(&mut stream, WIDTH),
+            lines(number, number + 1, WIDTH)
+        );
+        // Nobody waits until the output has heard of it.
+        drop(stream);
+    }
+    assert_eq!(rig.stop().ledgers[0].delivered, count as u64);
+}
+
+#[test]
 fn after_a_break_records_begin_whole_and_none_is_missing() {
     let (listener, address) = listen();
     let mut rig = Rig::start(
