@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::event::DropCause;
 
-use crate::daemon::{Daemon, own_address};
+use crate::daemon::{Daemon, PATIENCE, own_address};
 
 const PORT: u16 = 5565;
 
@@ -135,6 +135,8 @@ fn send_lines(address: SocketAddr, enough: &AtomicBool) -> u64 {
             std::thread::yield_now();
             continue;
         };
+        // A connection that the other side has made and forgotten would never end.
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         if stream.write_all(b"line\n").is_ok() {
             sent += 1;
             // Whatever comes of it: the line was sent on a connection that the other side had made.
