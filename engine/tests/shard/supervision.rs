@@ -6,7 +6,7 @@
 //! Never:   sends a signal.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use codecs::splitter::SplitterOptions;
 use codecs::splitters::TokenSplitter;
@@ -15,6 +15,9 @@ use engine::control::supervisor::{self, Outcome, RunOptions};
 use engine::plugin::Placement;
 
 use crate::harness::{Keep, Plan, Replay, ReplayInput, SplitBy};
+
+/// When the supervisor first asks the shards by itself, after the start.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
 
 /// Runs a line into an output, until that ends the daemon.
 fn run(output: Keep) -> Outcome {
@@ -45,11 +48,16 @@ fn run(output: Keep) -> Outcome {
 
 #[test]
 fn a_shard_that_panics_ends_the_daemon_as_failed() {
+    let begun = Instant::now();
     let outcome = run(Keep {
         panic: true,
         ..Keep::default()
     });
     assert_eq!((outcome, outcome.exit_status()), (Outcome::Failed, 1));
+    assert!(
+        begun.elapsed() < FIRST_LOOK,
+        "nobody was told: the missing answer was found by a look"
+    );
 }
 
 #[test]
