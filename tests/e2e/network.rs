@@ -10,7 +10,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tests::daemon::connect;
 use tests::sink::assert_complete_and_ordered;
@@ -90,10 +90,16 @@ encoder = "PayloadEncoder"
         })
     };
     let mut stream = connect(place.at(5140));
-    for number in 0..50 {
+    // A starved shard takes seconds for each.
+    let begun = Instant::now();
+    for number in 0..100 {
         let line = format!("line {number}.\n");
         stream.write_all(line.as_bytes()).expect("it reads");
         daemon.wait_for(&line);
+        assert!(
+            begun.elapsed() < tests::PATIENCE,
+            "starved at line {number}"
+        );
     }
     enough.store(true, Ordering::Release);
     flood.join().expect("no panic");
@@ -105,7 +111,7 @@ encoder = "PayloadEncoder"
     let used = daemon.processor_time() - before;
     assert!(used < Duration::from_millis(500), "{used:?} for nothing");
     let ended = daemon.stop();
-    assert_eq!(ended.count("inputs.Lines.delivered"), 50);
+    assert_eq!(ended.count("inputs.Lines.delivered"), 100);
 }
 
 #[test]
