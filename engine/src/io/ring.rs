@@ -120,9 +120,14 @@ where
     let heartbeat = pacer::start(HEARTBEAT)?;
     let handle = builder(cpu)
         .name(name)
-        .spawn(move || {
-            spawn(heartbeat);
-            main()
+        .spawn(move || async move {
+            let (mut heartbeat, mut main) = (pin!(heartbeat), pin!(main()));
+            // The first task that runs is the one that is woken: one of its own might not have run before the first sleep.
+            poll_fn(|cx| {
+                let _ = heartbeat.as_mut().poll(cx);
+                main.as_mut().poll(cx)
+            })
+            .await
         })
         .map_err(io::Error::from)?;
     Ok(ShardThread { handle })
