@@ -30,17 +30,16 @@ pub const INJECTION_BATCHES: usize = 16;
 /// Batches that one shard may have under way to one consumer at a time.
 pub const CONSUMER_CREDITS: u16 = 16;
 
-/// How long streams that never pause are still read once the daemon is stopping; one that has more waiting goes on.
+/// How long a stream is waited for altogether once the daemon is stopping: the end of those whose sender goes on, little by little,
+/// although it was told that nobody listens any more.
 pub const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// How long a stream is quiet, once the daemon is stopping, until nothing more is expected of it.
-pub const STOP_QUIET: std::time::Duration = std::time::Duration::from_millis(20);
+/// How long a stream is quiet, once the daemon is stopping, until nothing more is expected of it. A relay that is told of the end answers
+/// with its own; this is the time that the way there and back, and the relay's turn on a busy core, may take.
+pub const STOP_QUIET: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// What is read of a stream that never pauses, once the daemon is stopping: more than the socket buffers of both sides hold by default.
-pub const STOP_BYTES: usize = 16 * 1024 * 1024;
-
-/// A read of fewer bytes has taken all that was waiting. Not more than a TLS record holds.
-pub const STOP_READ_BYTES: usize = 16 * 1024;
+pub const STOP_BYTES: usize = 64 * 1024 * 1024;
 
 /// Connections that may be on their way to one shard from all others.
 pub const CONNECTIONS_IN_TRANSIT: usize = 256;

@@ -244,3 +244,25 @@ fn drops_are_reported_once_an_interval() {
     let lines = ended.said.matches("Plugin 'Frames': dropped").count();
     assert!(lines <= 2, "{lines} lines about one burst:\n{}", ended.said);
 }
+
+#[test]
+fn what_a_decoder_remarks_is_in_the_log() {
+    let place = Place::new();
+    let config = CONFIG.replace("decoder = \"\"", "decoder = \"Levels\"")
+        + "[Levels]\ntype = \"PayloadRegexDecoder\"\nmatch_regex = 'level: (?P<Severity>\\w+)'\n";
+    let daemon = Daemon::start(&place, &config);
+    let mut stream = connect(place.at(5140));
+    stream.write_all(b"level: 3\n").expect("it reads");
+    daemon.wait_for("level: 3\n");
+    stream.write_all(b"level: unheard_of\n").expect("it reads");
+    daemon.wait_for("level: unheard_of\n");
+    drop(stream);
+    daemon.wait("a remark", |said| {
+        let remark = said
+            .lines()
+            .find(|line| line.contains("Severity is neither"))?;
+        remark.starts_with("Plugin 'Lines'").then_some(())
+    });
+    let ended = daemon.stop();
+    assert_eq!(ended.count("inputs.Lines.delivered"), 2);
+}

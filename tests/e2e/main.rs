@@ -9,6 +9,7 @@
 mod authority;
 mod back_pressure;
 mod bad_input;
+mod chaos;
 mod counts;
 mod descriptors;
 mod files;

@@ -8,6 +8,9 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tests::daemon::connect;
 use tests::sink::assert_complete_and_ordered;
@@ -50,6 +53,65 @@ append_newlines = false
     }
     let ended = daemon.stop();
     assert_eq!(ended.count("inputs.In.delivered"), 200);
+}
+
+#[test]
+fn a_flood_of_empty_datagrams_holds_nothing_up_and_leaves_nothing_running() {
+    let place = Place::new();
+    let config = r#"
+[Datagrams]
+type = "UdpInput"
+address = "{host}:5140"
+
+[Lines]
+type = "TcpInput"
+address = "{host}:5140"
+splitter = "TokenSplitter"
+decoder = ""
+
+[Log]
+type = "LogOutput"
+message_matcher = "TRUE"
+encoder = "PayloadEncoder"
+
+[PayloadEncoder]
+"#;
+    let daemon = Daemon::start(&place, config);
+    let sender = UdpSocket::bind((place.host(), 0)).expect("a socket");
+    sender.connect(place.at(5140)).expect("an address");
+    let enough = Arc::new(AtomicBool::new(false));
+    let flood = {
+        let (enough, sender) = (Arc::clone(&enough), sender.try_clone().expect("a socket"));
+        std::thread::spawn(move || {
+            while !enough.load(Ordering::Acquire) {
+                // What the kernel drops is of no interest.
+                let _ = sender.send(b"");
+            }
+        })
+    };
+    let mut stream = connect(place.at(5140));
+    // A starved shard takes seconds for each.
+    let begun = Instant::now();
+    for number in 0..100 {
+        let line = format!("line {number}.\n");
+        stream.write_all(line.as_bytes()).expect("it reads");
+        daemon.wait_for(&line);
+        assert!(
+            begun.elapsed() < tests::PATIENCE,
+            "starved at line {number}"
+        );
+    }
+    enough.store(true, Ordering::Release);
+    flood.join().expect("no panic");
+    sender.send(b"not empty\n").expect("it is sent");
+    daemon.wait_for("not empty\n");
+    // A shard that takes the socket for readable for ever would now use all the time that it gets.
+    let before = daemon.processor_time();
+    std::thread::sleep(Duration::from_secs(2));
+    let used = daemon.processor_time() - before;
+    assert!(used < Duration::from_millis(500), "{used:?} for nothing");
+    let ended = daemon.stop();
+    assert_eq!(ended.count("inputs.Lines.delivered"), 100);
 }
 
 #[test]

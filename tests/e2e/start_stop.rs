@@ -214,6 +214,74 @@ address = "{host}:9"
     assert_eq!(undelivered, 3, "{ledger}");
 }
 
+/// A relay to a peer that accepts and never reads, with messages stuck on the way.
+fn stuck(place: &Place, timeout: &str) -> (Daemon, TcpListener, tools::Running) {
+    let peer = TcpListener::bind(place.at(5566)).expect("a free port");
+    let config = r#"
+[hekad]
+log_flags = 0
+shards = 1
+shutdown_timeout = "{timeout}"
+
+[In]
+type = "TcpInput"
+address = "{host}:5565"
+
+[Out]
+type = "TcpOutput"
+message_matcher = "TRUE"
+address = "{host}:5566"
+"#;
+    let daemon = Daemon::start(place, &config.replace("{timeout}", timeout));
+    let address = place.at(5565).to_string();
+    let flood = tools::start(&["flood", "--address", &address]);
+    let mut before = 0;
+    tests::until("a stall", || {
+        let report = daemon.report();
+        let in_flight = report
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("InFlight: ")?.parse::<u64>().ok());
+        let in_flight = in_flight.expect("a count");
+        let stalled = in_flight > 0 && before == in_flight;
+        before = in_flight;
+        stalled.then_some(())
+    });
+    (daemon, peer, flood)
+}
+
+#[test]
+fn a_peer_that_never_reads_does_not_hold_up_a_stop_for_longer_than_promised() {
+    let place = Place::new();
+    let (daemon, _peer, _flood) = stuck(&place, "1s");
+    daemon.signal(Signal::SIGTERM);
+    let ended = daemon.ended();
+    assert_eq!(ended.status, 1, "{}", ended.said);
+    // Each phase has its time, and says so.
+    for phase in ["inputs", "deliveries", "outputs"] {
+        let line = format!("{phase} did not finish within 1s\n");
+        assert!(ended.said.contains(&line), "no {line:?} in {}", ended.said);
+    }
+    let in_flight = ended.count("inputs.In.in_flight");
+    assert!(in_flight > 0);
+    let line = format!("stopped with {in_flight} messages undelivered\n");
+    assert!(ended.said.contains(&line), "no {line:?} in {}", ended.said);
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_until_then_the_report_can_be_asked_for() {
+    let place = Place::new();
+    // Far longer than any test waits.
+    let (daemon, _peer, _flood) = stuck(&place, "10h");
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_for("stopping\n");
+    assert!(daemon.report().contains("InFlight: "));
+    daemon.signal(Signal::SIGINT);
+    let ended = daemon.ended();
+    assert_eq!(ended.status, 1, "{}", ended.said);
+    assert!(ended.said.contains("second signal"), "{}", ended.said);
+    assert!(ended.count("inputs.In.in_flight") > 0);
+}
+
 #[test]
 fn ipv6_is_spoken() {
     let Some(port) = free_port_of_ipv6() else {

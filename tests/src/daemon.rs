@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -247,6 +247,19 @@ impl Daemon {
             .find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         kilobytes.expect("a figure in kilobytes") * 1024
+    }
+
+    /// Processor time that it has used.
+    pub fn processor_time(&self) -> Duration {
+        // Fields 14 and 15, after the name in brackets, which may hold anything; in hundredths of a second.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.expect("the daemon runs");
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        let times = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = times
+            .map(|ticks| ticks.parse::<u64>().expect("a count"))
+            .sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// Its process.

@@ -2,12 +2,12 @@
 //!
 //! Owns:    the shards' threads, the phases of start and shutdown, their deadlines, the exit status.
 //! Runs on: the main thread.            Plane: control.
-//! Bounds:  every wait has a deadline.
+//! Bounds:  every wait has a deadline; a shutdown takes at most three times `shutdown_timeout`, and `ANSWER` for the shards to end.
 //! Never:   touches a message.
 //!
 //! Start: all inputs open, or nothing starts. Shutdown: inputs stop once nothing is waiting to be read; then what is in flight is
-//! delivered; then outputs flush and end; then shards end. A phase that exceeds `shutdown_timeout` is cut short, and the exit status
-//! says that messages remained. A second signal ends everything at once.
+//! delivered; then outputs flush and end; then shards end. Each of the first three may take `shutdown_timeout`. One that exceeds it is
+//! cut short, and the exit status says so. A second signal ends everything at once.
 
 use std::io;
 use std::path::PathBuf;
@@ -36,6 +36,12 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long inputs may take to open.
 const OPEN: Duration = Duration::from_secs(60);
 
+/// How long shards may take to end after a second signal.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How long outputs may take to end, at most, when one of them has not delivered in its time: it will not end either.
+const OTHER_OUTPUTS: Duration = Duration::from_secs(5);
+
 /// Between two looks at what is in flight while stopping.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
@@ -59,6 +65,8 @@ pub enum Outcome {
     Clean,
     /// In order, but so many messages had not been delivered at the deadline.
     Undelivered(u64),
+    /// All that was read has been delivered, but a phase was cut short: a connection was not read to its end, or an output did not end.
+    CutShort,
     /// A plugin that may not end has ended, or a shard has.
     Failed,
     /// It did not start.
@@ -70,15 +78,17 @@ impl Outcome {
     pub const fn exit_status(self) -> u8 {
         match self {
             Outcome::Clean => 0,
-            Outcome::Undelivered(_) | Outcome::Failed | Outcome::NotStarted => 1,
+            Outcome::Undelivered(_) | Outcome::CutShort | Outcome::Failed | Outcome::NotStarted => {
+                1
+            }
         }
     }
 }
 
 struct Running {
-    thread: ShardThread<()>,
     orders: flume::Sender<ToShard>,
     last: flume::Receiver<Snapshot>,
+    died: bool,
 }
 
 /// How a phase of the shutdown went.
@@ -98,6 +108,8 @@ struct Supervisor {
     log: Log,
     last: Report,
     failed: bool,
+    /// A phase of the shutdown did not come to its end.
+    cut_short: bool,
 }
 
 /// Runs a plan until a signal or a failure ends it.
@@ -132,6 +144,7 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
         log,
         last,
         failed: false,
+        cut_short: false,
     };
     let outcome = if supervisor.open_inputs() {
         supervisor.serve()
@@ -195,13 +208,31 @@ fn start_shards(
             let _ = last_sender.send(snapshot);
             Ok(())
         })?;
+        watch(ShardId(id as u16), thread, news.clone())?;
         running.push(Running {
-            thread,
             orders,
             last,
+            died: false,
         });
     }
     Ok(running)
+}
+
+/// Waits for a shard's end on a thread of its own: what a panic leaves behind in a shard is never dropped, so nothing in it could tell.
+fn watch(
+    shard: ShardId,
+    thread: ShardThread<()>,
+    news: flume::Sender<ToControl>,
+) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name(format!("watch-{}", shard.0))
+        .spawn(move || {
+            if let Err(error) = thread.join() {
+                // After the end of the main thread nobody asks any more.
+                let _ = news.send(ToControl::Died { shard, error });
+            }
+        })
+        .map(drop)
 }
 
 impl Supervisor {
@@ -222,6 +253,10 @@ impl Supervisor {
                 }
                 Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
                 Ok(ToControl::Signal(SIGINT | SIGTERM)) => return false,
+                Ok(ToControl::Died { shard, error }) => {
+                    self.died(shard, &error);
+                    return false;
+                }
                 Ok(ToControl::Signal(_) | ToControl::Ended(_)) => {}
                 Err(_) => {
                     self.log.line("a shard did not start in time");
@@ -235,7 +270,7 @@ impl Supervisor {
     /// Ends what was started after a failed start.
     fn give_up(mut self) -> Outcome {
         self.tell(|| ToShard::Quit);
-        self.join();
+        self.join(ANSWER);
         Outcome::NotStarted
     }
 
@@ -258,6 +293,10 @@ impl Supervisor {
                     }
                 }
                 Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+                Ok(ToControl::Died { shard, error }) => {
+                    self.died(shard, &error);
+                    break;
+                }
                 Ok(ToControl::Ready { .. }) => {}
                 Err(_) => {
                     next_look = Instant::now() + INTERVAL;
@@ -303,6 +342,15 @@ impl Supervisor {
         ended.error.is_some() && !ended.can_exit
     }
 
+    fn died(&mut self, shard: ShardId, error: &io::Error) {
+        self.shards[usize::from(shard.0)].died = true;
+        self.failed = true;
+        self.log.line(&format!(
+            "shard {} failed: {error}; what it held is lost",
+            shard.0
+        ));
+    }
+
     /// Says what was dropped since the last look. Answers whether all shards are alive.
     fn look(&mut self) -> bool {
         self.log.end_interval();
@@ -327,14 +375,19 @@ impl Supervisor {
         }
     }
 
-    fn snapshots(&self) -> Option<Vec<Snapshot>> {
+    /// Asks all shards for their counters; `None` if one is gone.
+    fn ask(&self) -> Option<flume::Receiver<Snapshot>> {
         let (reply, answers) = flume::bounded(self.shards.len());
         for shard in &self.shards {
-            shard
-                .orders
-                .try_send(ToShard::Snapshot(reply.clone()))
-                .ok()?;
+            let order = ToShard::Snapshot(reply.clone());
+            let sent = !shard.died && shard.orders.try_send(order).is_ok();
+            sent.then_some(())?;
         }
+        Some(answers)
+    }
+
+    fn snapshots(&self) -> Option<Vec<Snapshot>> {
+        let answers = self.ask()?;
         let deadline = Instant::now() + ANSWER;
         (0..self.shards.len())
             .map(|_| answers.recv_deadline(deadline).ok())
@@ -348,9 +401,10 @@ impl Supervisor {
     /// The phases of a shutdown. One that exceeds its time does not keep the next from its own; a second signal ends all.
     fn stop(mut self) -> Outcome {
         self.log.line("stopping");
+        let timeout = self.options.shutdown_timeout;
         let ended_before = self.last.lost_to_the_end();
         self.tell(|| ToShard::StopInputs);
-        let mut phase = self.wait_until("inputs", |topology, report, snapshots| {
+        let mut phase = self.wait_until("inputs", timeout, |topology, report, snapshots| {
             let connections: u32 = topology
                 .loads
                 .iter()
@@ -359,91 +413,132 @@ impl Supervisor {
             let inputs: usize = snapshots.iter().map(|shard| shard.inputs_running).sum();
             connections == 0 && inputs == 0 && report.streams() == 0
         });
+        let mut outputs = timeout;
         if phase != Phase::Aborted {
             // Shards do not answer at the same moment: only two looks between which nothing moved say that nothing moves.
             let mut before = None;
-            phase = self.wait_until("deliveries", |_, report, snapshots| {
+            phase = self.wait_until("deliveries", timeout, |_, report, snapshots| {
                 let idle = snapshots
                     .iter()
                     .all(|shard| shard.batches_in_use == 0 && shard.injections_in_use == 0);
                 let unmoved = before.replace(report.activity()) == Some(report.activity());
                 idle && unmoved
             });
+            if phase == Phase::TimedOut {
+                outputs = timeout.min(OTHER_OUTPUTS);
+            }
         }
         self.tell(|| ToShard::EndOutputs);
-        if phase == Phase::Done {
-            self.wait_until("outputs", |_, _, snapshots| {
+        if phase != Phase::Aborted {
+            phase = self.wait_until("outputs", outputs, |_, _, snapshots| {
                 snapshots.iter().all(|shard| shard.plugins_running == 0)
             });
         }
         self.tell(|| ToShard::Quit);
-        let snapshots = self.join();
+        let at_once = phase == Phase::Aborted;
+        let snapshots = self.join(if at_once { AT_ONCE } else { ANSWER });
         let complete = snapshots.len() == self.topology.shards as usize;
         let report = Report::new(&self.topology, &snapshots);
         let lost = report.lost_to_the_end().saturating_sub(ended_before);
         self.finish(&report, complete, lost)
     }
 
-    /// Waits until `done`, at most `shutdown_timeout`.
+    /// Waits until `done`, at most for `timeout`.
     fn wait_until(
         &mut self,
         what: &str,
+        timeout: Duration,
         mut done: impl FnMut(&Topology, &Report, &[Snapshot]) -> bool,
     ) -> Phase {
-        let timeout = self.options.shutdown_timeout;
         let deadline = Instant::now() + timeout;
         loop {
-            match self.snapshots() {
-                Some(snapshots) => {
-                    let report = Report::new(&self.topology, &snapshots);
-                    if done(&self.topology, &report, &snapshots) {
+            let phase = match self.look_while_stopping(deadline) {
+                Ok(snapshots) => {
+                    self.last = Report::new(&self.topology, &snapshots);
+                    if done(&self.topology, &self.last, &snapshots) {
                         return Phase::Done;
                     }
+                    self.hear(DRAIN_LOOK, deadline)
                 }
-                None => {
-                    self.log.line("a shard does not answer");
-                    return Phase::Aborted;
+                Err(phase) => Some(phase),
+            };
+            if let Some(phase) = phase {
+                self.cut_short = true;
+                if phase == Phase::TimedOut {
+                    self.log
+                        .line(&format!("{what} did not finish within {timeout:?}"));
                 }
-            }
-            if Instant::now() >= deadline {
-                self.log
-                    .line(&format!("{what} did not finish within {timeout:?}"));
-                return Phase::TimedOut;
-            }
-            match self.news.recv_timeout(DRAIN_LOOK) {
-                Ok(ToControl::Signal(SIGINT | SIGTERM)) => {
-                    self.log.line("second signal: stopping at once");
-                    return Phase::Aborted;
-                }
-                Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
-                Ok(ToControl::Ended(ended)) if ended.error.is_some() => {
-                    self.ended(&ended);
-                }
-                Ok(_) | Err(_) => {}
+                return phase;
             }
         }
     }
 
+    /// The counters of all shards, unless the phase ends before they are there.
+    fn look_while_stopping(&mut self, deadline: Instant) -> Result<Vec<Snapshot>, Phase> {
+        let patience = Instant::now() + ANSWER;
+        let mut snapshots = Vec::with_capacity(self.shards.len());
+        let answers = self.ask();
+        while snapshots.len() < self.shards.len() {
+            let answer = answers
+                .as_ref()
+                .map(|answers| answers.recv_timeout(DRAIN_LOOK));
+            match answer {
+                Some(Ok(snapshot)) => snapshots.push(snapshot),
+                Some(Err(flume::RecvTimeoutError::Timeout)) if Instant::now() < patience => {
+                    if let Some(phase) = self.hear(Duration::ZERO, deadline) {
+                        return Err(phase);
+                    }
+                }
+                _ => {
+                    self.log.line("a shard does not answer");
+                    return Err(Phase::Aborted);
+                }
+            }
+        }
+        Ok(snapshots)
+    }
+
+    /// Hears what comes within `wait` while the daemon stops. Answers how the phase ends, if it does now.
+    fn hear(&mut self, wait: Duration, deadline: Instant) -> Option<Phase> {
+        match self.news.recv_timeout(wait) {
+            // The counters of this moment may be hard to come by.
+            Ok(ToControl::Signal(SIGUSR1)) => self.log.line(&self.last.text(&self.topology)),
+            Ok(ToControl::Signal(signal)) => {
+                if self.signalled(signal) {
+                    self.log.line("second signal: stopping at once");
+                    return Some(Phase::Aborted);
+                }
+            }
+            Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+            Ok(ToControl::Ended(ended)) if ended.error.is_some() => {
+                self.failed |= self.ended(&ended);
+            }
+            Ok(ToControl::Died { shard, error }) => self.died(shard, &error),
+            Ok(_) | Err(_) => {}
+        }
+        (Instant::now() >= deadline).then_some(Phase::TimedOut)
+    }
+
     /// Waits for the shards' last counters. A shard that does not give them in time is left behind: the process ends anyway.
-    fn join(&mut self) -> Vec<Snapshot> {
-        let deadline = Instant::now() + ANSWER;
+    fn join(&mut self, patience: Duration) -> Vec<Snapshot> {
+        let mut deadline = Instant::now() + patience;
         let mut snapshots = Vec::new();
-        for (id, shard) in std::mem::take(&mut self.shards).into_iter().enumerate() {
-            drop(shard.orders);
-            match shard.last.recv_deadline(deadline) {
-                Ok(snapshot) => snapshots.push(snapshot),
-                Err(flume::RecvTimeoutError::Timeout) => {
-                    self.log
-                        .line(&format!("shard {id} does not end; it is left behind"));
+        for id in 0..self.shards.len() {
+            while !self.shards[id].died {
+                match self.shards[id].last.recv_timeout(DRAIN_LOOK) {
+                    Ok(snapshot) => snapshots.push(snapshot),
+                    Err(flume::RecvTimeoutError::Timeout) if Instant::now() < deadline => {
+                        if self.hear(Duration::ZERO, deadline) == Some(Phase::Aborted) {
+                            deadline = Instant::now();
+                        }
+                        continue;
+                    }
+                    Err(_) => {
+                        self.log
+                            .line(&format!("shard {id} does not end; it is left behind"));
+                    }
                 }
-                Err(flume::RecvTimeoutError::Disconnected) => {
-                    let error = shard.thread.join().err();
-                    let why = error.map_or_else(
-                        || "it gave no counters".to_owned(),
-                        |error| error.to_string(),
-                    );
-                    self.log.line(&format!("shard {id} failed: {why}"));
-                }
+                break;
             }
         }
         snapshots
@@ -469,6 +564,11 @@ impl Supervisor {
             self.log
                 .line(&format!("stopped with {remaining} messages undelivered"));
             return Outcome::Undelivered(remaining);
+        }
+        if self.cut_short {
+            self.log
+                .line("stopped before all connections were read and all outputs had ended");
+            return Outcome::CutShort;
         }
         self.log.line("stopped");
         Outcome::Clean

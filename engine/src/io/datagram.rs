@@ -289,6 +289,12 @@ impl DatagramSender {
             Err(error) => Err(error),
         }
     }
+
+    /// Whether the peer's host has answered that nobody listens. `send` fails with `ConnectionRefused` for it otherwise.
+    pub fn take_refusal(&self) -> bool {
+        let error = self.stream.take_error().ok().flatten();
+        error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    }
 }
 
 impl Drop for DatagramSender {

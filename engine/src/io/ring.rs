@@ -26,7 +26,7 @@ use glommio::channels::shared_channel;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
-use socket2::{Protocol, SockRef, Socket, Type};
+use socket2::{Protocol, SockFilter, SockRef, Socket, Type};
 
 use super::address::Family;
 use super::pacer;
@@ -49,6 +49,31 @@ const PREEMPT: Duration = Duration::from_millis(2);
 
 /// Longest sleep of a shard.
 const HEARTBEAT: Duration = Duration::from_millis(10);
+
+/// Drops segments that ask for a connection, SYN without ACK, and passes all others. The kernel runs it from the TCP header on.
+const DROP_SYN: [SockFilter; 5] = [
+    // The byte of flags; of them ACK (0x10) and SYN (0x02); is it SYN alone?
+    SockFilter::new(
+        (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16,
+        0,
+        0,
+        13,
+    ),
+    SockFilter::new(
+        (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16,
+        0,
+        0,
+        0x12,
+    ),
+    SockFilter::new(
+        (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        0,
+        1,
+        0x02,
+    ),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
+];
 
 fn builder(cpu: Option<usize>) -> LocalExecutorBuilder {
     let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
@@ -95,9 +120,14 @@ where
     let heartbeat = pacer::start(HEARTBEAT)?;
     let handle = builder(cpu)
         .name(name)
-        .spawn(move || {
-            spawn(heartbeat);
-            main()
+        .spawn(move || async move {
+            let (mut heartbeat, mut main) = (pin!(heartbeat), pin!(main()));
+            // The first task that runs is the one that is woken: one of its own might not have run before the first sleep.
+            poll_fn(|cx| {
+                let _ = heartbeat.as_mut().poll(cx);
+                main.as_mut().poll(cx)
+            })
+            .await
         })
         .map_err(io::Error::from)?;
     Ok(ShardThread { handle })
@@ -127,8 +157,8 @@ pub async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'stat
 #[derive(Debug)]
 pub struct TcpListener {
     inner: glommio::net::TcpListener,
-    /// Of `inner`, which does not tell it.
-    descriptor: RawFd,
+    /// The same socket, for its options.
+    socket: Socket,
     address: SocketAddr,
 }
 
@@ -140,16 +170,22 @@ impl TcpListener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let address = socket.local_addr()?.as_socket().unwrap_or(address);
-        let descriptor = socket.into_raw_fd();
-        // SAFETY: `from_raw_fd` asks for an open, listening socket that nobody else owns; `into_raw_fd` gave up this
+        let same = socket.try_clone()?;
+        // SAFETY: `from_raw_fd` asks for an open, listening socket that nobody else owns; `into_raw_fd` gives up this
         // function's ownership of exactly such a one. (The executor's own `bind` would set SO_REUSEPORT, with which
         // two daemons could share a port without a word.)
-        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(descriptor) };
+        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(socket.into_raw_fd()) };
         Ok(TcpListener {
             inner,
-            descriptor,
+            socket: same,
             address,
         })
+    }
+
+    /// Leaves further requests for a connection unanswered; their senders repeat them after a second. Connections that are complete or
+    /// almost still come. A listener that is closed without this resets what came since it last accepted.
+    pub fn refuse_new(&self) -> io::Result<()> {
+        self.socket.attach_filter(&DROP_SYN)
     }
 
     /// Where it listens.
@@ -174,7 +210,7 @@ impl TcpListener {
         // SAFETY: the kernel writes at most `len` bytes, the size of `info`, which is exclusively borrowed by this call.
         let answer = unsafe {
             libc::getsockopt(
-                self.descriptor,
+                self.socket.as_raw_fd(),
                 libc::IPPROTO_TCP,
                 libc::TCP_INFO,
                 std::ptr::from_mut(&mut info).cast(),
@@ -203,7 +239,7 @@ impl Accepted {
         let stream = RawStream {
             inner: self.inner.bind_to_executor(),
         };
-        stream.set_options(|socket| {
+        stream.with_options(|socket| {
             socket.set_tcp_nodelay(true)?;
             keep_alive.map_or(Ok(()), |keep_alive| keep_alive.apply(socket))
         })?;
@@ -261,11 +297,16 @@ impl RawStream {
         Ok(())
     }
 
-    fn set_options(&self, set: impl FnOnce(&SockRef<'_>) -> io::Result<()>) -> io::Result<()> {
+    /// The error that the kernel has noted for the socket, and forgets with this.
+    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.with_options(|socket| socket.take_error())
+    }
+
+    fn with_options<T>(&self, work: impl FnOnce(&SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
         // SAFETY: `borrow_raw` asks that the descriptor stay open for the borrow's life; `self.inner` owns it, is not
         // closed while `self` is borrowed, and the borrow ends with this call.
         let descriptor = unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) };
-        set(&SockRef::from(&descriptor))
+        work(&SockRef::from(&descriptor))
     }
 }
 
@@ -277,9 +318,8 @@ impl ByteStream for RawStream {
 
     fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match recv(self.inner.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
-            Ok(read) => Ok(read),
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
-            Err(error) => Err(error.into()),
+            Err(Errno::EINTR) => Err(io::ErrorKind::WouldBlock.into()),
+            result => result.map_err(io::Error::from),
         }
     }
 

@@ -26,10 +26,10 @@ pub trait ByteStream {
     /// Reads at least one byte into `buffer`, or answers 0 at the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Reads what is there without waiting, whatever readiness was reported: 0 if nothing is, or at the end. Streams that cannot
-    /// tell answer 0.
+    /// Reads what is there without waiting, whatever readiness was reported: 0 at the end, an error of kind `WouldBlock` if nothing
+    /// is there. Streams that cannot tell answer with that error.
     fn read_now(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(0)
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// Writes at least one byte of `bytes`.

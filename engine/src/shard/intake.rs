@@ -11,6 +11,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use codecs::error::Full;
 use codecs::field::Span;
@@ -19,7 +20,8 @@ use codecs::splitter::{Record, Split, Splitter};
 
 use super::Shard;
 use crate::event::{DropCause, Drops, InputCounters};
-use crate::io::{Accepted, ByteStream, clock};
+use crate::io::clock::{self, Monotonic};
+use crate::io::{Accepted, ByteStream};
 use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
 use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, LocalFuture};
@@ -204,17 +206,31 @@ struct Cut {
 struct Stop {
     /// Bytes read.
     read: usize,
-    /// The last read took all that was waiting.
-    emptied: bool,
-    /// Ends when the source has been quiet for long enough.
-    quiet: Option<LocalFuture<'static, ()>>,
+    /// How long nothing was there to be read, all waits but the present one together.
+    waited: Duration,
+    /// The present wait: since when, and its end.
+    wait: Option<(Monotonic, LocalFuture<'static, ()>)>,
 }
 
 impl Stop {
+    fn received(&mut self, bytes: usize) {
+        self.read += bytes;
+        if let Some((since, _)) = self.wait.take() {
+            self.waited += since.elapsed();
+        }
+    }
+
+    /// Ready when nothing has come for so long that nothing more is expected. Only waiting counts, not the time that a slow destination
+    /// takes: what waits meanwhile on the sender's side comes in parts, each of which may be short.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let quiet = self
-            .quiet
-            .get_or_insert_with(|| Box::pin(crate::io::sleep(limits::STOP_QUIET)));
+        let left = limits::STOP_GRACE.saturating_sub(self.waited);
+        if left.is_zero() {
+            return Poll::Ready(());
+        }
+        let (_, quiet) = self.wait.get_or_insert_with(|| {
+            let quiet = crate::io::sleep(limits::STOP_QUIET.min(left));
+            (Monotonic::now(), Box::pin(quiet))
+        });
         quiet.as_mut().poll(cx)
     }
 }
@@ -246,7 +262,7 @@ impl Intake {
                 let _ = source.poll_close(cx);
                 Stop::default()
             });
-            if stop.read >= limits::STOP_BYTES || stop.emptied && shard.stop_grace_over() {
+            if stop.read >= limits::STOP_BYTES {
                 return Poll::Ready(Ok(Fill::Stopped));
             }
         }
@@ -266,7 +282,15 @@ impl Intake {
             let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
             let kept = self.rest.len();
             let space = &mut unique.table.received_mut()[kept..kept + limits::READ_BYTES];
-            return match source.poll_read(cx, space) {
+            let mut read = source.poll_read(cx, space);
+            if read.is_pending() && shard.stopping() {
+                // Readiness may not have been reported yet: ask the source itself.
+                read = match source.read_now(space) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                    now => Poll::Ready(now),
+                };
+            }
+            return match read {
                 Poll::Ready(Ok(0)) => {
                     self.step(batch, 0, true);
                     if self.pending.is_some() {
@@ -279,17 +303,11 @@ impl Intake {
                     shard.give_back(batch);
                     Poll::Ready(Err(error))
                 }
-                Poll::Pending if shard.stopping() => {
-                    // Readiness may not have been reported yet: ask the source itself.
-                    if let Ok(read @ 1..) = source.read_now(space) {
-                        return Poll::Ready(Ok(self.received(batch, read)));
-                    }
-                    shard.give_back(batch);
-                    let stop = self.stop.get_or_insert_default();
-                    stop.poll_quiet(cx).map(|()| Ok(Fill::Stopped))
-                }
                 Poll::Pending => {
                     shard.give_back(batch);
+                    if let Some(stop) = &mut self.stop {
+                        return stop.poll_quiet(cx).map(|()| Ok(Fill::Stopped));
+                    }
                     if self.rest.is_empty() {
                         self.rest.shrink_to(limits::REST_BYTES_KEPT);
                     }
@@ -303,9 +321,7 @@ impl Intake {
     fn received(&mut self, batch: Arc<Batch>, read: usize) -> Fill {
         self.context.count(|counters| counters.bytes += read as u64);
         if let Some(stop) = &mut self.stop {
-            stop.read += read;
-            stop.emptied = read < limits::STOP_READ_BYTES;
-            stop.quiet = None;
+            stop.received(read);
         }
         self.step(batch, read, false);
         Fill::Received(read)

@@ -39,7 +39,7 @@ use self::streams::Streams;
 use self::topology::{Role, Topology};
 use crate::event::{ConsumerCounters, DropCause, InputCounters};
 use crate::io::MeshSender;
-use crate::io::clock::{self, Monotonic};
+use crate::io::clock;
 use crate::limits;
 use crate::pack::pool::Pool;
 use crate::pack::{Batch, ConsumerId, Origin, ShardId, StreamId};
@@ -110,8 +110,7 @@ pub struct Shard {
     injecting: Cell<bool>,
     pub(crate) input_shares: RefCell<streams::InputShares>,
     rest_bytes: Cell<usize>,
-    /// Until when streams are still read; `None` while the daemon is not stopping.
-    stop_by: Cell<Option<Monotonic>>,
+    stopping: Cell<bool>,
     ending: Cell<bool>,
     reopens: Cell<u32>,
     stop_wakers: RefCell<Vec<Waker>>,
@@ -182,7 +181,7 @@ impl Shard {
                 limits::batches(bytes_max),
             )),
             rest_bytes: Cell::new(0),
-            stop_by: Cell::new(None),
+            stopping: Cell::new(false),
             ending: Cell::new(false),
             reopens: Cell::new(0),
             stop_wakers: RefCell::default(),
@@ -459,14 +458,7 @@ impl Shard {
     }
 
     pub(crate) fn stopping(&self) -> bool {
-        self.stop_by.get().is_some()
-    }
-
-    /// Whether streams that never pause must end now.
-    pub(crate) fn stop_grace_over(&self) -> bool {
-        self.stop_by
-            .get()
-            .is_some_and(|by| by.remaining().is_zero())
+        self.stopping.get()
     }
 
     pub(crate) fn reopens(&self) -> u32 {
@@ -482,8 +474,7 @@ impl Shard {
 
     /// Inputs stop as soon as nothing is waiting to be read.
     pub(crate) fn stop_inputs(&self) {
-        self.stop_by
-            .set(Some(Monotonic::now().after(limits::STOP_GRACE)));
+        self.stopping.set(true);
         self.stop_wakers
             .borrow_mut()
             .drain(..)

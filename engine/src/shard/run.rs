@@ -37,6 +37,13 @@ pub enum ToControl {
     Notice(Notice),
     /// A plugin has ended.
     Ended(Ended),
+    /// A shard has panicked, or its executor could not start (sent by the thread that watches it).
+    Died {
+        /// Which shard.
+        shard: ShardId,
+        /// Why.
+        error: io::Error,
+    },
     /// A signal has come (sent by the signal thread).
     Signal(i32),
 }
@@ -109,34 +116,8 @@ impl std::fmt::Debug for Launch {
     }
 }
 
-/// Tells the control plane when a shard dies: dropped in order it says nothing, dropped by a panic it does.
-struct Farewell {
-    shard: ShardId,
-    news: flume::Sender<ToControl>,
-    in_order: bool,
-}
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        if !self.in_order {
-            let ended = Ended {
-                plugin: format!("shard {}", self.shard.0),
-                error: Some("it panicked; what it held is lost".to_owned()),
-                can_exit: false,
-            };
-            // A full channel means that the main thread has enough to read; it finds the shard gone all the same.
-            let _ = self.news.try_send(ToControl::Ended(ended));
-        }
-    }
-}
-
 /// A shard's main future. Its answer is the last state of its counters.
 pub async fn main(launch: Launch) -> io::Result<Snapshot> {
-    let mut farewell = Farewell {
-        shard: launch.id,
-        news: launch.news.clone(),
-        in_order: false,
-    };
     let shard = Shard::new(launch.id, Arc::clone(&launch.topology), launch.news.clone());
     let receivers = connect(&shard, launch.senders, launch.receivers).await;
     for receiver in receivers {
@@ -165,7 +146,6 @@ pub async fn main(launch: Launch) -> io::Result<Snapshot> {
             ToShard::Quit => break,
         }
     }
-    farewell.in_order = true;
     Ok(snapshot(&shard, &running))
 }
 

@@ -119,6 +119,29 @@ fn a_stopped_output_stops_the_input_and_loses_nothing() {
 }
 
 #[test]
+fn a_stop_reads_what_waits_however_long_the_output_takes() {
+    let sent = lines(500_000);
+    let keep = Keep::default();
+    keep.closed.store(true, Ordering::Release);
+    // Short reads, as of a sender that sends what it holds back little by little.
+    let plan = Plan::new(1)
+        .input(replay(sent.clone(), 8 * 1024), by_line(), None)
+        .output(keep.clone(), "TRUE", 0);
+    let daemon = plan.start();
+    let credits = usize::from(engine::limits::CONSUMER_CREDITS);
+    daemon.wait_for("back-pressure", |snapshots| {
+        snapshots[0].batches_in_use > credits
+    });
+    daemon.tell(|| ToShard::StopInputs);
+    std::thread::sleep(engine::limits::STOP_GRACE + engine::limits::STOP_QUIET);
+    keep.closed.store(false, Ordering::Release);
+    daemon.wait_until_idle();
+    assert_eq!(daemon.ledger(0).delivered, 500_000);
+    daemon.stop();
+    assert!(*keep.kept.lock().expect("no panic") == sent);
+}
+
+#[test]
 fn unmatched_and_refused_messages_are_counted_once() {
     let keep = Keep {
         drop_every: Some(2),

@@ -43,12 +43,18 @@ struct ReplayStream {
     replay: Replay,
     at: usize,
     round: usize,
+    /// Neither ends nor sends anything more.
+    stays: bool,
 }
 
 impl ByteStream for ReplayStream {
     fn poll_read(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.at == self.replay.bytes.len() {
             self.round += 1;
+            if self.round >= self.replay.repeat && self.stays {
+                self.round = self.replay.repeat;
+                return Poll::Pending;
+            }
             if self.round >= self.replay.repeat {
                 return Poll::Ready(Ok(0));
             }
@@ -106,6 +112,7 @@ impl Input for ReplayInstance {
                 replay: self.0.clone(),
                 at: 0,
                 round: 0,
+                stays: false,
             };
             loop {
                 match intake.fill(&mut stream).await? {
@@ -113,6 +120,64 @@ impl Input for ReplayInstance {
                     Fill::End | Fill::Stopped => return Ok(()),
                 }
             }
+        })
+    }
+}
+
+/// An input of many streams that each replay the same bytes, once `begin` is set.
+#[derive(Clone)]
+pub(crate) struct Many {
+    pub(crate) replay: Replay,
+    pub(crate) streams: usize,
+    /// Streams stay open when all is read.
+    pub(crate) stay: bool,
+    pub(crate) begin: Arc<AtomicBool>,
+}
+
+impl InputFactory for Many {
+    fn placement(&self) -> Placement {
+        Placement::OneShard
+    }
+
+    fn make(&self) -> Box<dyn Input> {
+        Box::new(self.clone())
+    }
+}
+
+impl Input for Many {
+    fn open(&mut self, _context: &InputContext) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn run<'a>(&'a mut self, context: &'a InputContext) -> LocalFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            while !self.begin.load(Ordering::Acquire) {
+                engine::io::sleep(Duration::from_millis(1)).await;
+            }
+            for _ in 0..self.streams {
+                let mut intake = context
+                    .open_stream("many")
+                    .ok_or_else(|| Fault::new("too many streams"))?;
+                let mut stream = ReplayStream {
+                    replay: self.replay.clone(),
+                    at: 0,
+                    round: 0,
+                    stays: self.stay,
+                };
+                let input = context.clone();
+                context.spawn(async move {
+                    loop {
+                        match intake.fill(&mut stream).await {
+                            Ok(Fill::Received(_)) => engine::io::yield_if_needed().await,
+                            Ok(Fill::End | Fill::Stopped) => return,
+                            Err(_) => {
+                                return input.count(|counters| counters.stream_errors += 1);
+                            }
+                        }
+                    }
+                });
+            }
+            Ok(())
         })
     }
 }
@@ -209,6 +274,8 @@ pub(crate) struct Keep {
     pub(crate) drop_every: Option<usize>,
     /// End with an error at the first parcel.
     pub(crate) fail: bool,
+    /// Panic at the first parcel.
+    pub(crate) panic: bool,
 }
 
 impl OutputFactory for Keep {
@@ -223,6 +290,7 @@ impl Output for Keep {
             loop {
                 match context.next(None).await {
                     OutputEvent::Parcel(mut parcel) => {
+                        assert!(!self.panic, "told to panic");
                         if self.fail {
                             parcel.drop_from(0, DropCause::DestinationEnded);
                             context.settle(parcel);
@@ -258,6 +326,7 @@ pub(crate) struct Plan {
     pub(crate) inputs: Vec<InputUnit>,
     pub(crate) consumers: Vec<ConsumerUnit>,
     pub(crate) shards: u16,
+    pub(crate) message_bytes_max: usize,
 }
 
 impl Plan {
@@ -266,12 +335,13 @@ impl Plan {
             inputs: Vec::new(),
             consumers: Vec::new(),
             shards,
+            message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
         }
     }
 
     pub(crate) fn input(
         mut self,
-        factory: ReplayInput,
+        factory: impl InputFactory + 'static,
         splitter: SplitBy,
         decoder: Option<MakeDecoder>,
     ) -> Plan {
@@ -316,6 +386,10 @@ impl Plan {
     }
 
     pub(crate) fn start(self) -> Daemon {
+        Daemon::start(Arc::new(self.topology()))
+    }
+
+    pub(crate) fn topology(self) -> Topology {
         let expressions: Vec<Consumer<'_>> = self
             .consumers
             .iter()
@@ -326,18 +400,17 @@ impl Plan {
             .collect();
         let set = Set::build(&expressions).expect("valid expressions");
         let matchers = Arc::new(Matchers::new(set, &self.inputs));
-        let topology = Arc::new(Topology {
+        Topology {
             inputs: self.inputs,
             consumers: self.consumers,
             matchers,
-            message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
+            message_bytes_max: self.message_bytes_max,
             loops_max: 4,
             hostname: "test.example".into(),
             pid: 7,
             shards: self.shards,
             loads: (0..self.shards).map(|_| Load::default()).collect(),
-        });
-        Daemon::start(topology)
+        }
     }
 }
 
@@ -444,7 +517,7 @@ impl Daemon {
     pub(crate) fn wait_for(
         &self,
         what: &str,
-        condition: impl Fn(&[Snapshot]) -> bool,
+        mut condition: impl FnMut(&[Snapshot]) -> bool,
     ) -> Vec<Snapshot> {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {

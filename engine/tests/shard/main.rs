@@ -8,4 +8,6 @@
 mod allocation;
 mod delivery;
 mod harness;
+mod many_streams;
 mod matchers;
+mod supervision;

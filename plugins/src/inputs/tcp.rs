@@ -293,6 +293,8 @@ async fn next(listener: &TcpListener, context: &InputContext) -> Option<std::io:
     if accepted.is_some() {
         return accepted;
     }
+    // Best effort: without it, what asks for a connection in the last moment is reset, as by any program that ends.
+    let _ = listener.refuse_new();
     let mut quiet = pin!(io::sleep(STOP_QUIET));
     poll_fn(|cx| match listener.poll_accept(cx) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),

@@ -23,7 +23,7 @@ use engine::plugin::{
     Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
-use futures_lite::future::{or, poll_once};
+use futures_lite::future::or;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -253,11 +253,6 @@ impl TcpOutput {
                 self.connect(context).await?;
                 continue;
             };
-            // A peer that closed meanwhile would answer to the first write only with a reset, after it was taken.
-            if let Some(cause) = poll_once(connection.lost()).await {
-                self.lost(context, &cause)?;
-                continue;
-            }
             let records_max = self.settings.records_max;
             let sent = connection.send(&mut self.outgoing, records_max, context);
             match sent.await {

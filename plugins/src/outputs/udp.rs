@@ -4,6 +4,10 @@
 //! Runs on: its home shard.            Plane: data.
 //! Bounds:  one datagram is being sent; a refusal by the peer's host is answered with at most `REFUSALS` repetitions at once.
 //! Never:   ends because nobody listens; drops what could still be sent.
+//!
+//! A host on whose port nobody listens answers (ICMP), and the kernel reports that at the next send, which it does not carry out. So the
+//! refusal is of the datagram before, which is lost and counted as such as long as its parcel is not settled; the present one is sent.
+//! On this host and others that answer at once that is always in time.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -67,7 +71,7 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
     "Sends each encoded message as a datagram",
 )
 .notes(&[
-    "A message counts as delivered when the kernel has taken the datagram. Whether anybody received it, UDP does not say; when the peer's host answers that nobody listens, it is noted and sending goes on.",
+    "A message counts as delivered when the kernel has taken the datagram. Whether anybody received it, UDP does not say. When the peer's host answers that nobody listens, the datagram sent last is dropped and counted as `refused`, and sending goes on; an answer that takes longer than the batch is noted only.",
     "Messages longer than `max_message_size`, or than the way to the peer allows, are dropped and counted as `refused`.",
     "When the kernel's buffer is full, or the reader of a Unix socket is slow, the output waits, and with it the inputs that feed it. When the network or a Unix socket is not there, it tries again by `retries`.",
 ]);
@@ -123,6 +127,7 @@ impl OutputFactory for Factory {
             settings: Arc::clone(&self.0),
             backoff: Backoff::new(self.0.retries.clone()),
             sender: None,
+            refusals: 0,
             refused_notice: None,
         })
     }
@@ -132,6 +137,8 @@ struct UdpOutput {
     settings: Arc<Settings>,
     backoff: Backoff,
     sender: Option<DatagramSender>,
+    /// Answers that nobody listens, to datagrams before the present one.
+    refusals: u32,
     /// No notice that nobody listens before this time.
     refused_notice: Option<Monotonic>,
 }
@@ -158,6 +165,8 @@ impl UdpOutput {
     /// Sends the records of a parcel. When it gives up, what was not sent is dropped.
     async fn deliver(&mut self, context: &OutputContext, parcel: &mut Parcel) -> Result<(), Fault> {
         let (mut refused, mut longest) = (0_u32, 0);
+        // The datagram that a refusal is about.
+        let mut last = None;
         for index in 0..parcel.len() {
             let record = parcel.record(index);
             let bytes = record.len();
@@ -166,8 +175,9 @@ impl UdpOutput {
             } else {
                 self.send(context, record).await
             };
+            self.drop_refused(&mut last, parcel);
             match sent {
-                Ok(Sent::Taken) => {}
+                Ok(Sent::Taken) => last = Some(index),
                 Ok(Sent::TooLong) => {
                     parcel.drop_record(index, DropCause::Refused);
                     refused += 1;
@@ -182,6 +192,15 @@ impl UdpOutput {
                 yield_if_needed().await;
             }
         }
+        if last.is_some()
+            && self
+                .sender
+                .as_ref()
+                .is_some_and(DatagramSender::take_refusal)
+        {
+            self.refused(context);
+        }
+        self.drop_refused(&mut last, parcel);
         if refused > 0 {
             context.notice(|| {
                 format!(
@@ -191,6 +210,15 @@ impl UdpOutput {
             });
         }
         Ok(())
+    }
+
+    /// Drops the datagram that was refused, if it is one of this parcel.
+    fn drop_refused(&mut self, last: &mut Option<usize>, parcel: &mut Parcel) {
+        if std::mem::take(&mut self.refusals) > 0
+            && let Some(index) = last.take()
+        {
+            parcel.drop_record(index, DropCause::Refused);
+        }
     }
 
     /// Sends one datagram, for as long as it takes.
@@ -256,7 +284,7 @@ impl UdpOutput {
 
     /// Notes that the peer's host said that nobody listens there.
     fn refused(&mut self, context: &OutputContext) {
-        context.count(|counters| counters.retries += 1);
+        self.refusals += 1;
         let now = Monotonic::now();
         if self.refused_notice.is_none_or(|at| at <= now) {
             self.refused_notice = Some(now.after(REFUSED_NOTICE));

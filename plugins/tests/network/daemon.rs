@@ -28,7 +28,7 @@ use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
 use engine::shard::topology::Topology;
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An address of the loopback network that no other test has.
 pub(crate) fn own_address() -> IpAddr {

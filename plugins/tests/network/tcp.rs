@@ -7,10 +7,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::event::DropCause;
 
-use crate::daemon::{Daemon, own_address};
+use crate::daemon::{Daemon, PATIENCE, own_address};
 
 const PORT: u16 = 5565;
 
@@ -123,6 +125,51 @@ fn a_peer_that_never_stops_sending_does_not_hold_up_the_end() {
     daemon.wait_for("lines", |ledger| ledger.delivered > 0);
     daemon.stop();
     sender.join().unwrap();
+}
+
+/// Connects, sends a line and waits for the end, again and again; answers how many lines were sent.
+fn send_lines(address: SocketAddr, enough: &AtomicBool) -> u64 {
+    let mut sent = 0;
+    while !enough.load(Ordering::Acquire) {
+        let Ok(mut stream) = TcpStream::connect(address) else {
+            std::thread::yield_now();
+            continue;
+        };
+        // A connection that the other side has made and forgotten would never end.
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        if stream.write_all(b"line\n").is_ok() {
+            sent += 1;
+            // Whatever comes of it: the line was sent on a connection that the other side had made.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.read(&mut [0]);
+        }
+    }
+    sent
+}
+
+#[test]
+fn no_connection_that_was_made_is_lost_by_a_stop() {
+    let address = SocketAddr::new(own_address(), PORT);
+    let section = lines(&address.to_string(), "");
+    let enough = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let enough = Arc::clone(&enough);
+            std::thread::spawn(move || send_lines(address, &enough))
+        })
+        .collect();
+    let mut delivered = 0;
+    for _ in 0..8 {
+        let daemon = Daemon::start(1, &section);
+        daemon.wait_for("lines", |ledger| ledger.delivered > 100);
+        delivered += daemon.stop().delivered;
+    }
+    enough.store(true, Ordering::Release);
+    let sent: u64 = clients
+        .into_iter()
+        .map(|client| client.join().unwrap())
+        .sum();
+    assert_eq!(delivered, sent);
 }
 
 #[test]

@@ -7,6 +7,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::shard::run::ToShard;
@@ -127,6 +129,29 @@ fn a_peer_that_closes_while_idle_costs_nothing() {
         rig.wait_notice("closed by the peer");
     }
     assert_eq!(rig.stop().ledgers[0].delivered, 3);
+}
+
+#[test]
+fn what_comes_right_after_the_end_of_a_connection_goes_over_the_next() {
+    let (listener, address) = listen();
+    let mut rig = Rig::start(
+        "TcpOutput",
+        &json!({ "address": address }),
+        &quick(),
+        Payload::InPlace,
+    );
+    let count = 60;
+    for number in 0..count {
+        rig.feed(&lines(number, number + 1, WIDTH));
+        let mut stream = accept(&listener);
+        assert_eq!(
+            read_exact(&mut stream, WIDTH),
+            lines(number, number + 1, WIDTH)
+        );
+        // Nobody waits until the output has heard of it.
+        drop(stream);
+    }
+    assert_eq!(rig.stop().ledgers[0].delivered, count as u64);
 }
 
 #[test]
@@ -311,6 +336,40 @@ fn an_end_of_the_sending_side_alone_counts_as_gone() {
         lines(1, 2, WIDTH)
     );
     rig.stop();
+}
+
+#[test]
+fn a_peer_that_accepts_and_closes_does_not_swallow_messages_without_bound() {
+    let (listener, address) = listen();
+    let common = json!({ "retries": { "delay": "1h", "max_delay": "1h", "max_jitter": "0s", "max_retries": -1 } });
+    let mut rig = Rig::start(
+        "TcpOutput",
+        &json!({ "address": address }),
+        &common,
+        Payload::InPlace,
+    );
+    let connections = Arc::new(AtomicU64::new(0));
+    let accepted = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            accepted.fetch_add(1, Ordering::AcqRel);
+            drop(connection);
+        }
+    });
+    rig.feed(&lines(0, 1, WIDTH));
+    rig.wait_notice("ended at once");
+    let before = rig.ledger().delivered;
+    // Each is a parcel, and not more are under way than there are credits.
+    for number in 1..16 {
+        rig.feed(&lines(number, number + 1, WIDTH));
+        rig.wait_for("line", |snapshot| {
+            snapshot.ledgers[0].received == number as u64 + 1
+        });
+    }
+    let ledger = rig.quit().ledgers[0];
+    assert_eq!(ledger.delivered, before, "swallowed");
+    assert_eq!(ledger.in_flight(), 16 - before);
+    assert_eq!(connections.load(Ordering::Acquire), 1);
 }
 
 #[test]

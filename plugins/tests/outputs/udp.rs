@@ -108,15 +108,19 @@ fn what_the_kernel_finds_too_long_is_dropped_as_well() {
 }
 
 #[test]
-fn a_port_that_nobody_listens_on_is_told_and_nothing_ends() {
+fn what_a_port_without_listener_refuses_is_dropped_and_told_and_nothing_ends() {
     let (socket, address) = udp("127.0.0.1:0");
     drop(socket);
     let mut rig = start(&json!({ "address": address }));
-    for number in 0..20 {
-        rig.feed(&lines(number, number + 1, WIDTH));
-        rig.wait_for("delivery", |snapshot| {
-            snapshot.ledgers[0].delivered == number as u64 + 1
+    // One at a time, and many in one parcel.
+    for (from, to) in [(0, 1), (1, 2), (2, 20)] {
+        rig.feed(&lines(from, to, WIDTH));
+        let snapshot = rig.wait_for("loss", |snapshot| {
+            let ledger = snapshot.ledgers[0];
+            (ledger.received, ledger.in_flight()) == (to as u64, 0)
         });
+        let ledger = snapshot.ledgers[0];
+        assert_eq!(ledger.dropped.get(DropCause::Refused), to as u64);
     }
     rig.wait_notice("nobody listens");
     let socket = UdpSocket::bind(&address).expect("the port is still free");
@@ -124,8 +128,9 @@ fn a_port_that_nobody_listens_on_is_told_and_nothing_ends() {
     rig.feed(&lines(20, 21, WIDTH));
     assert_eq!(receive(&socket), lines(20, 21, WIDTH));
     let snapshot = rig.stop();
-    assert_eq!(snapshot.ledgers[0].delivered, 21);
-    assert!(snapshot.consumers[0].retries > 0);
+    assert_eq!(snapshot.ledgers[0].delivered, 1);
+    // No message was sent twice.
+    assert_eq!(snapshot.consumers[0].retries, 0);
 }
 
 #[test]

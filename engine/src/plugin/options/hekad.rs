@@ -18,7 +18,7 @@ use super::Duration;
 pub struct HekadOptions {
     /// Cores to work on, one shard each; zero means all that the process may run on
     pub shards: u32,
-    /// How long each phase of an orderly shutdown may take
+    /// How long each of the three phases of an orderly shutdown may take (inputs, deliveries, outputs)
     pub shutdown_timeout: Duration,
     /// Go scheduler processor count
     #[schemars(extend("x-no-effect" = "`shards` says how many cores are used"))]

@@ -52,10 +52,7 @@ struct There<'a, S>(&'a mut S);
 
 impl<S: ByteStream> Read for There<'_, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.0.read_now(buffer) {
-            Ok(0) => Err(ErrorKind::WouldBlock.into()),
-            result => result,
-        }
+        self.0.read_now(buffer)
     }
 }
 
@@ -179,10 +176,7 @@ impl<S: ByteStream> ByteStream for TlsStream<S> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => return result,
             }
-            match self.connection.read_tls(&mut There(&mut self.raw)) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-                result => result?,
-            };
+            self.connection.read_tls(&mut There(&mut self.raw))?;
             if let Err(error) = self.connection.process_new_packets() {
                 return Err(explained(&self.connection, &error));
             }

@@ -69,6 +69,10 @@ impl Connection {
     ) -> io::Result<()> {
         let stream = self.stream.as_mut();
         while !outgoing.is_empty() && self.records < records_max {
+            // A peer that closed meanwhile would answer to the first write only with a reset, after it was taken.
+            if let Some(cause) = lost_now(stream) {
+                return Err(cause);
+            }
             let left = records_max - self.records;
             let taken = poll_fn(|cx| {
                 let mut parts = [IoSlice::new(&[]); RUNS];
@@ -114,12 +118,30 @@ fn poll_flush(stream: &mut dyn ByteStream, cx: &mut Context<'_>) -> Poll<io::Res
     }
 }
 
+fn closed_by_peer() -> io::Error {
+    io::Error::other("closed by the peer")
+}
+
+/// Whether the peer has ended the connection. The socket itself is asked: that it is readable may not have been reported to this shard yet.
+fn lost_now(stream: &mut dyn ByteStream) -> Option<io::Error> {
+    let mut unwanted = [0; 1024];
+    for _ in 0..READS {
+        match stream.read_now(&mut unwanted) {
+            Ok(0) => return Some(closed_by_peer()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            Err(error) => return Some(error),
+        }
+    }
+    None
+}
+
 fn poll_lost(stream: &mut dyn ByteStream, cx: &mut Context<'_>) -> Poll<io::Error> {
     let mut unwanted = [0; 1024];
     for _ in 0..READS {
         match stream.poll_read(cx, &mut unwanted) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => return Poll::Ready(io::Error::other("closed by the peer")),
+            Poll::Ready(Ok(0)) => return Poll::Ready(closed_by_peer()),
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => return Poll::Ready(error),
         }
