@@ -6,7 +6,7 @@
 //! Never:   depends on time or speed.
 
 /// What holds for any text, shared with the fuzz target.
-mod checks;
+pub mod checks;
 /// The hand-written cases against the evaluator and the set.
 mod corpus;
 /// Deep and long expressions, and arbitrary text.
@@ -20,4 +20,4 @@ mod property;
 /// Sets: signers, rows, errors of many consumers at once.
 mod set;
 /// What can be left out of a set.
-mod variants;
+pub mod variants;

@@ -8,7 +8,7 @@
 use matcher::Options;
 
 /// All that makes a set fast, each part of it left out, and nothing of it.
-pub(crate) fn variants() -> [Options; 6] {
+pub fn variants() -> [Options; 6] {
     let all = Options::default();
     [
         all,
