@@ -2,7 +2,7 @@
 //!
 //! Owns:    the expressions.
 //! Runs on: the calling thread.            Plane: data.
-//! Bounds:  100 expressions.
+//! Bounds:  1,000 expressions.
 //! Never:   matches a message that is not indexed yet.
 
 use matcher::{Consumer, Set};
@@ -17,6 +17,10 @@ pub(crate) fn ten(size: Size) -> Box<dyn FnMut() -> Pass> {
 
 pub(crate) fn hundred(size: Size) -> Box<dyn FnMut() -> Pass> {
     pass(size, &expressions(100))
+}
+
+pub(crate) fn thousand(size: Size) -> Box<dyn FnMut() -> Pass> {
+    pass(size, &expressions(1000))
 }
 
 /// Expressions as they stand in configurations: mostly a type, some with fields, text and regular expressions.

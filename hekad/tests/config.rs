@@ -1,4 +1,4 @@
-//! `hekad check`, `hekad plugins` and `hekad schema`, as a person runs them.
+//! `hekad check`, `hekad explain`, `hekad plugins` and `hekad schema`, as a person runs them.
 //!
 //! Owns:    exit statuses, and what goes to which stream.
 //! Runs on: tests.            Plane: control.
@@ -270,4 +270,68 @@ fn the_schema_is_json() {
     let output = hekad(&["schema"]);
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(schema["properties"]["hekad"]["properties"]["shards"].is_object());
+}
+
+const ROUTES: &str = r#"[TcpInput]
+address = "127.0.0.1:0"
+splitter = "HekaFramingSplitter"
+decoder = "ProtobufDecoder"
+
+[alerts]
+type = "CounterFilter"
+message_matcher = "Type == 'alert' && Payload =~ /user=(?P<user>[a-z]+)/"
+
+[never]
+type = "CounterFilter"
+message_matcher = "Severity < 2 && Severity > 5"
+
+[all]
+type = "LogOutput"
+message_matcher = "TRUE"
+encoder = "PayloadEncoder"
+
+[PayloadEncoder]
+"#;
+
+#[test]
+fn explain_shows_the_tree_and_what_becomes_of_a_message() {
+    let (folder, path) = written(ROUTES);
+    let config = path.to_str().expect("a plain path");
+    let message = folder.path().join("message.json");
+    std::fs::write(&message, r#"{"type":"alert","payload":"user=bob left"}"#).expect("a file");
+    let message = message.to_str().expect("a plain path");
+    let run = |more: &[&str]| {
+        let output = hekad(&[&["explain", "--config", config], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let tree = run(&[]);
+    for says in [
+        "alerts (filter): Type == \"alert\" && Payload =~ /user=(?P<user>[a-z]+)/",
+        "never (filter): FALSE",
+        "every message: all",
+    ] {
+        assert!(tree.contains(says), "no {says:?} in\n{tree}");
+    }
+    assert!(run(&["--dot"]).starts_with("digraph"));
+    let decisions = run(&["--message", message]);
+    for says in [
+        "alerts (filter) gets it\n  yes Type == \"alert\"",
+        "captured user = \"bob\"",
+        "never (filter) does not get it",
+        "all (output) gets it",
+    ] {
+        assert!(decisions.contains(says), "no {says:?} in\n{decisions}");
+    }
+    let missing = hekad(&["explain", "--config", config, "--message", "no such file"]);
+    assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+}
+
+#[test]
+fn check_warns_of_matchers_that_mean_nothing() {
+    let (_folder, path) = written(ROUTES);
+    let (status, _, stderr) = check(&path);
+    assert_eq!(status, Some(0));
+    assert!(stderr.contains("no message can match"), "{stderr}");
+    assert!(stderr.contains("Severity < 2 && Severity > 5"), "{stderr}");
 }

@@ -24,7 +24,7 @@ const TEXT_BYTES_MAX: usize = 64;
 const USEFUL_BYTES_MIN: usize = 3;
 
 /// Most characters of a class that are spelled out.
-const CLASS_MAX: usize = 8;
+const CLASS_MAX: usize = 10;
 
 /// What is known of a part of a pattern.
 struct Part {

@@ -119,6 +119,14 @@ fn allocations(repeat: usize, bytes: &Arc<Vec<u8>>) -> u64 {
             0,
         );
     }
+    for matcher in [
+        "Payload =~ /t[a-z]+ is car+ied/",
+        "Payload =~ /(?i)SOME [a-z]+ that/",
+        "Severity < 4 || Hostname =~ /^a/",
+        "Pid >= 0 && Pid < 9 && Fields[other] == NIL",
+    ] {
+        plan = plan.filter(Count::default(), matcher, 0);
+    }
     let daemon = plan
         .filter(Count::default(), "Type == 'test'", 0)
         .output(Keep::default(), "Pid > 4", 0)
