@@ -5,6 +5,7 @@
 //! Bounds:  each node of the tree that the message leads to is visited; a pattern is tried on a subject at most once a message.
 //! Never:   allocates, but for automatons and their scratch at their first uses.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use codecs::field::Value;
@@ -15,7 +16,7 @@ use crate::ast::{NumberHeader, Relation};
 use crate::consumer_set::Row;
 use crate::engine::Engines;
 use crate::lower::uuid_text;
-use crate::predicate::{Check, Terms, compare, holds, truth_name};
+use crate::predicate::{Check, Terms, Text, compare, holds, truth_name};
 use crate::program::{ACCEPT, Program, REJECT};
 use crate::scanning::Bundles;
 use crate::table::TextTable;
@@ -37,20 +38,16 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(terms: &Terms) -> Names {
-        let mut entries = Vec::new();
-        let mut places: Vec<Vec<(u32, u32)>> = Vec::new();
+        let mut by_name: BTreeMap<Text, Vec<(u32, u32)>> = BTreeMap::new();
         for (number, place) in terms.places.iter().enumerate() {
-            let known = entries.iter().position(|(name, _)| *name == place.name);
-            let at = known.unwrap_or_else(|| {
-                entries.push((place.name, entries.len() as u32));
-                places.push(Vec::new());
-                entries.len() - 1
-            });
-            places[at].push((place.index, number as u32));
+            let places = by_name.entry(place.name).or_default();
+            places.push((place.index, number as u32));
         }
+        let names = by_name.keys().enumerate();
+        let entries: Vec<_> = names.map(|(number, name)| (*name, number as u32)).collect();
         Names {
             table: TextTable::new(&terms.bytes, &entries),
-            places,
+            places: by_name.into_values().collect(),
         }
     }
 }

@@ -29,6 +29,9 @@ const MESSAGES: usize = 2048;
 /// Messages of a batch.
 const BATCH: usize = 64;
 
+/// The plain evaluator is asked about one message in so many.
+const ORACLE_EVERY: i64 = 32;
+
 /// Bytes of an encoded message.
 const MESSAGE_BYTES: usize = 1024;
 
@@ -369,7 +372,7 @@ impl Traffic {
         Ok(())
     }
 
-    /// Each message is accepted by the consumer that it is for and by no other; so says the plain evaluator of the two beside it.
+    /// Each message is accepted by the consumer that it is for and by no other; of some the plain evaluator is asked as well.
     fn check(&mut self, set: &Set, expressions: &[String]) -> Result<(), String> {
         let (mut scratch, mut row) = (set.scratch(), set.row());
         for number in 0..self.batches.len() {
@@ -381,6 +384,9 @@ impl Traffic {
                     return Err(format!(
                         "a message for consumer {target} is accepted by {found:?}"
                     ));
+                }
+                if message.timestamp() % ORACLE_EVERY != 0 {
+                    continue;
                 }
                 for other in [*target, (target + 1) % expressions.len()] {
                     let plain =
