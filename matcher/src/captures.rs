@@ -8,6 +8,7 @@
 use codecs::field::Value;
 use codecs::message::{Header, MessageRef};
 use regex_automata::meta;
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::captures::Captures;
 
 use crate::ast::{Expression, Literal, Relation, Selector, Variable};
@@ -92,7 +93,7 @@ impl Capturing {
 
 #[cold]
 fn compile(pattern: &Pattern) -> Box<Compiled> {
-    let regex = pattern::compile_measured(pattern.hir());
+    let regex = pattern::compile_measured(pattern.hir(), WhichCaptures::All);
     Box::new(Compiled {
         cache: regex.create_cache(),
         captures: regex.create_captures(),

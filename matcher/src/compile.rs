@@ -111,8 +111,8 @@ struct Behind {
     truth: Vec<Item>,
     present: Vec<Item>,
     patterns: BTreeMap<u32, Vec<Item>>,
-    /// Groups of everything that a field of the value `false` satisfies.
-    by_value: Vec<u32>,
+    /// What is left of everything that a field of the value `false` satisfies.
+    falsehood: Vec<Item>,
 }
 
 impl Compiler<'_> {
@@ -203,9 +203,16 @@ impl Compiler<'_> {
         let offers: Vec<Option<Vec<Guard>>> = items
             .iter()
             .map(|item| {
-                let open = !item.closed && item.formula != TRUE;
-                let guards = || guard::guards(self.formulas, self.terms, &variety, item.formula);
-                open.then(guards).flatten()
+                if item.closed || item.formula == TRUE {
+                    return None;
+                }
+                guard::guards(
+                    self.formulas,
+                    self.terms,
+                    &variety,
+                    item.formula,
+                    &mut self.work,
+                )
             })
             .collect();
         let population = population(&offers);
@@ -253,7 +260,14 @@ impl Compiler<'_> {
     fn put_behind(&mut self, behind: &mut Behind, item: Item, guard: &Guard) {
         let field = matches!(guard.subject, Subject::Field(_));
         if field && guard.key != Key::Present && guard.key != Key::Truth(true) {
-            behind.by_value.push(item.group);
+            let falsehood = Guard {
+                key: Key::Truth(false),
+                checks: Vec::new(),
+                sufficient: false,
+                ..guard.clone()
+            };
+            let left = self.left(item, &falsehood);
+            behind.falsehood.push(left);
         }
         let left = self.left(item, guard);
         match &guard.key {
@@ -436,13 +450,6 @@ impl Compiler<'_> {
     }
 
     fn field(&mut self, place: u32, behind: Behind, depth: u32) -> FieldBranch {
-        let mut by_value = behind.by_value;
-        by_value.sort_unstable();
-        by_value.dedup();
-        let originals = by_value
-            .into_iter()
-            .map(|group| self.original(group, true))
-            .collect();
         let has_texts =
             !(behind.texts.is_empty() && behind.affixes.is_empty() && behind.patterns.is_empty());
         FieldBranch {
@@ -452,7 +459,7 @@ impl Compiler<'_> {
                 .then(|| self.texts(behind.texts, behind.affixes, behind.patterns, depth)),
             number: (!behind.ranges.is_empty()).then(|| self.numbers(behind.ranges, depth)),
             truth: self.grow(behind.truth, depth + 1),
-            falsehood: self.leaf(originals),
+            falsehood: self.grow(behind.falsehood, depth + 1),
         }
     }
 }

@@ -7,11 +7,12 @@
 
 use aho_corasick::{AhoCorasick, packed};
 use memchr::memmem;
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::Hir;
 
 use crate::literals::{self, Required};
-use crate::pattern;
+use crate::pattern::{self, Pattern};
 use crate::predicate::{Interner, PatternKey, Terms, Text};
 
 /// What a pattern is.
@@ -26,7 +27,7 @@ pub(crate) enum PatternForm {
     /// What the text contains; not empty.
     Contains(Text, Box<memmem::Finder<'static>>),
     /// Several texts, one of which it contains.
-    ContainsAny(Vec<Text>, Box<AnyText>),
+    ContainsAny(Box<Texts>),
     /// A regular expression.
     Regex(Box<Source>),
 }
@@ -57,28 +58,46 @@ impl AnyText {
     }
 }
 
+/// Several texts, and the pattern that they were written as.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    pub(crate) source: String,
+    texts: Vec<Text>,
+    finder: AnyText,
+}
+
 /// A regular expression, not compiled.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// As written.
     pub(crate) text: String,
     pub(crate) hir: Hir,
-    /// Texts, lower case, one of which stands in every match whatever its case.
-    pub(crate) required: Option<Required>,
+    /// Sets of texts, lower case, of each of which one stands in every match whatever its case.
+    pub(crate) required: Vec<Required>,
 }
 
 impl PatternForm {
-    pub(crate) fn new(interner: &mut Interner, key: &PatternKey, hir: Option<&Hir>) -> PatternForm {
-        match (key, hir) {
-            (PatternKey::Starts(text), _) => PatternForm::Starts(interner.text(text)),
-            (PatternKey::Ends(text), _) => PatternForm::Ends(interner.text(text)),
-            (PatternKey::Contains(texts), _) => contains(interner, texts),
-            (PatternKey::Source(text), Some(hir)) => PatternForm::Regex(Box::new(Source {
+    pub(crate) fn new(interner: &mut Interner, key: &PatternKey, written: &Pattern) -> PatternForm {
+        match key {
+            PatternKey::Everything => PatternForm::Everything,
+            PatternKey::Starts(text) => PatternForm::Starts(interner.text(text)),
+            PatternKey::Ends(text) => PatternForm::Ends(interner.text(text)),
+            PatternKey::Contains(texts) => match texts.as_slice() {
+                [only] => {
+                    let finder = memmem::Finder::new(only).into_owned();
+                    PatternForm::Contains(interner.text(only), Box::new(finder))
+                }
+                several => PatternForm::ContainsAny(Box::new(Texts {
+                    source: written.source().to_owned(),
+                    texts: several.iter().map(|text| interner.text(text)).collect(),
+                    finder: AnyText::new(several),
+                })),
+            },
+            PatternKey::Regex(text) => PatternForm::Regex(Box::new(Source {
                 text: text.clone(),
-                hir: hir.clone(),
-                required: literals::required(hir),
+                hir: written.hir().clone(),
+                required: literals::required(written.hir()),
             })),
-            (PatternKey::Everything | PatternKey::Source(_), _) => PatternForm::Everything,
         }
     }
 
@@ -89,7 +108,7 @@ impl PatternForm {
             PatternForm::Starts(start) => text.starts_with(terms.text(*start)),
             PatternForm::Ends(end) => text.ends_with(terms.text(*end)),
             PatternForm::Contains(_, finder) => finder.find(text).is_some(),
-            PatternForm::ContainsAny(_, finder) => finder.is_in(text),
+            PatternForm::ContainsAny(texts) => texts.finder.is_in(text),
             PatternForm::Regex(_) => return None,
         })
     }
@@ -107,38 +126,27 @@ impl PatternForm {
         match self {
             PatternForm::Everything | PatternForm::Starts(_) | PatternForm::Ends(_) => 0,
             PatternForm::Contains(..) => 3,
-            PatternForm::ContainsAny(..) => 4,
+            PatternForm::ContainsAny(_) => 4,
             PatternForm::Regex(_) => 5,
         }
     }
 
-    /// Texts, lower case, one of which stands in every text that matches, whatever its case.
-    pub(crate) fn required(&self, terms: &Terms) -> Option<Required> {
+    /// Sets of texts, lower case, of each of which one stands in every text that matches, whatever its case.
+    pub(crate) fn required(&self, terms: &Terms) -> Vec<Required> {
+        let one = |texts: &[Text]| {
+            let texts = texts.iter().map(|text| terms.text(*text));
+            let texts = texts.map(<[u8]>::to_ascii_lowercase).collect();
+            literals::useful(texts).into_iter().collect()
+        };
         match self {
-            PatternForm::Everything => None,
+            PatternForm::Everything => Vec::new(),
             PatternForm::Starts(text)
             | PatternForm::Ends(text)
-            | PatternForm::Contains(text, _) => {
-                literals::useful(vec![terms.text(*text).to_ascii_lowercase()])
-            }
-            PatternForm::ContainsAny(texts, _) => literals::useful(
-                texts
-                    .iter()
-                    .map(|text| terms.text(*text).to_ascii_lowercase())
-                    .collect(),
-            ),
+            | PatternForm::Contains(text, _) => one(&[*text]),
+            PatternForm::ContainsAny(texts) => one(&texts.texts),
             PatternForm::Regex(source) => source.required.clone(),
         }
     }
-}
-
-fn contains(interner: &mut Interner, texts: &[Vec<u8>]) -> PatternForm {
-    if let [only] = texts {
-        let finder = memmem::Finder::new(only).into_owned();
-        return PatternForm::Contains(interner.text(only), Box::new(finder));
-    }
-    let pooled = texts.iter().map(|text| interner.text(text)).collect();
-    PatternForm::ContainsAny(pooled, Box::new(AnyText::new(texts)))
 }
 
 /// One compiled regular expression with its scratch.
@@ -189,7 +197,7 @@ impl Engines {
 
 #[cold]
 fn compile(hir: &Hir) -> Compiled {
-    let regex = pattern::compile_measured(hir);
+    let regex = pattern::compile_measured(hir, WhichCaptures::Implicit);
     let cache = regex.create_cache();
     Compiled { regex, cache }
 }

@@ -5,6 +5,7 @@
 //! Bounds:  a lookup shows at most `ENTRIES_SHOWN` of what it leads to; formulas may be as deep as they were written.
 //! Never:   on the data path.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -164,7 +165,11 @@ impl Set {
 
     fn lines(&self, name: &dyn Fn(usize) -> String) -> Vec<Line> {
         let mut lines = Vec::new();
-        let writer = Writer { set: self, name };
+        let writer = Writer {
+            set: self,
+            name,
+            shown: RefCell::default(),
+        };
         writer.target(self.compiled.tree.root, String::new(), 0, &mut lines);
         lines
     }
@@ -301,9 +306,7 @@ impl Set {
             PatternForm::Starts(text) => format!("^{}", literal(text)),
             PatternForm::Ends(text) => format!("{}$", literal(text)),
             PatternForm::Contains(text, _) => literal(text),
-            PatternForm::ContainsAny(texts, _) => {
-                texts.iter().map(literal).collect::<Vec<_>>().join("|")
-            }
+            PatternForm::ContainsAny(texts) => texts.source.clone(),
             PatternForm::Regex(source) => source.text.clone(),
         };
         format!("/{}/", escaped_slashes(&source))
@@ -352,6 +355,8 @@ fn dot_text(text: &str) -> String {
 struct Writer<'a> {
     set: &'a Set,
     name: &'a dyn Fn(usize) -> String,
+    /// Nodes that have been written, with their numbers on paper.
+    shown: RefCell<HashMap<u32, usize>>,
 }
 
 impl Writer<'_> {
@@ -366,11 +371,20 @@ impl Writer<'_> {
             }),
             Goal::Run(run) => self.run(run as usize, by, depth, lines),
             Goal::Node(number) => {
+                // Many ways may lead to one node; what lies behind it is shown once.
+                let known = self.shown.borrow().get(&number).copied();
+                if let Some(known) = known {
+                    let says = format!("as at #{known}");
+                    lines.push(Line { depth, by, says });
+                    return;
+                }
+                let shown = self.shown.borrow().len() + 1;
+                self.shown.borrow_mut().insert(number, shown);
                 let node = &tree.nodes[number as usize];
                 let accepts = self.consumers(node.accept.of(&tree.accepts));
                 let says = match accepts.as_str() {
-                    "" => "look further".to_owned(),
-                    some => some.to_owned(),
+                    "" => format!("#{shown} look further"),
+                    some => format!("#{shown} {some}"),
                 };
                 lines.push(Line { depth, by, says });
                 self.node(node, depth + 1, lines);
@@ -453,6 +467,7 @@ impl Writer<'_> {
             self.number(index, depth + 1, lines);
         }
         self.target(field.truth, "TRUE".to_owned(), depth + 1, lines);
+        self.target(field.falsehood, "FALSE".to_owned(), depth + 1, lines);
     }
 
     fn text(&self, index: &TextIndex, depth: usize, lines: &mut Vec<Line>) {

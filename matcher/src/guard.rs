@@ -131,35 +131,82 @@ impl Variety {
     }
 }
 
-/// Guards of a part, and how good they are: less is better.
-#[derive(Clone)]
+/// How good the guards of a part are, and where they come from.
+#[derive(Clone, Copy)]
 struct Offer {
+    /// Less is better.
     score: f64,
-    guards: Vec<Guard>,
+    guards: usize,
+    from: From,
 }
 
-/// The best guards of a formula; `None` where it has none.
+/// Where the guards of a part come from.
+#[derive(Clone, Copy)]
+enum From {
+    /// It is a check.
+    Itself,
+    /// One of its members.
+    Member(FormulaId),
+    /// The range of numbers that its members on this subject make together.
+    Range(Subject),
+    /// All its members.
+    Members,
+}
+
+/// The best guards of a formula; `None` where it has none. Adds to `work` what it looked at.
 pub(crate) fn guards(
     formulas: &Formulas,
     terms: &Terms,
     variety: &Variety,
     root: FormulaId,
+    work: &mut usize,
 ) -> Option<Vec<Guard>> {
     let parts = formulas.parts(root);
-    let mut offers: HashMap<FormulaId, Option<Offer>> = HashMap::with_capacity(parts.len());
+    *work += parts.len();
+    let mut offers: HashMap<FormulaId, Offer> = HashMap::with_capacity(parts.len());
     for part in parts {
         let offer = match formulas.get(part) {
             Formula::Constant(_) | Formula::Literal(_, false) => None,
-            Formula::Literal(check, true) => offer(terms, variety, check),
+            Formula::Literal(check, true) => {
+                guard_of(terms, variety, check).map(|(score, _)| Offer {
+                    score,
+                    guards: 1,
+                    from: From::Itself,
+                })
+            }
             Formula::All(members) => {
                 let members = formulas.members(members);
                 best_of(formulas, terms, variety, members, &offers)
             }
             Formula::Any(members) => all_of(formulas.members(members), &offers),
         };
-        offers.insert(part, offer);
+        if let Some(offer) = offer {
+            offers.insert(part, offer);
+        }
     }
-    let mut guards = offers.remove(&root)??.guards;
+    let mut guards = Vec::new();
+    let mut rest = vec![root];
+    while let Some(part) = rest.pop() {
+        match offers.get(&part)?.from {
+            From::Itself => {
+                let check = check_of(formulas, part)?;
+                guards.push(guard_of(terms, variety, check)?.1);
+            }
+            From::Member(member) => rest.push(member),
+            From::Range(subject) => {
+                let (_, members) = formulas.joint(part)?;
+                let ranges = ranges_of(formulas, terms, members);
+                guards.extend(ranges.into_iter().find(|guard| guard.subject == subject));
+            }
+            From::Members => rest.extend_from_slice(formulas.joint(part)?.1),
+        }
+    }
+    mark_sufficient(formulas, root, &mut guards);
+    Some(guards)
+}
+
+/// Marks the guards whose check is the formula, or one of its alternatives.
+fn mark_sufficient(formulas: &Formulas, root: FormulaId, guards: &mut [Guard]) {
     let enough: HashSet<u32> = match formulas.joint(root) {
         None => [root]
             .iter()
@@ -171,10 +218,9 @@ pub(crate) fn guards(
             .collect(),
         Some((Joint::All, _)) => HashSet::new(),
     };
-    for guard in &mut guards {
+    for guard in guards {
         guard.sufficient = guard.checks.iter().any(|check| enough.contains(check));
     }
-    Some(guards)
 }
 
 /// The check that a formula is.
@@ -185,7 +231,8 @@ fn check_of(formulas: &Formulas, formula: FormulaId) -> Option<u32> {
     }
 }
 
-fn offer(terms: &Terms, variety: &Variety, number: u32) -> Option<Offer> {
+/// The guard that a check is, and its score.
+fn guard_of(terms: &Terms, variety: &Variety, number: u32) -> Option<(f64, Guard)> {
     let check = &terms.checks[number as usize];
     let subject = check.subject();
     let (rank, key) = match *check {
@@ -207,7 +254,7 @@ fn offer(terms: &Terms, variety: &Variety, number: u32) -> Option<Offer> {
                 PatternForm::Starts(text) => (1.0, Key::Affix(*text, false)),
                 PatternForm::Ends(text) => (1.0, Key::Affix(*text, true)),
                 PatternForm::Everything => (4.0, Key::Present),
-                form if form.required(terms).is_some() => (5.0, Key::Pattern),
+                form if !form.required(terms).is_empty() => (5.0, Key::Pattern),
                 _ => (6.0, Key::Pattern),
             }
         }
@@ -229,15 +276,14 @@ fn offer(terms: &Terms, variety: &Variety, number: u32) -> Option<Offer> {
         (Key::Present, _) => Vec::new(),
         _ => vec![number],
     };
-    Some(Offer {
-        score: rank + 1.0 / variety.count(subject) as f64,
-        guards: vec![Guard {
-            subject,
-            key,
-            checks,
-            sufficient: false,
-        }],
-    })
+    let score = rank + 1.0 / variety.count(subject) as f64;
+    let guard = Guard {
+        subject,
+        key,
+        checks,
+        sufficient: false,
+    };
+    Some((score, guard))
 }
 
 /// For members joined by `&&`: the best offer, or a range that several of them make together.
@@ -246,63 +292,78 @@ fn best_of(
     terms: &Terms,
     variety: &Variety,
     members: &[FormulaId],
-    offers: &HashMap<FormulaId, Option<Offer>>,
+    offers: &HashMap<FormulaId, Offer>,
 ) -> Option<Offer> {
-    let mut best: Option<&Offer> = None;
-    let mut ranges: Vec<(Subject, Range, Vec<u32>)> = Vec::new();
+    let mut best: Option<Offer> = None;
     for member in members {
-        let Some(offer) = &offers[member] else {
-            continue;
-        };
-        if best.is_none_or(|best| offer.score < best.score) {
-            best = Some(offer);
-        }
-        if let (Formula::Literal(check, true), [guard]) =
-            (formulas.get(*member), offer.guards.as_slice())
-            && let Key::Range(range) = guard.key
-            && matches!(
-                terms.checks[check as usize],
-                Check::Number(..) | Check::FieldNumber(..)
-            )
+        if let Some(offer) = offers.get(member)
+            && best.is_none_or(|best| offer.score < best.score)
         {
-            match ranges.iter_mut().find(|known| known.0 == guard.subject) {
-                Some((_, known, checks)) => {
-                    *known = known.and(range);
-                    checks.push(check);
-                }
-                None => ranges.push((guard.subject, range, vec![check])),
-            }
+            best = Some(Offer {
+                from: From::Member(*member),
+                ..*offer
+            });
         }
     }
-    let mut best = best.cloned();
-    for (subject, range, checks) in ranges {
-        let score = 2.0 + 1.0 / variety.count(subject) as f64;
-        if checks.len() > 1 && best.as_ref().is_none_or(|best| score < best.score) {
+    for range in ranges_of(formulas, terms, members) {
+        let score = 2.0 + 1.0 / variety.count(range.subject) as f64;
+        if range.checks.len() > 1 && best.is_none_or(|best| score < best.score) {
             best = Some(Offer {
                 score,
-                guards: vec![Guard {
-                    subject,
-                    key: Key::Range(range),
-                    checks,
-                    sufficient: false,
-                }],
+                guards: 1,
+                from: From::Range(range.subject),
             });
         }
     }
     best
 }
 
+/// For each subject the range of numbers that the members joined by `&&` leave.
+fn ranges_of(formulas: &Formulas, terms: &Terms, members: &[FormulaId]) -> Vec<Guard> {
+    let mut ranges: Vec<Guard> = Vec::new();
+    for member in members {
+        let Some(number) = check_of(formulas, *member) else {
+            continue;
+        };
+        let check = &terms.checks[number as usize];
+        let (Check::Number(_, relation, value) | Check::FieldNumber(_, relation, value)) = *check
+        else {
+            continue;
+        };
+        let Some(range) = Range::of(relation, value.value()) else {
+            continue;
+        };
+        let subject = check.subject();
+        match ranges.iter_mut().find(|guard| guard.subject == subject) {
+            Some(guard) => {
+                if let Key::Range(known) = &mut guard.key {
+                    *known = known.and(range);
+                }
+                guard.checks.push(number);
+            }
+            None => ranges.push(Guard {
+                subject,
+                key: Key::Range(range),
+                checks: vec![number],
+                sufficient: false,
+            }),
+        }
+    }
+    ranges
+}
+
 /// For members joined by `||`: the offers of all, as good as the worst.
-fn all_of(members: &[FormulaId], offers: &HashMap<FormulaId, Option<Offer>>) -> Option<Offer> {
+fn all_of(members: &[FormulaId], offers: &HashMap<FormulaId, Offer>) -> Option<Offer> {
     let mut together = Offer {
         score: 0.0,
-        guards: Vec::new(),
+        guards: 0,
+        from: From::Members,
     };
     for member in members {
-        let offer = offers[member].as_ref()?;
+        let offer = offers.get(member)?;
         together.score = together.score.max(offer.score);
-        together.guards.extend_from_slice(&offer.guards);
-        if together.guards.len() > GUARDS_MAX {
+        together.guards += offer.guards;
+        if together.guards > GUARDS_MAX {
             return None;
         }
     }

@@ -62,5 +62,8 @@ pub use set::{Consumer, Options, Origins, Remark, Set, SignerId};
 /// because nothing here recurses into an expression.
 pub const EXPRESSION_BYTES_MAX: usize = 1024 * 1024;
 
+/// Longest expressions of a set together, bytes.
+pub const SET_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// Most consumers in one set.
 pub const CONSUMERS_MAX: usize = 1 << 20;

@@ -26,37 +26,48 @@ const USEFUL_BYTES_MIN: usize = 3;
 /// Most characters of a class that are spelled out.
 const CLASS_MAX: usize = 10;
 
+/// Most sets that a pattern offers.
+const CANDIDATES_MAX: usize = 8;
+
 /// What is known of a part of a pattern.
 struct Part {
     /// All texts that it matches.
     exact: Option<Vec<Vec<u8>>>,
-    /// Texts of which each match contains one; where not all are known.
-    required: Option<Required>,
+    /// Sets of texts of each of which a match contains one; where not all texts are known.
+    required: Vec<Required>,
 }
 
 impl Part {
     fn unknown() -> Part {
         Part {
             exact: None,
-            required: None,
+            required: Vec::new(),
         }
     }
 
     fn exact(texts: Vec<Vec<u8>>) -> Part {
         Part {
             exact: Some(texts),
-            required: None,
+            required: Vec::new(),
         }
     }
 
-    fn into_required(self) -> Option<Required> {
-        self.exact.or(self.required)
+    fn into_required(self) -> Vec<Required> {
+        match self.exact {
+            Some(texts) => vec![texts],
+            None => self.required,
+        }
     }
 }
 
-/// Texts, lower case, one of which stands in every match, whatever its case; `None` where there are no useful ones.
-pub(crate) fn required(hir: &Hir) -> Option<Required> {
-    part(hir, true).into_required().and_then(useful)
+/// Sets of texts, lower case: of each set one stands in every match, whatever its case. The first tells most; none where there are no
+/// useful ones.
+pub(crate) fn required(hir: &Hir) -> Vec<Required> {
+    let sets = part(hir, true).into_required();
+    let mut sets: Vec<Required> = sets.into_iter().filter_map(useful).collect();
+    sets.sort_by_key(|texts| std::cmp::Reverse(worth(texts)));
+    sets.truncate(CANDIDATES_MAX);
+    sets
 }
 
 /// All texts that a pattern without anchors matches, if they are few.
@@ -83,7 +94,7 @@ fn part(hir: &Hir, fold: bool) -> Part {
         }
         HirKind::Literal(literal) => Part {
             exact: None,
-            required: Some(vec![folded(&literal.0[..TEXT_BYTES_MAX], fold)]),
+            required: vec![vec![folded(&literal.0[..TEXT_BYTES_MAX], fold)]],
         },
         HirKind::Class(class) => characters(class, fold).map_or_else(Part::unknown, Part::exact),
         HirKind::Repetition(repetition) => {
@@ -157,30 +168,38 @@ fn characters(class: &Class, fold: bool) -> Option<Vec<Vec<u8>>> {
 fn concatenated(parts: &[Hir], fold: bool) -> Part {
     let mut whole = true;
     let mut running: Vec<Vec<u8>> = vec![Vec::new()];
-    let mut best: Option<Required> = None;
+    let mut sets: Vec<Required> = Vec::new();
     for hir in parts {
         let next = part(hir, fold);
         match next.exact {
             Some(texts) if fits(&running, &texts) => running = product(&running, &texts),
             Some(texts) => {
                 whole = false;
-                best = better(best, Some(std::mem::replace(&mut running, texts)));
+                sets.push(std::mem::replace(&mut running, texts));
             }
             None => {
                 whole = false;
-                let before = std::mem::replace(&mut running, vec![Vec::new()]);
-                best = better(best, Some(before));
-                best = better(best, next.required);
+                sets.push(std::mem::replace(&mut running, vec![Vec::new()]));
+                sets.extend(next.required);
             }
         }
     }
     if whole {
         return Part::exact(running);
     }
+    sets.push(running);
     Part {
         exact: None,
-        required: better(best, Some(running)),
+        required: kept(sets),
     }
+}
+
+/// The sets that tell most.
+fn kept(mut sets: Vec<Required>) -> Vec<Required> {
+    sets.retain(|texts| worth(texts).0 >= USEFUL_BYTES_MIN);
+    sets.sort_by_key(|texts| std::cmp::Reverse(worth(texts)));
+    sets.truncate(CANDIDATES_MAX);
+    sets
 }
 
 fn fits(left: &[Vec<u8>], right: &[Vec<u8>]) -> bool {
@@ -198,17 +217,10 @@ fn product(left: &[Vec<u8>], right: &[Vec<u8>]) -> Vec<Vec<u8>> {
     texts
 }
 
-/// The set that tells more: whose shortest text is longer, then the one with fewer texts.
-fn better(left: Option<Required>, right: Option<Required>) -> Option<Required> {
-    let worth = |texts: &Required| {
-        let shortest = texts.iter().map(Vec::len).min().unwrap_or(0);
-        (shortest, usize::MAX - texts.len())
-    };
-    match (left, right) {
-        (Some(left), Some(right)) if worth(&left) >= worth(&right) => Some(left),
-        (left, None) => left,
-        (_, right) => right,
-    }
+/// How much a set tells: more with a longer shortest text, then with fewer texts.
+fn worth(texts: &Required) -> (usize, usize) {
+    let shortest = texts.iter().map(Vec::len).min().unwrap_or(0);
+    (shortest, usize::MAX - texts.len())
 }
 
 fn alternatives(parts: &[Hir], fold: bool) -> Part {
@@ -217,7 +229,8 @@ fn alternatives(parts: &[Hir], fold: bool) -> Part {
     for hir in parts {
         let next = part(hir, fold);
         all_exact &= next.exact.is_some();
-        match next.into_required() {
+        // Of each alternative one set is enough.
+        match kept_or_exact(next) {
             Some(more) if texts.len() + more.len() <= SET_MAX => texts.extend(more),
             _ => return Part::unknown(),
         }
@@ -227,8 +240,12 @@ fn alternatives(parts: &[Hir], fold: bool) -> Part {
     }
     Part {
         exact: None,
-        required: Some(texts),
+        required: vec![texts],
     }
+}
+
+fn kept_or_exact(part: Part) -> Option<Required> {
+    part.into_required().into_iter().max_by_key(worth)
 }
 
 #[cfg(test)]
@@ -238,7 +255,7 @@ mod tests {
 
     fn required_of(pattern: &str) -> Option<Vec<String>> {
         let pattern = Pattern::parse(pattern).expect("a valid pattern");
-        let texts = required(pattern.hir())?;
+        let texts = required(pattern.hir()).into_iter().next()?;
         Some(
             texts
                 .into_iter()
@@ -256,6 +273,15 @@ mod tests {
         assert_eq!(required_of(r"user=\d+ failed"), some(&[" failed"]));
         assert_eq!(required_of("error|timeout"), some(&["error", "timeout"]));
         assert_eq!(required_of("foo(bar)?baz"), some(&["foobarbaz", "foobaz"]));
+    }
+
+    #[test]
+    fn a_pattern_offers_all_that_it_needs() {
+        let pattern = Pattern::parse(r"error.*[a-z]+disk\w").expect("a valid pattern");
+        assert_eq!(
+            required(pattern.hir()),
+            [[b"error".to_vec()], [b"disk".to_vec()]]
+        );
     }
 
     #[test]

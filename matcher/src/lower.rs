@@ -16,10 +16,13 @@ use crate::predicate::{Check, Interner, Number, PatternKey, Subject};
 use crate::samples::{self, Verdict};
 
 /// Tests of one subject in one joint that are compared with each other; more are left as they are.
-const TESTS_COMPARED_MAX: usize = 64;
+const TESTS_COMPARED_MAX: usize = 24;
 
 /// Texts of one pattern that become tests of their own.
 const TEXTS_APART_MAX: usize = 32;
+
+/// Characters of a pattern, repetitions written out, from which on it is remarked upon.
+const POSITIONS_REMARKED: usize = 500;
 
 /// Something about an expression that its author may not have meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,11 @@ pub(crate) enum Finding {
         last: u32,
         /// Whether they always hold.
         value: bool,
+    },
+    /// A pattern whose counted repetitions make every byte of a text made for it dear.
+    Slow {
+        /// The test.
+        test: u32,
     },
     /// A test makes no difference beside another one; their numbers in the expression.
     Shadowed {
@@ -109,7 +117,7 @@ impl Lowering {
         match formula {
             FALSE if written => findings = vec![Finding::Never],
             TRUE if written => findings = vec![Finding::Always],
-            _ => {}
+            _ => findings.extend(slow(expression)),
         }
         Ok((formula, findings))
     }
@@ -362,13 +370,13 @@ impl Lowering {
             Some(PlainText::Contains(texts)) => vec![PatternKey::Contains(texts)],
             _ => {
                 pattern.measure()?;
-                vec![PatternKey::Source(pattern.source().to_owned())]
+                vec![PatternKey::Regex(pattern.source().to_owned())]
             }
         };
         let parts: Vec<_> = keys
             .into_iter()
             .map(|key| {
-                let number = self.interner.pattern(key, Some(pattern.hir()));
+                let number = self.interner.pattern(key, pattern);
                 self.matches_one(subject, number, wanted)
             })
             .collect();
@@ -411,6 +419,18 @@ impl Lowering {
             .collect();
         self.formulas.join(joint_of(wanted), &parts)
     }
+}
+
+fn slow(expression: &Expression) -> impl Iterator<Item = Finding> + '_ {
+    let tests = expression.tests().iter().enumerate();
+    tests.filter_map(|(number, test)| match &test.literal {
+        Literal::Regex(pattern) if pattern.positions() >= POSITIONS_REMARKED => {
+            Some(Finding::Slow {
+                test: number as u32,
+            })
+        }
+        _ => None,
+    })
 }
 
 /// How several ways to match are joined: one is enough, and not to match is to match none.

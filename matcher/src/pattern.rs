@@ -106,6 +106,11 @@ impl Pattern {
         &self.hir
     }
 
+    /// Characters that it goes through when every repetition is written out: what a step of the slow engine may cost.
+    pub(crate) fn positions(&self) -> usize {
+        positions(&self.hir)
+    }
+
     /// Whether it has named groups.
     pub(crate) fn has_names(&self) -> bool {
         let mut rest = vec![&self.hir];
@@ -152,7 +157,8 @@ impl Pattern {
 
     /// Whether its compiled form keeps to `NFA_BYTES_MAX`. Patterns of ordinary size are not compiled to learn that.
     pub(crate) fn measure(&self) -> Result<(), TooLarge> {
-        if nfa_bytes(&self.hir) <= NFA_BYTES_MAX {
+        // A kilobyte for what surrounds the pattern.
+        if nfa_bytes(&self.hir).saturating_add(1024) <= NFA_BYTES_MAX {
             return Ok(());
         }
         self.simulate()?;
@@ -191,12 +197,14 @@ impl Pattern {
     }
 }
 
-/// The fast engine for a pattern that was measured: both of its automatons keep to the bound, so none is set here.
-pub(crate) fn compile_measured(hir: &Hir) -> meta::Regex {
+/// The fast engine for a pattern that was measured: both of its automatons keep to the bound, so none is set here. Unless groups are asked for, it
+/// only says where a match is: keeping track of groups would cost each step of the slow engine a copy of all of them.
+pub(crate) fn compile_measured(hir: &Hir, groups: WhichCaptures) -> meta::Regex {
     let config = meta::Config::new()
         .utf8_empty(false)
         .nfa_size_limit(None)
         .onepass(false)
+        .which_captures(groups)
         .hybrid_cache_capacity(LAZY_DFA_BYTES_MAX);
     meta::Builder::new()
         .configure(config)
@@ -204,12 +212,30 @@ pub(crate) fn compile_measured(hir: &Hir) -> meta::Regex {
         .expect("size is all that could be wrong with a parsed pattern")
 }
 
+fn positions(hir: &Hir) -> usize {
+    let sum = |parts: &[Hir]| {
+        let parts = parts.iter().map(positions);
+        parts.fold(0, |sum: usize, part| sum.saturating_add(part))
+    };
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(_) => 1,
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            positions(&repetition.sub).saturating_mul(times as usize)
+        }
+        HirKind::Capture(capture) => positions(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
+    }
+}
+
 /// More bytes than the compiled form of a pattern takes, forward or backward.
 fn nfa_bytes(hir: &Hir) -> usize {
     /// What a state takes, with what it is referred to by.
     const STATE: usize = 64;
-    /// States of one range of characters: each is up to four ranges of bytes, in up to three sequences.
-    const RANGE_STATES: usize = 12;
+    /// What a range of characters takes: it shares most of its ranges of bytes with its neighbours.
+    const RANGE: usize = 160;
     let sum = |parts: &[Hir]| {
         let bytes = parts.iter().map(nfa_bytes);
         bytes.fold(0, |sum: usize, bytes| sum.saturating_add(bytes))
@@ -217,7 +243,7 @@ fn nfa_bytes(hir: &Hir) -> usize {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => STATE,
         HirKind::Literal(literal) => literal.0.len().saturating_mul(STATE),
-        HirKind::Class(Class::Unicode(class)) => (class.ranges().len() + 1) * RANGE_STATES * STATE,
+        HirKind::Class(Class::Unicode(class)) => (class.ranges().len() + 1) * RANGE,
         HirKind::Class(Class::Bytes(class)) => (class.ranges().len() + 1) * STATE,
         HirKind::Repetition(repetition) => {
             let times = repetition

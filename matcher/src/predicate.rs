@@ -9,10 +9,10 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use codecs::message::Header;
-use regex_syntax::hir::Hir;
 
 use crate::ast::{NumberHeader, Relation, Selector};
 use crate::engine::PatternForm;
+use crate::pattern::Pattern;
 
 /// Text in the byte pool of the terms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -268,7 +268,8 @@ pub(crate) enum PatternKey {
     Starts(Vec<u8>),
     Ends(Vec<u8>),
     Contains(Vec<Vec<u8>>),
-    Source(String),
+    /// None of these.
+    Regex(String),
 }
 
 /// Makes terms, each distinct one once.
@@ -326,12 +327,12 @@ impl Interner {
         number
     }
 
-    /// The number of a pattern; `make` is asked for its form when it is new.
-    pub(crate) fn pattern(&mut self, key: PatternKey, hir: Option<&Hir>) -> u32 {
+    /// The number of a pattern; what it was written as is known by the first.
+    pub(crate) fn pattern(&mut self, key: PatternKey, written: &Pattern) -> u32 {
         if let Some(number) = self.patterns.get(&key) {
             return *number;
         }
-        let form = PatternForm::new(self, &key, hir);
+        let form = PatternForm::new(self, &key, written);
         self.terms.patterns.push(form);
         let number = self.terms.patterns.len() as u32 - 1;
         self.patterns.insert(key, number);

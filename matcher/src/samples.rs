@@ -11,6 +11,9 @@ use crate::ast::NumberHeader;
 use crate::formula::Joint;
 use crate::predicate::{Check, Sample, Subject, Terms, truth_name};
 
+/// Up to here each integer is a double.
+const EXACT_MAX: f64 = (1u64 << 53) as f64;
+
 /// What the comparison of a joint's tests found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -167,7 +170,11 @@ fn number_samples(mut numbers: Vec<f64>, header: Option<NumberHeader>) -> Vec<Sa
         let between = match (numbers.get(position + 1), header) {
             (None, _) => Some(f64::INFINITY),
             (Some(next), None) => Some(number + (next - number) / 2.0),
-            (Some(next), Some(_)) => Some(number.floor() + 1.0).filter(|whole| whole < next),
+            (Some(next), Some(_)) if number < EXACT_MAX => {
+                Some(number.floor() + 1.0).filter(|whole| whole < next)
+            }
+            // Here all doubles are whole numbers.
+            (Some(next), Some(_)) => Some(number + (next - number) / 2.0),
         };
         samples.extend(between.map(Sample::Number));
     }

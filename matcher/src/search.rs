@@ -21,8 +21,7 @@ use crate::program::{ACCEPT, Program, REJECT};
 use crate::scanning::Bundles;
 use crate::table::TextTable;
 use crate::tree::{
-    Branch, Bundle, FieldBranch, Goal, Node, NumberIndex, Run, Scan, ScanEntry, Target, TextIndex,
-    Tree,
+    Branch, Bundle, FieldBranch, Goal, Node, NumberIndex, Scan, ScanEntry, Target, TextIndex, Tree,
 };
 
 /// Lookups by field at one node up to which each is tried, whether the message has the field or not.
@@ -32,7 +31,7 @@ const FIELDS_TRIED_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Names {
     table: TextTable,
-    /// For each name its places by index.
+    /// For each name its places, sorted by index.
     places: Vec<Vec<(u32, u32)>>,
 }
 
@@ -47,7 +46,13 @@ impl Names {
         let entries: Vec<_> = names.map(|(number, name)| (*name, number as u32)).collect();
         Names {
             table: TextTable::new(&terms.bytes, &entries),
-            places: by_name.into_values().collect(),
+            places: by_name
+                .into_values()
+                .map(|mut places| {
+                    places.sort_unstable();
+                    places
+                })
+                .collect(),
         }
     }
 }
@@ -88,15 +93,23 @@ pub struct Scratch {
     present: Vec<u32>,
     /// How many fields of each name were seen.
     seen: Vec<(Stamp, u32)>,
-    /// Entries of scans that have been tried.
-    tried: Vec<Stamp>,
+    /// Literals of scans that have been found.
+    literals_found: Vec<Stamp>,
+    /// Runs that have been run.
+    ran: Vec<Stamp>,
     pub(crate) identity: Arc<()>,
 }
 
 impl Scratch {
-    /// Takes over the regular expressions that another set's scratch has compiled; `origin` says for each pattern which one it was there.
-    pub(crate) fn take_over(&mut self, old: &mut Scratch, origin: &[Option<u32>]) {
-        self.engines.take_over(&mut old.engines, origin);
+    /// Takes over what another set's scratch has compiled; the slices say for each pattern and bundle which one it was there.
+    pub(crate) fn take_over(
+        &mut self,
+        old: &mut Scratch,
+        patterns: &[Option<u32>],
+        bundles: &[Option<u32>],
+    ) {
+        self.engines.take_over(&mut old.engines, patterns);
+        self.bundles.take_over(&mut old.bundles, bundles);
     }
 
     pub(crate) fn new(compiled: &Compiled, identity: &Arc<()>) -> Scratch {
@@ -109,7 +122,8 @@ impl Scratch {
             found: vec![Found::default(); compiled.terms.places.len()],
             present: Vec::with_capacity(compiled.terms.places.len()),
             seen: vec![(0, 0); compiled.names.places.len()],
-            tried: vec![0; compiled.tree.scan_entries as usize],
+            literals_found: vec![0; compiled.tree.scan_literals as usize],
+            ran: vec![0; compiled.tree.runs.len()],
             identity: Arc::clone(identity),
         }
     }
@@ -131,7 +145,8 @@ impl Scratch {
         self.answers.fill(0);
         self.found.fill(Found::default());
         self.seen.fill((0, 0));
-        self.tried.fill(0);
+        self.literals_found.fill(0);
+        self.ran.fill(0);
     }
 }
 
@@ -191,7 +206,7 @@ impl<'m> Search<'_, 'm> {
         match target.goal() {
             Goal::Nowhere => {}
             Goal::Consumer(consumer) => self.row.insert(consumer as usize),
-            Goal::Run(run) => self.try_run(&self.set.tree.runs[run as usize]),
+            Goal::Run(run) => self.try_run(run),
             Goal::Node(node) => self.node(&self.set.tree.nodes[node as usize]),
         }
     }
@@ -201,7 +216,7 @@ impl<'m> Search<'_, 'm> {
         for consumer in node.accept.of(&tree.accepts) {
             self.row.insert(*consumer as usize);
         }
-        for run in node.runs.of(&tree.runs) {
+        for run in node.runs.start..node.runs.start + node.runs.len {
             self.try_run(run);
         }
         for branch in node.branches.of(&tree.branches) {
@@ -226,7 +241,13 @@ impl<'m> Search<'_, 'm> {
     }
 
     #[inline]
-    fn try_run(&mut self, run: &Run) {
+    fn try_run(&mut self, number: u32) {
+        let ran = &mut self.scratch.ran[number as usize];
+        if *ran == self.scratch.now {
+            return;
+        }
+        *ran = self.scratch.now;
+        let run = self.set.tree.runs[number as usize];
         if self.run(run.entry) {
             for consumer in run.consumers.of(&self.set.tree.accepts) {
                 self.row.insert(*consumer as usize);
@@ -265,12 +286,10 @@ impl<'m> Search<'_, 'm> {
     fn scan(&mut self, scan: &Scan, text: &[u8]) {
         if let Some(literals) = &scan.literals {
             literals.search(text, |literal| {
-                for &entry in scan.owners[literal as usize].of(&scan.owned) {
-                    let tried = &mut self.scratch.tried[(scan.first + entry) as usize];
-                    if *tried != self.scratch.now {
-                        *tried = self.scratch.now;
-                        self.try_entry(scan, entry, text);
-                    }
+                let found = &mut self.scratch.literals_found[(scan.first + literal) as usize];
+                if *found != self.scratch.now {
+                    *found = self.scratch.now;
+                    self.literal_found(scan, literal as usize, text);
                 }
             });
         }
@@ -278,11 +297,27 @@ impl<'m> Search<'_, 'm> {
             self.try_entry(scan, entry, text);
         }
         for bundle in &scan.bundles {
-            self.search_bundle(scan, bundle, text);
-            // What was found together is remembered; otherwise each is tried here.
-            for &entry in &bundle.entries {
-                self.try_entry(scan, entry, text);
-            }
+            self.try_bundle(scan, bundle, text);
+        }
+    }
+
+    /// Tries the patterns that need a literal.
+    #[inline(never)]
+    fn literal_found(&mut self, scan: &Scan, literal: usize, text: &[u8]) {
+        let owners = &scan.owners[literal];
+        for &entry in owners.entries.of(&scan.owned) {
+            self.try_entry(scan, entry, text);
+        }
+        for bundle in owners.bundles.of(&scan.owned_bundles) {
+            self.try_bundle(scan, bundle, text);
+        }
+    }
+
+    fn try_bundle(&mut self, scan: &Scan, bundle: &Bundle, text: &[u8]) {
+        self.search_bundle(scan, bundle, text);
+        // What was found together is remembered; otherwise each is tried here.
+        for &entry in &bundle.entries {
+            self.try_entry(scan, entry, text);
         }
     }
 
@@ -411,10 +446,10 @@ impl<'m> Search<'_, 'm> {
             }
             let index = *seen;
             *seen += 1;
-            for &(_, place) in self.set.names.places[name as usize]
-                .iter()
-                .filter(|(wanted, _)| *wanted == index)
-            {
+            let places = &self.set.names.places[name as usize];
+            let first = places.partition_point(|(wanted, _)| *wanted < index);
+            let here = places[first..].iter();
+            for &(_, place) in here.take_while(|(wanted, _)| *wanted == index) {
                 scratch.found[place as usize] = Found {
                     stamp: scratch.now,
                     field: number as u32,

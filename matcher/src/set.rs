@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use codecs::message::MessageRef;
 
-use crate::CONSUMERS_MAX;
 use crate::ast::Expression;
 use crate::captures::{self, Captured, Capturing};
 use crate::compile::compile;
@@ -21,6 +20,7 @@ use crate::formula::{FALSE, FormulaId, Formulas, TRUE};
 use crate::lower::{Finding, Lowering};
 use crate::program::Program;
 use crate::search::{Compiled, Names, Scratch};
+use crate::{CONSUMERS_MAX, SET_BYTES_MAX};
 
 /// What one consumer wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,9 @@ pub struct Remark {
 #[derive(Clone, Debug)]
 pub struct Origins {
     patterns: Vec<Option<u32>>,
+    bundles: Vec<Option<u32>>,
+    /// Identity of the other set.
+    of: Arc<()>,
 }
 
 impl Set {
@@ -111,6 +114,16 @@ impl Set {
                 CONSUMERS_MAX,
                 Error::new(ErrorKind::Consumers, text, 0..0, message),
             )]);
+        }
+        // Texts are numbered by 32 bits.
+        let bytes: usize = consumers
+            .iter()
+            .map(|consumer| consumer.expression.len())
+            .sum();
+        if bytes > SET_BYTES_MAX {
+            let message =
+                format!("all expressions together take {bytes} bytes, limit {SET_BYTES_MAX}");
+            return Err(vec![(0, Error::new(ErrorKind::TooLong, "", 0..0, message))]);
         }
         let mut lowering = Lowering::new(options.simplify);
         let mut signers = Signers::default();
@@ -181,28 +194,39 @@ impl Set {
 
     /// Where the patterns of this set stand in another one, for `take_over`.
     pub fn origins(&self, old: &Set) -> Origins {
-        let texts = |set: &'_ Set| {
+        fn sources(set: &Set) -> impl Iterator<Item = Option<&str>> {
             let patterns = set.compiled.terms.patterns.iter();
-            patterns
-                .map(|pattern| pattern.source().map(str::to_owned))
-                .collect::<Vec<_>>()
-        };
-        let known: HashMap<String, u32> = texts(old)
-            .into_iter()
-            .enumerate()
-            .filter_map(|(number, text)| Some((text?, number as u32)))
+            patterns.map(|pattern| pattern.source())
+        }
+        fn bundles(set: &Set) -> impl Iterator<Item = Vec<Option<&str>>> {
+            let sources: Vec<Option<&str>> = sources(set).collect();
+            let bundles = set.compiled.tree.bundles.iter();
+            bundles.map(move |bundle| bundle.iter().map(|at| sources[*at as usize]).collect())
+        }
+        let known: HashMap<&str, u32> = sources(old)
+            .zip(0..)
+            .filter_map(|(text, number)| Some((text?, number)))
             .collect();
-        let origins = texts(self).into_iter();
+        let known_bundles: HashMap<_, u32> = bundles(old).zip(0..).collect();
         Origins {
-            patterns: origins
-                .map(|text| text.and_then(|text| known.get(&text).copied()))
+            patterns: sources(self)
+                .map(|text| known.get(text?).copied())
                 .collect(),
+            bundles: bundles(self)
+                .map(|bundle| known_bundles.get(&bundle).copied())
+                .collect(),
+            of: Arc::clone(&old.identity),
         }
     }
 
-    /// Moves what a shard has compiled for another set into the scratch of this one: a few instructions for each pattern.
+    /// Moves what a shard has compiled for another set into the scratch of this one: a few instructions for each pattern. Where `old` is not a
+    /// scratch of the set that the origins were asked for, nothing is moved and patterns are compiled again when they are needed.
     pub fn take_over(&self, scratch: &mut Scratch, old: &mut Scratch, origins: &Origins) {
-        scratch.take_over(old, &origins.patterns);
+        let fits = Arc::ptr_eq(&origins.of, &old.identity)
+            && Arc::ptr_eq(&self.identity, &scratch.identity);
+        if fits {
+            scratch.take_over(old, &origins.patterns, &origins.bundles);
+        }
     }
 
     /// Whether a consumer's regular expressions have named groups.
@@ -315,6 +339,11 @@ fn remark(expression: &Expression, text: &str, finding: Finding) -> Remark {
             } else {
                 "these tests can never hold together".to_owned()
             },
+        ),
+        Finding::Slow { test } => (
+            expression.span(test),
+            "may take microseconds for each byte of a text made for it: its repetitions come to hundreds of characters"
+                .to_owned(),
         ),
         Finding::Shadowed { test, by } => (
             expression.span(test),

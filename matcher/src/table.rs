@@ -3,7 +3,7 @@
 //! Owns:    `TextTable`.
 //! Runs on: build time (making) and every shard (lookups).            Plane: data.
 //! Bounds:  at most half full; what is looked up cannot make it grow or degrade, its texts are fixed.
-//! Never:   hashes a text of a length that no text of the table has.
+//! Never:   hashes a text where its length, modulo 64, is that of no text of the table.
 
 use crate::predicate::Text;
 

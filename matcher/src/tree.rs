@@ -10,7 +10,7 @@ use codecs::message::Header;
 use crate::ast::NumberHeader;
 use crate::formula::FormulaId;
 use crate::predicate::Check;
-use crate::scanning::windows::Windows;
+use crate::scanning::windows::Literals;
 use crate::table::TextTable;
 
 /// Where a lookup leads: to a consumer that accepts, to one program to run, to a node, or nowhere.
@@ -123,7 +123,7 @@ pub(crate) struct FieldBranch {
     pub(crate) text: Option<TextIndex>,
     pub(crate) number: Option<NumberIndex>,
     pub(crate) truth: Target,
-    /// `false` satisfies every test against anything but `TRUE`: all of them are tried as they were written.
+    /// `false` satisfies every test against anything but `TRUE`.
     pub(crate) falsehood: Target,
 }
 
@@ -150,17 +150,26 @@ pub(crate) struct Affixes {
 #[derive(Debug)]
 pub(crate) struct Scan {
     pub(crate) entries: Vec<ScanEntry>,
-    /// Number of its first entry among those of all scans.
+    /// Number of its first literal among those of all scans.
     pub(crate) first: u32,
     /// Finds which entries are worth trying.
-    pub(crate) literals: Option<Box<Windows>>,
-    /// For each literal its entries.
-    pub(crate) owners: Vec<List>,
+    pub(crate) literals: Option<Box<Literals>>,
+    /// For each literal the entries that need it.
+    pub(crate) owners: Vec<Owners>,
     pub(crate) owned: Vec<u32>,
+    pub(crate) owned_bundles: Vec<Bundle>,
     /// Entries without a literal, tried each time.
     pub(crate) loose: Vec<u32>,
     /// Entries without a literal, tried many at once.
     pub(crate) bundles: Vec<Bundle>,
+}
+
+/// What is to be tried where a literal was found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Owners {
+    pub(crate) entries: List,
+    /// Of the many patterns of a literal that many share.
+    pub(crate) bundles: List,
 }
 
 /// A pattern and where it leads.
@@ -209,8 +218,8 @@ pub(crate) struct Tree {
     pub(crate) run_formulas: Vec<FormulaId>,
     pub(crate) branches: Vec<Branch>,
     pub(crate) fields: Vec<FieldBranch>,
-    /// Entries of all scans.
-    pub(crate) scan_entries: u32,
+    /// Literals of all scans.
+    pub(crate) scan_literals: u32,
     /// Bundles of all scans, by the numbers of their patterns.
     pub(crate) bundles: Vec<Vec<u32>>,
 }
@@ -225,7 +234,7 @@ impl Tree {
             run_formulas: Vec::new(),
             branches: Vec::new(),
             fields: Vec::new(),
-            scan_entries: 0,
+            scan_literals: 0,
             bundles: Vec::new(),
         }
     }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use matcher::{Origins, Row, Scratch, Set, SignerId};
+use matcher::{Capturing, Origins, Row, Scratch, Set, SignerId};
 
 use super::topology::InputUnit;
 use crate::pack::InputId;
@@ -56,21 +56,31 @@ pub struct Exchange {
     done: flume::Sender<Retired>,
 }
 
-/// What an exchange has replaced; whoever gets it frees it.
+/// What an exchange has replaced, and what only the exchange needed; whoever gets it frees it.
 #[derive(Debug)]
 pub struct Retired {
     _matchers: Arc<Matchers>,
     _scratch: Scratch,
     _row: Row,
+    _origins: Origins,
+    _capturing: Capturing,
 }
 
 impl Exchange {
-    /// Makes `next` ready to take the place of `current` on one shard, which answers on `done` when it has.
+    /// Makes `next` ready to take the place of `current` on one shard, which answers on `done` when it has. `done` must have room for
+    /// the answers of all shards.
+    ///
+    /// Panics if the two are not for the same consumers and inputs: an error of the caller.
     pub fn prepare(
         current: &Matchers,
         next: &Arc<Matchers>,
         done: flume::Sender<Retired>,
     ) -> Exchange {
+        assert!(
+            current.set.consumers() == next.set.consumers()
+                && current.signers.len() == next.signers.len(),
+            "matchers for other consumers or inputs"
+        );
         Exchange {
             scratch: next.set.scratch(),
             row: next.set.row(),
@@ -86,6 +96,7 @@ impl Exchange {
         matchers: &mut Arc<Matchers>,
         scratch: &mut Scratch,
         row: &mut Row,
+        capturing: &mut Capturing,
     ) {
         self.matchers
             .set
@@ -94,8 +105,10 @@ impl Exchange {
             _matchers: std::mem::replace(matchers, self.matchers),
             _scratch: std::mem::replace(scratch, self.scratch),
             _row: std::mem::replace(row, self.row),
+            _origins: self.origins,
+            _capturing: std::mem::take(capturing),
         };
-        // Nobody waits any more: then it is freed here.
+        // Where nobody waits any more it is freed here.
         let _ = self.done.try_send(retired);
     }
 }

@@ -196,8 +196,8 @@ impl Shard {
 
     /// Routes by other matchers from now on.
     pub(crate) fn exchange_matchers(&self, exchange: matchers::Exchange) {
-        self.router.borrow_mut().exchange(exchange);
-        *self.capturing.borrow_mut() = Capturing::default();
+        let mut capturing = self.capturing.borrow_mut();
+        self.router.borrow_mut().exchange(exchange, &mut capturing);
     }
 
     /// What the named groups of a consumer's matcher captured of a message.
@@ -208,9 +208,11 @@ impl Shard {
         each: &mut dyn FnMut(&str, &[u8]),
     ) {
         let matchers = Arc::clone(self.router.borrow().matchers());
-        let mut capturing = self.capturing.borrow_mut();
+        // Taken out while it is used: `each` is the plugin's.
+        let mut capturing = self.capturing.take();
         let set = matchers.set();
         set.captures(&mut capturing, consumer.0 as usize, message, each);
+        self.capturing.replace(capturing);
     }
 
     /// Routes a filled batch and hands it to everybody who asked for messages of it.

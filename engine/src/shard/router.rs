@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use matcher::{Row, Scratch, SignerId};
+use matcher::{Capturing, Row, Scratch, SignerId};
 
 use super::matchers::{Exchange, Matchers};
 use super::topology::Topology;
@@ -57,8 +57,14 @@ impl Router {
     }
 
     /// Routes by other matchers from now on.
-    pub(crate) fn exchange(&mut self, exchange: Exchange) {
-        exchange.apply(&mut self.matchers, &mut self.scratch, &mut self.row);
+    pub(crate) fn exchange(&mut self, exchange: Exchange, capturing: &mut Capturing) {
+        let Router {
+            matchers,
+            scratch,
+            row,
+            ..
+        } = self;
+        exchange.apply(matchers, scratch, row, capturing);
     }
 
     /// Finds who asked for which messages and writes it into the batch.

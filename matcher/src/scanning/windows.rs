@@ -1,6 +1,6 @@
 //! Which of many literals stand in a text: one test of a bit for each byte of it.
 //!
-//! Owns:    `Windows`, a filter over a few bytes of each literal, and the check of what passes it.
+//! Owns:    `Windows`, a filter over a few bytes of each literal, and the check of what passes it; an automaton where literals are too alike.
 //! Runs on: build time (making) and every shard (searching).            Plane: data.
 //! Bounds:  `BITS_MAX` bits; what passes the filter by chance is compared and dropped.
 //! Never:   misses a literal, in whichever case it is written.
@@ -11,14 +11,63 @@
 
 use std::collections::HashMap;
 
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+
 /// Bytes of a literal that are hashed; none is shorter.
-pub(crate) const WINDOW: usize = 3;
+const WINDOW: usize = 3;
 
 /// Bits for each literal: few places of a text pass by chance.
 const BITS_PER_LITERAL: usize = 256;
 
 const BITS_MIN: usize = 1 << 13;
 const BITS_MAX: usize = 1 << 21;
+
+/// Literals with one hash beyond which an automaton takes over: it does not mind how alike they are.
+const ALIKE_MAX: usize = 12;
+
+/// Finds literals in the way that suits them.
+#[derive(Debug)]
+pub(crate) enum Literals {
+    Windows(Windows),
+    Automaton(AhoCorasick),
+}
+
+impl Literals {
+    /// Finds these literals, lower case, none shorter than `WINDOW`.
+    pub(crate) fn new(texts: &[&Vec<u8>]) -> Literals {
+        let windows = Windows::new(texts.iter().copied());
+        if windows.most_alike() <= ALIKE_MAX {
+            return Literals::Windows(windows);
+        }
+        let automaton = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(texts);
+        automaton.map_or(Literals::Windows(windows), Literals::Automaton)
+    }
+
+    /// Calls `found` with the number of each literal that stands in the text, in whichever case, possibly more than once.
+    #[inline]
+    pub(crate) fn search(&self, text: &[u8], mut found: impl FnMut(u32)) {
+        match self {
+            Literals::Windows(windows) => windows.search(text, found),
+            Literals::Automaton(automaton) => {
+                for place in automaton.find_overlapping_iter(text) {
+                    found(place.pattern().as_u32());
+                }
+            }
+        }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Literals::Windows(windows) => windows.bytes(),
+            Literals::Automaton(automaton) => automaton.memory_usage(),
+        }
+    }
+}
 
 /// A literal, and where in it its window stands.
 #[derive(Debug)]
@@ -64,7 +113,7 @@ fn commonness(byte: u8) -> u32 {
 
 impl Windows {
     /// A filter for these literals, lower case, none shorter than `WINDOW`.
-    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a Vec<u8>> + Clone) -> Windows {
+    fn new<'a>(texts: impl Iterator<Item = &'a Vec<u8>> + Clone) -> Windows {
         let mut shared: HashMap<u32, u32> = HashMap::new();
         for text in texts.clone() {
             for at in 0..=text.len() - WINDOW {
@@ -115,9 +164,17 @@ impl Windows {
         }
     }
 
-    /// Calls `found` with the number of each literal that stands in the text, possibly more than once.
+    /// Most literals that are compared where one hash is found.
+    fn most_alike(&self) -> usize {
+        let lists = self
+            .starts
+            .windows(2)
+            .map(|ends| (ends[1] - ends[0]) as usize);
+        lists.max().unwrap_or(0)
+    }
+
     #[inline]
-    pub(crate) fn search(&self, text: &[u8], mut found: impl FnMut(u32)) {
+    fn search(&self, text: &[u8], mut found: impl FnMut(u32)) {
         // One load of four bytes, the last of them not looked at, is cheaper than three.
         for (at, four) in text.windows(WINDOW + 1).enumerate() {
             let four: [u8; WINDOW + 1] = four.try_into().unwrap_or_default();
@@ -156,8 +213,7 @@ impl Windows {
         }
     }
 
-    /// Bytes of memory.
-    pub(crate) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         let texts: usize = self.literals.iter().map(|literal| literal.text.len()).sum();
         self.bits.len() * 8
             + (self.starts.len() + self.numbers.len()) * 4
@@ -209,5 +265,17 @@ mod tests {
             assert_eq!(found, expected, "{}", text.escape_ascii());
         }
         windows.search(b"ab", |_| panic!("shorter than any literal"));
+    }
+
+    #[test]
+    fn literals_that_are_alike_are_found_by_an_automaton() {
+        let texts: Vec<Vec<u8>> = (0..256u32)
+            .map(|number| format!("{number:08b}").into_bytes())
+            .collect();
+        let literals = Literals::new(&texts.iter().collect::<Vec<_>>());
+        assert!(matches!(literals, Literals::Automaton(_)));
+        let mut found = Vec::new();
+        literals.search(b"xx0001000111", |number| found.push(number));
+        assert_eq!(found, [0b0001_0001, 0b0010_0011, 0b0100_0111]);
     }
 }

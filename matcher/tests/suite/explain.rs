@@ -54,6 +54,10 @@ fn normal_forms() {
         ("Type == 'a' && Type =~ /^b/", "FALSE"),
         ("Severity > 3 && Severity < 4", "FALSE"),
         ("Pid >= 0 || Pid < 5", "TRUE"),
+        (
+            "Timestamp > 1500000000000000000 && Timestamp < 1600000000000000000",
+            "Timestamp > 1500000000000000000 && Timestamp < 1600000000000000000",
+        ),
         ("Type != 'a' || Type != 'b'", "TRUE"),
         // A BOOL that is false satisfies both: no contradiction.
         (
@@ -194,6 +198,48 @@ fn named_groups_capture() {
         assert_eq!(captured(0), ["user=bob", "service=nginx"]);
         assert!(captured(1).is_empty() && captured(2).is_empty() && captured(3).is_empty());
     }
+}
+
+#[test]
+fn patterns_that_may_be_slow_are_remarked_upon() {
+    let set = set(&["Payload =~ /a[ab]{1000}c/", "Payload =~ /a[ab]{10}c/"]);
+    let about: Vec<usize> = set.remarks().iter().map(|(number, _)| *number).collect();
+    assert_eq!(about, [0]);
+}
+
+#[test]
+fn a_tree_is_written_once_however_many_ways_lead_there() {
+    let one_of = |variable: &str| {
+        let tests: Vec<String> = (0..12).map(|at| format!("{variable} == 'x{at}'")).collect();
+        format!("({})", tests.join(" || "))
+    };
+    let variables = [
+        "Type",
+        "Logger",
+        "Hostname",
+        "EnvVersion",
+        "Payload",
+        "Fields[a]",
+    ];
+    let expression = variables.map(one_of).join(" && ");
+    let expressions: Vec<String> = (0..3)
+        .map(|number| format!("{expression} && Pid == {number}"))
+        .collect();
+    let expressions: Vec<&str> = expressions.iter().map(String::as_str).collect();
+    let text = set(&expressions).tree_text(&|consumer| format!("c{consumer}"));
+    assert!(text.len() < 20_000, "{} bytes", text.len());
+    assert!(text.contains("as at #"), "{text}");
+}
+
+#[test]
+fn compiled_patterns_of_a_third_set_are_left_alone() {
+    let first = set(&[r"Payload =~ /user=\w+/", r"Type =~ /[a-z]+\.access/"]);
+    let second = set(&[r"Payload =~ /user=\w+/", "TRUE"]);
+    let third = set(&[r"Type =~ /[a-z]+\.access/", "TRUE"]);
+    let (mut scratch, mut row) = (third.scratch(), third.row());
+    third.take_over(&mut scratch, &mut second.scratch(), &third.origins(&first));
+    third.search(&mut scratch, message().table().get(0), None, &mut row);
+    assert_eq!(row.len(), 2);
 }
 
 #[test]

@@ -23,7 +23,19 @@ const WORDS: [&str; 9] = [
     "é",
     "12345678901234567890",
 ];
-const NUMBERS: [&str; 8] = ["0", "1", "2", "2.5", ".5", "7", "1e3", "4294967296"];
+const NUMBERS: [&str; 11] = [
+    "0",
+    "1",
+    "2",
+    "2.5",
+    ".5",
+    "7",
+    "1e3",
+    "4294967296",
+    "1500000000000000000",
+    "1500000000000001024",
+    "1600000000000000000",
+];
 const PATTERNS: [&str; 30] = [
     "abc",
     "bcd|abc",
@@ -178,7 +190,17 @@ fn message() -> impl Strategy<Value = Description> {
     let word = || prop::option::of(select(&WORDS[..]).prop_map(str::to_owned));
     let texts = (word(), word(), word(), word(), word());
     let numbers = (
-        prop::option::of(-1i64..9),
+        prop::option::of(prop_oneof![
+            -1i64..9,
+            select(
+                &[
+                    1_500_000_000_000_000_000,
+                    1_500_000_000_000_000_512,
+                    1_550_000_000_000_000_000,
+                    i64::MAX,
+                ][..]
+            ),
+        ]),
         prop::option::of(0..9i32),
         prop::option::of(-1..9i32),
     );

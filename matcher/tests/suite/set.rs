@@ -212,3 +212,54 @@ fn the_errors_in_the_readme_are_the_real_ones() {
     }
     assert_eq!(shown, 4);
 }
+
+/// What would take minutes or gigabytes where something grows with the square of an expression.
+#[test]
+fn large_expressions_are_compiled() {
+    let mut deep = "Type == 'a'".to_owned();
+    for number in 0..2000 {
+        deep = format!("(({deep} || Type == 'x{number}') && Logger != 'y')");
+    }
+    let wide: Vec<String> = (0..10_000)
+        .map(|number| format!("Type == 't{number}'"))
+        .collect();
+    let wide = format!("({}) && Payload =~ /q+k[0-9]z/", wide.join(" || "));
+    let variants: Vec<String> = (0..4)
+        .flat_map(|number| {
+            [
+                format!("{deep} && Pid == {number}"),
+                format!("{wide} && Pid == {number}"),
+            ]
+        })
+        .collect();
+    let consumers: Vec<_> = variants.iter().map(|text| consumer(text)).collect();
+    let set = Set::build(&consumers).expect("valid expressions");
+    let description = Description {
+        r#type: Some("x77".to_owned()),
+        pid: Some(2),
+        ..Description::default()
+    };
+    assert_eq!(search(&set, &description.table(), None), [4]);
+}
+
+/// A field that is false satisfies every test against text, so that all consumers behind it have to be looked at: by what else they ask.
+#[test]
+fn a_false_field_leads_to_what_else_is_asked() {
+    let expressions: Vec<String> = (0..300)
+        .map(|number| {
+            format!("Fields[app] == 'app{number}' && Payload =~ /id{number:03}=[0-9]+ q/")
+        })
+        .collect();
+    let consumers: Vec<_> = expressions.iter().map(|text| consumer(text)).collect();
+    let set = Set::build(&consumers).expect("valid expressions");
+    let description = Description {
+        payload: Some("id123=5 q and id200=6 r".to_owned()),
+        fields: vec![crate::message::FieldDescription {
+            name: "app".to_owned(),
+            bool: Some(vec![false]),
+            ..crate::message::FieldDescription::default()
+        }],
+        ..Description::default()
+    };
+    assert_eq!(search(&set, &description.table(), None), [123]);
+}
