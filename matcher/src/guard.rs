@@ -17,6 +17,9 @@ use crate::engine::PatternForm;
 use crate::formula::{Formula, FormulaId, Formulas, Joint};
 use crate::predicate::{Check, Subject, Terms, Text};
 
+/// What twice as many guards cost, as a score.
+const MANY_COST: f64 = 0.1;
+
 /// Guards of one formula.
 const GUARDS_MAX: usize = 16 * 1024;
 
@@ -352,7 +355,7 @@ fn ranges_of(formulas: &Formulas, terms: &Terms, members: &[FormulaId]) -> Vec<G
     ranges
 }
 
-/// For members joined by `||`: the offers of all, as good as the worst.
+/// For members joined by `||`: the offers of all, as good as the worst, and less so the more there are: each is a place to keep the formula.
 fn all_of(members: &[FormulaId], offers: &HashMap<FormulaId, Offer>) -> Option<Offer> {
     let mut together = Offer {
         score: 0.0,
@@ -367,5 +370,6 @@ fn all_of(members: &[FormulaId], offers: &HashMap<FormulaId, Offer>) -> Option<O
             return None;
         }
     }
+    together.score += MANY_COST * (together.guards as f64).log2();
     Some(together)
 }
