@@ -110,7 +110,7 @@ impl DropCause {
                 "the output's encoder does not fit the messages that its matcher accepts"
             }
             DropCause::Refused => {
-                "the far side takes no such messages (too long for a datagram, for example); narrow the output's message_matcher"
+                "an output's far side does not take them: nobody listens there, or they are too long for a datagram; the output's own lines in the log say which"
             }
             DropCause::DestinationEnded => "a filter or output ended; its error is in the log",
             DropCause::KernelDrop => {

@@ -72,7 +72,7 @@ fn tree(plan: &Plan) -> String {
     }
     let _ = writeln!(
         text,
-        "\nHow a message finds them ({} consumers, {} bytes):",
+        "\nHow a message finds its consumers ({} of them; the tree takes {} bytes):",
         plan.matchers.consumers(),
         plan.matchers.memory()
     );
@@ -112,8 +112,13 @@ fn decisions(
             "does not get it"
         };
         let _ = writeln!(text, "{} ({}) {verb}", consumer.name, kind(consumer));
-        for (test, holds) in &why.decided {
-            let _ = writeln!(text, "  {} {test}", if *holds { "yes" } else { "no " });
+        for one in &why.decided {
+            let answer = if one.holds { "yes" } else { "no " };
+            let found = match &one.found {
+                Some(found) => format!("it is {found}"),
+                None => "the message has no such field".to_owned(),
+            };
+            let _ = writeln!(text, "  {answer} {}   ({found})", one.test);
         }
         if why.decided.is_empty() {
             let _ = writeln!(text, "  its matcher is {}", set.normal_form(number));

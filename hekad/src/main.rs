@@ -22,6 +22,8 @@ mod run;
 mod signer;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 
@@ -37,7 +39,14 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
-    match cli.chosen() {
+    let command = cli.chosen();
+    if !matches!(command, Command::Run(_)) {
+        // Who asks all processes of this name for the daemon's report must not end the tools.
+        let asked = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, asked)
+            .map_err(|error| Failure::new(1, format!("cannot handle signals: {error}")))?;
+    }
+    match command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),

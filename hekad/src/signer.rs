@@ -42,6 +42,9 @@ pub(crate) fn merge(args: &SignerArgs, section: SignerSection) -> Result<Option<
             ))
         })?,
     };
+    if args.signer.is_some() && args.hmac_key.is_none() && section.hmac_key.is_none() {
+        return Err(Failure::usage("--signer needs --hmac-key KEY"));
+    }
     let version = args.signer_version.or(section.version).unwrap_or(0);
     let key = args
         .hmac_key

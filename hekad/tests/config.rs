@@ -319,6 +319,7 @@ fn explain_shows_the_tree_and_what_becomes_of_a_message() {
         "alerts (filter) gets it\n  yes Type == \"alert\"",
         "captured user = \"bob\"",
         "never (filter) does not get it",
+        "(it is \"alert\")",
         "all (output) gets it",
     ] {
         assert!(decisions.contains(says), "no {says:?} in\n{decisions}");
@@ -334,4 +335,36 @@ fn check_warns_of_matchers_that_mean_nothing() {
     assert_eq!(status, Some(0));
     assert!(stderr.contains("no message can match"), "{stderr}");
     assert!(stderr.contains("Severity < 2 && Severity > 5"), "{stderr}");
+}
+
+/// Who asks every process of this name for the daemon's report must not end a tool.
+#[test]
+fn tools_outlive_a_request_for_the_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("empty.heka");
+    std::fs::write(&path, b"").expect("a file");
+    let mut cat = Command::new(env!("CARGO_BIN_EXE_hekad"))
+        .args(["cat", "--tail", path.to_str().expect("a plain path")])
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .expect("hekad runs");
+    let pid = nix::unistd::Pid::from_raw(cat.id() as i32);
+    let handles = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        caught.is_some_and(|bits| {
+            let bits = u64::from_str_radix(bits.trim(), 16).unwrap_or(0);
+            bits >> (nix::libc::SIGUSR1 - 1) & 1 == 1 && bits >> (nix::libc::SIGINT - 1) & 1 == 1
+        })
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !handles() {
+        assert!(std::time::Instant::now() < deadline, "no handlers");
+        std::thread::yield_now();
+    }
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).expect("it is there");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("it is there");
+    let status = cat.wait().expect("it ends");
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(status.signal(), None, "{status:?}");
 }

@@ -9,13 +9,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use codecs::field::Value;
 use codecs::message::{Header, MessageRef};
 
-use crate::ast::{Relation, Variable, escaped_slashes, header_name, quoted};
+use crate::ast::{NumberHeader, Relation, Variable, escaped_slashes, header_name, quoted};
 use crate::engine::PatternForm;
 use crate::formula::{FALSE, Formula, FormulaId, Joint, TRUE};
 use crate::lower::uuid_text;
-use crate::predicate::{Check, Text};
+use crate::predicate::{Check, Subject, Text};
 use crate::search::Scratch;
 use crate::set::{Set, SignerId};
 use crate::tree::{Branch, FieldBranch, Goal, Node, NumberIndex, Scan, Target, TextIndex};
@@ -31,8 +32,19 @@ const TEXT_SHOWN: usize = 80;
 pub struct Why {
     /// Whether it accepts.
     pub accepts: bool,
-    /// The tests that decided, in normal form, with whether each holds.
-    pub decided: Vec<(String, bool)>,
+    /// The tests that decided.
+    pub decided: Vec<Decided>,
+}
+
+/// A test that decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// In normal form.
+    pub test: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// What the message has there; `None` where it has no such field.
+    pub found: Option<String>,
 }
 
 /// One line of the tree.
@@ -80,19 +92,30 @@ impl Set {
         }
         Why {
             accepts: values[&root],
-            decided: self.decided(root, &values),
+            decided: self.decided(root, &values, message, signer),
         }
     }
 
     /// The checks on which a formula's value rests.
-    fn decided(&self, root: FormulaId, values: &HashMap<FormulaId, bool>) -> Vec<(String, bool)> {
+    fn decided(
+        &self,
+        root: FormulaId,
+        values: &HashMap<FormulaId, bool>,
+        message: MessageRef<'_>,
+        signer: Option<SignerId>,
+    ) -> Vec<Decided> {
         let mut decided = Vec::new();
         let mut rest = vec![root];
         while let Some(id) = rest.pop() {
             match self.formulas.joint(id) {
                 None => {
-                    if let Formula::Literal(..) = self.formulas.get(id) {
-                        decided.push((self.formula_text(id), values[&id]));
+                    if let Formula::Literal(check, _) = self.formulas.get(id) {
+                        let check = &self.compiled.terms.checks[check as usize];
+                        decided.push(Decided {
+                            test: self.formula_text(id),
+                            holds: values[&id],
+                            found: self.found(check.subject(), message, signer),
+                        });
                     }
                 }
                 Some((joint, members)) => {
@@ -112,6 +135,38 @@ impl Set {
             }
         }
         decided
+    }
+
+    /// What a message has at a subject.
+    fn found(
+        &self,
+        subject: Subject,
+        message: MessageRef<'_>,
+        signer: Option<SignerId>,
+    ) -> Option<String> {
+        let text = |bytes: &[u8]| quoted(&shortened(&String::from_utf8_lossy(bytes)));
+        Some(match subject {
+            Subject::Signer => match signer {
+                Some(signer) => quoted(&self.signers[signer.0 as usize]),
+                None => "nobody".to_owned(),
+            },
+            Subject::Text(Header::Uuid) => text(uuid_text(message.uuid(), &mut [0; 36])),
+            Subject::Text(header) => text(message.header(header)),
+            Subject::Number(NumberHeader::Timestamp) => message.timestamp().to_string(),
+            Subject::Number(NumberHeader::Severity) => message.severity().to_string(),
+            Subject::Number(NumberHeader::Pid) => message.pid().to_string(),
+            Subject::Field(place) => {
+                let place = &self.compiled.terms.places[place as usize];
+                let name = self.compiled.terms.text(place.name);
+                let field = message.field(name, place.index as usize)?;
+                match field.value(place.array_index as usize)? {
+                    Value::String(value) | Value::Bytes(value) => text(value),
+                    Value::Integer(number) => number.to_string(),
+                    Value::Double(number) => number.to_string(),
+                    Value::Bool(value) => value.to_string(),
+                }
+            }
+        })
     }
 
     /// The tree as indented text; `name` says what a consumer is called.
@@ -136,7 +191,7 @@ impl Set {
     /// The tree as a graph in the language of Graphviz.
     pub fn tree_dot(&self, name: &dyn Fn(usize) -> String) -> String {
         let mut text = String::from(
-            "digraph matchers {\n  node [shape=box, fontname=\"monospace\"];\n  start [label=\"message\"];\n",
+            "digraph matchers {\n  rankdir=LR;\n  node [shape=box, fontname=\"monospace\"];\n  start [label=\"message\"];\n",
         );
         let always: Vec<usize> = self.always().collect();
         if !always.is_empty() {
@@ -540,18 +595,21 @@ impl Writer<'_> {
 
     fn number(&self, index: &NumberIndex, depth: usize, lines: &mut Vec<Line>) {
         let classes = index.segments.len() / 2;
-        let used = index.segments.iter().enumerate();
-        let used: Vec<(usize, Target)> = used
-            .filter(|(_, target)| **target != Target::NOWHERE)
-            .map(|(at, target)| (at, *target))
-            .collect();
-        for &(at, target) in used.iter().take(ENTRIES_SHOWN) {
+        let mut used = Vec::new();
+        for (at, &target) in index.segments.iter().enumerate() {
+            if target == Target::NOWHERE {
+                continue;
+            }
             // The leaves below a node of the segment tree are the classes that it stands for.
             let (mut low, mut high) = (at, at);
             while low < classes {
                 (low, high) = (2 * low, 2 * high + 1);
             }
-            let by = range_text(&index.bounds, low - classes, high - classes);
+            used.push((low - classes, high - classes, target));
+        }
+        used.sort_unstable_by_key(|(low, high, _)| (*low, *high));
+        for &(low, high, target) in used.iter().take(ENTRIES_SHOWN) {
+            let by = range_text(&index.bounds, low, high);
             self.target(target, by, depth, lines);
         }
         count_more(used.len().saturating_sub(ENTRIES_SHOWN), depth, lines);

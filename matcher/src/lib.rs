@@ -54,7 +54,7 @@ pub use captures::Capturing;
 pub use consumer_set::Row;
 pub use error::{Error, ErrorKind};
 pub use eval::Plain;
-pub use explain::Why;
+pub use explain::{Decided, Why};
 pub use search::Scratch;
 pub use set::{Consumer, Options, Origins, Remark, Set, SignerId};
 

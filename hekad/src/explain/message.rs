@@ -13,6 +13,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use codecs::field::Span;
+use codecs::limits::record_bytes_max;
 use codecs::message::{MessageTable, TableLimits};
 use codecs::proto;
 use codecs::signing::Keys;
@@ -57,7 +58,8 @@ struct JsonField {
     value_string: Vec<String>,
     value_bytes: Vec<String>,
     value_integer: Vec<i64>,
-    value_double: Vec<f64>,
+    /// `cat` prints `null` for a double that JSON has no number for.
+    value_double: Vec<Option<f64>>,
     value_bool: Vec<bool>,
 }
 
@@ -120,7 +122,7 @@ fn from_protobuf(bytes: &[u8], range: std::ops::Range<usize>) -> Result<MessageT
 /// The message of the first frame.
 fn from_frame(bytes: &[u8]) -> Result<MessageTable, String> {
     let options = SplitterOptions {
-        record_bytes_max: bytes.len().max(1),
+        record_bytes_max: record_bytes_max(bytes.len()),
         ..SplitterOptions::default()
     };
     let mut splitter = HekaFramingSplitter::new(options, Arc::new(Keys::new()), true);
@@ -190,7 +192,11 @@ impl JsonField {
             value_string: self.value_string,
             value_bytes: values?,
             value_integer: self.value_integer,
-            value_double: self.value_double,
+            value_double: self
+                .value_double
+                .into_iter()
+                .map(|value| value.unwrap_or(f64::NAN))
+                .collect(),
             value_bool: self.value_bool,
         })
     }
@@ -228,7 +234,7 @@ mod tests {
     #[test]
     fn json_frames_and_bare_messages_are_read() {
         let json = br#"{"uuid":"AAECAwQFBgcICQoLDA0ODw==","timestamp":5,"type":"a","severity":3,
-            "fields":[{"name":"n","value_integer":[7]},{"name":"s","value_string":["x","y"]}]}"#;
+            "fields":[{"name":"n","value_double":[null]},{"name":"s","value_string":["x","y"]}]}"#;
         let table = message(json).unwrap();
         let mut bare = Vec::new();
         codecs::protobuf::encode(table.get(0), &mut bare);

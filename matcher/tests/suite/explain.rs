@@ -129,7 +129,7 @@ fn a_reason_names_the_tests_that_decided() {
         let decided: Vec<String> = why
             .decided
             .iter()
-            .map(|(test, holds)| format!("{test}: {holds}"))
+            .map(|one| format!("{}: {}", one.test, one.holds))
             .collect();
         (why.accepts, decided.join(", "))
     };

@@ -26,7 +26,9 @@ pub(crate) fn check_address(section: &mut Section<'_, InputOptions>, address: &s
 /// Why `address` cannot be listened on.
 pub(crate) fn refused(address: &str, error: &Error) -> Fault {
     let advice = match error.kind() {
-        ErrorKind::AddrInUse => "; another process listens there: stop it, or change `address`",
+        ErrorKind::AddrInUse => {
+            "; another input or another process listens there: stop it, or change `address`"
+        }
         ErrorKind::AddrNotAvailable => "; this host does not have that address",
         ErrorKind::PermissionDenied => {
             "; ports below 1024 need CAP_NET_BIND_SERVICE, a socket file needs a folder that may be written to"

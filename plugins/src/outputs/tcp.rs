@@ -343,7 +343,7 @@ impl TcpOutput {
             return self.failed(
                 context,
                 &format!(
-                    "the connection to {address} ended at once, after {sent} messages: {cause}"
+                    "the connection to {address} ended at once, after {sent} messages, of which some may be lost: {cause}"
                 ),
             );
         }
@@ -351,7 +351,7 @@ impl TcpOutput {
         context.count(|counters| counters.retries += 1);
         context.notice(|| {
             format!(
-                "the connection to {address} ended after {sent} messages: {cause}; connecting again for what comes next"
+                "the connection to {address} ended after {sent} messages: {cause}; what the peer had not read may be lost; connecting again for what comes next"
             )
         });
         Ok(())

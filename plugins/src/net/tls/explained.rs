@@ -114,6 +114,10 @@ fn about_certificate(peer: Peer, error: &CertificateError) -> String {
         CertificateError::Revoked => {
             format!("the {name}'s certificate was revoked: replace it there")
         }
+        // The library has no variant of its own for this one.
+        other if other.to_string().contains("CaUsedAsEndEntity") => format!(
+            "the {name}'s certificate is an authority's own (self-signed, perhaps): give it one that an authority in `{roots}` has signed"
+        ),
         other => format!("the {name}'s certificate cannot be used: {other}"),
     }
 }
@@ -177,6 +181,10 @@ fn no_common_suite(peer: Peer) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+
     use super::*;
 
     #[test]
@@ -193,6 +201,15 @@ mod tests {
                 Error::InvalidMessage(InvalidMessage::InvalidContentType),
                 "the client does not speak TLS",
                 "`use_tls`",
+            ),
+            (
+                Peer::Client,
+                CertificateError::Other(OtherError(Arc::new(io::Error::other(
+                    "CaUsedAsEndEntity",
+                ))))
+                .into(),
+                "an authority's own",
+                "`client_cafile`",
             ),
             (
                 Peer::Client,
