@@ -113,6 +113,8 @@ struct Behind {
     patterns: BTreeMap<u32, Vec<Item>>,
     /// What is left of everything that a field of the value `false` satisfies.
     falsehood: Vec<Item>,
+    /// Of this it is known already.
+    falsehood_of: Option<Item>,
 }
 
 impl Compiler<'_> {
@@ -259,7 +261,9 @@ impl Compiler<'_> {
     /// Puts what is left of a formula behind one of its guards.
     fn put_behind(&mut self, behind: &mut Behind, item: Item, guard: &Guard) {
         let field = matches!(guard.subject, Subject::Field(_));
-        if field && guard.key != Key::Present && guard.key != Key::Truth(true) {
+        let satisfied = field && guard.key != Key::Present && guard.key != Key::Truth(true);
+        if satisfied && behind.falsehood_of != Some(item) {
+            behind.falsehood_of = Some(item);
             let falsehood = Guard {
                 key: Key::Truth(false),
                 checks: Vec::new(),
