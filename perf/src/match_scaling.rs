@@ -211,6 +211,8 @@ pub(crate) struct Scaled {
     /// Of trying every consumer in turn, where that was measured.
     ns_one_after_another: Option<f64>,
     build_ms: f64,
+    /// How long a shard stands still when a set with one consumer more takes the place of this one.
+    exchange_us: f64,
     tree_bytes: usize,
     #[serde(flatten)]
     circumstances: Circumstances,
@@ -258,12 +260,13 @@ fn print(row: &Scaled) {
         (None, None) => String::new(),
     };
     println!(
-        "{:<14} {:<18} {:>6} consumers  {:>8.1} ns/msg  built in {:>7.1} ms, {:>8.1} KiB  {against}",
+        "{:<14} {:<18} {:>6} consumers  {:>8.1} ns/msg  built in {:>7.1} ms, exchanged in {:>6.1} us, {:>8.1} KiB  {against}",
         row.scenario,
         row.workload,
         row.consumers,
         row.ns_per_message,
         row.build_ms,
+        row.exchange_us,
         row.tree_bytes as f64 / 1024.0,
     );
 }
@@ -289,6 +292,7 @@ fn measure(
     let mut traffic = Traffic::new(workload, consumers)?;
     traffic.check(&set, &expressions)?;
     let ns_per_message = traffic.time(&set, seconds, rounds)?;
+    let exchange_us = traffic.exchange(&set, &wanted)?;
     let compared = workload.sizes.len() == 1;
     let ns_one_after_another = if compared {
         let slow = Options {
@@ -308,6 +312,7 @@ fn measure(
         ratio_to_10: None,
         ns_one_after_another,
         build_ms,
+        exchange_us,
         tree_bytes: set.memory(),
         circumstances: circumstances.clone(),
     })
@@ -398,6 +403,30 @@ impl Traffic {
             }
         }
         Ok(())
+    }
+
+    /// Microseconds of the part of an exchange that a shard does: what it has compiled moves to the new set's scratch. Everything else is
+    /// made ready elsewhere.
+    fn exchange(&mut self, set: &Set, wanted: &[Consumer<'_>]) -> Result<f64, String> {
+        let one_more = Consumer {
+            expression: "Type == 'one more'",
+            signer: None,
+        };
+        let more: Vec<Consumer<'_>> = wanted.iter().copied().chain([one_more]).collect();
+        let next = Set::build(&more).map_err(|errors| format!("{errors:?}"))?;
+        let origins = next.origins(set);
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let (mut old, mut new, mut row) = (set.scratch(), next.scratch(), set.row());
+            self.fill(0)?;
+            for message in self.table.iter() {
+                set.search(&mut old, message, None, &mut row);
+            }
+            let start = Instant::now();
+            next.take_over(&mut new, &mut old, &origins);
+            times.push(start.elapsed().as_secs_f64() * 1e6);
+        }
+        Ok(median(times))
     }
 
     /// Nanoseconds of matching a message: the median over all batches of a round, so that what interrupts a batch does not count,
