@@ -8,6 +8,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use codecs::field::Value;
 use codecs::message::Header;
 
 use crate::ast::{NumberHeader, Relation, Selector};
@@ -197,33 +198,62 @@ impl Terms {
     }
 
     fn decide_field(&self, check: &Check, sample: &Sample) -> Option<bool> {
-        if let Check::FieldPresent(_) = check {
-            return Some(*sample != Sample::Absent);
-        }
-        match (*check, sample) {
-            (_, Sample::Absent) => Some(false),
-            (Check::FieldBool(_, wanted), Sample::Bool(value)) => Some(*value == wanted),
-            (_, Sample::Bool(value)) => Some(!value),
-            (Check::FieldNumber(_, relation, number), Sample::Number(value)) => {
-                Some(compare(*value, relation, number.value()))
+        let value = match sample {
+            Sample::Absent => return Some(false),
+            Sample::Text(text) => Value::String(text),
+            Sample::Number(number) => Value::Double(*number),
+            Sample::Bool(value) => Value::Bool(*value),
+            Sample::After(text) => {
+                return match *check {
+                    Check::FieldPresent(_) => Some(true),
+                    Check::FieldText(_, relation, literal) => {
+                        let order = text.as_slice().cmp(self.text(literal));
+                        Some(holds(order.then(Ordering::Greater), relation))
+                    }
+                    Check::FieldMatches(..) => None,
+                    _ => Some(false),
+                };
             }
-            (_, Sample::Number(_)) => Some(false),
-            (Check::FieldText(_, relation, text), Sample::Text(value)) => {
-                Some(holds(value.as_slice().cmp(self.text(text)), relation))
+        };
+        self.field_holds(check, value, |pattern, _, text| {
+            self.patterns[pattern as usize].decide(self, text)
+        })
+    }
+
+    /// Whether a check of a field holds for a value that is there. `matches` is asked about a pattern, its memory and a text; it may not know.
+    #[inline]
+    pub(crate) fn field_holds(
+        &self,
+        check: &Check,
+        value: Value<'_>,
+        matches: impl FnOnce(u32, u32, &[u8]) -> Option<bool>,
+    ) -> Option<bool> {
+        Some(match (*check, value) {
+            (Check::FieldPresent(_), _) => true,
+            (Check::FieldBool(_, wanted), Value::Bool(value)) => value == wanted,
+            (_, Value::Bool(value)) => !value,
+            (Check::FieldText(_, relation, text), Value::String(value) | Value::Bytes(value)) => {
+                match relation {
+                    Relation::Equal => value == self.text(text),
+                    Relation::NotEqual => value != self.text(text),
+                    _ => holds(value.cmp(self.text(text)), relation),
+                }
             }
-            (Check::FieldText(_, relation, text), Sample::After(value)) => {
-                let order = value.as_slice().cmp(self.text(text));
-                Some(holds(order.then(Ordering::Greater), relation))
+            (Check::FieldNumber(_, relation, number), Value::Integer(value)) => {
+                compare(value as f64, relation, number.value())
             }
-            (Check::FieldNumber(..), _) => Some(false),
-            (Check::FieldBool(_, wanted), Sample::Text(value)) => Some(value == truth_name(wanted)),
-            (Check::FieldBool(..), Sample::After(_)) => Some(false),
-            (Check::FieldMatches(_, pattern, wanted, _), Sample::Text(value)) => self.patterns
-                [pattern as usize]
-                .decide(self, value)
-                .map(|found| found == wanted),
-            _ => None,
-        }
+            (Check::FieldNumber(_, relation, number), Value::Double(value)) => {
+                compare(value, relation, number.value())
+            }
+            (Check::FieldBool(_, wanted), Value::String(value) | Value::Bytes(value)) => {
+                value == truth_name(wanted)
+            }
+            (
+                Check::FieldMatches(_, pattern, wanted, memory),
+                Value::String(value) | Value::Bytes(value),
+            ) => return matches(pattern, memory, value).map(|found| found == wanted),
+            _ => false,
+        })
     }
 }
 

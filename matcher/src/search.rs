@@ -2,7 +2,8 @@
 //!
 //! Owns:    `Scratch` (what one shard remembers while it searches), and the loop.
 //! Runs on: every shard.            Plane: data.
-//! Bounds:  each node of the tree that the message leads to is visited; a pattern is tried on a subject at most once a message.
+//! Bounds:  each node that the message leads to is visited, and scans its text once; a run is run, and a pattern tried on a subject, at most once a
+//!          message.
 //! Never:   allocates, but for automatons and their scratch at their first uses.
 
 use std::collections::BTreeMap;
@@ -12,11 +13,11 @@ use codecs::field::Value;
 use codecs::message::{Header, MessageRef};
 use regex_automata::PatternID;
 
-use crate::ast::{NumberHeader, Relation};
+use crate::ast::NumberHeader;
 use crate::consumer_set::Row;
 use crate::engine::Engines;
 use crate::lower::uuid_text;
-use crate::predicate::{Check, Terms, Text, compare, holds, truth_name};
+use crate::predicate::{Check, Terms, Text, compare};
 use crate::program::{ACCEPT, Program, REJECT};
 use crate::scanning::Bundles;
 use crate::table::TextTable;
@@ -519,40 +520,14 @@ impl<'m> Search<'_, 'm> {
             | Check::FieldNumber(place, ..)
             | Check::FieldBool(place, _)
             | Check::FieldMatches(place, ..) => match self.value(place) {
-                Some(value) => self.check_value(check, value),
+                Some(value) => {
+                    let holds = terms.field_holds(check, value, |pattern, memory, text| {
+                        Some(self.matches(pattern, memory, text))
+                    });
+                    holds == Some(true)
+                }
                 None => false,
             },
-        }
-    }
-
-    #[inline]
-    fn check_value(&mut self, check: &Check, value: Value<'_>) -> bool {
-        let terms = &self.set.terms;
-        match (*check, value) {
-            (Check::FieldPresent(_), _) => true,
-            (Check::FieldBool(_, wanted), Value::Bool(value)) => value == wanted,
-            (_, Value::Bool(value)) => !value,
-            (Check::FieldText(_, relation, text), Value::String(value) | Value::Bytes(value)) => {
-                match relation {
-                    Relation::Equal => value == terms.text(text),
-                    Relation::NotEqual => value != terms.text(text),
-                    _ => holds(value.cmp(terms.text(text)), relation),
-                }
-            }
-            (Check::FieldNumber(_, relation, number), Value::Integer(value)) => {
-                compare(value as f64, relation, number.value())
-            }
-            (Check::FieldNumber(_, relation, number), Value::Double(value)) => {
-                compare(value, relation, number.value())
-            }
-            (Check::FieldBool(_, wanted), Value::String(value) | Value::Bytes(value)) => {
-                value == truth_name(wanted)
-            }
-            (
-                Check::FieldMatches(_, pattern, wanted, memory),
-                Value::String(value) | Value::Bytes(value),
-            ) => self.matches(pattern, memory, value) == wanted,
-            _ => false,
         }
     }
 
