@@ -158,15 +158,22 @@ impl Lowering {
         parts: &mut Vec<Lowered>,
         findings: &mut Vec<Finding>,
     ) {
-        let mut by_subject: HashMap<Subject, Vec<usize>> = HashMap::new();
+        // In the order in which they were written, so that findings are, too.
+        let mut of_subject: HashMap<Subject, usize> = HashMap::new();
+        let mut by_subject: Vec<Vec<usize>> = Vec::new();
         for (position, part) in parts.iter().enumerate() {
             if let Formula::Literal(check, _) = self.formulas.get(part.formula) {
                 let subject = self.interner.terms.checks[check as usize].subject();
-                by_subject.entry(subject).or_default().push(position);
+                let next = by_subject.len();
+                let at = *of_subject.entry(subject).or_insert(next);
+                if at == next {
+                    by_subject.push(Vec::new());
+                }
+                by_subject[at].push(position);
             }
         }
         let mut gone = vec![false; parts.len()];
-        for positions in by_subject.values() {
+        for positions in &by_subject {
             if positions.len() < 2 || positions.len() > TESTS_COMPARED_MAX {
                 continue;
             }
