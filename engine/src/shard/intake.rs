@@ -376,6 +376,10 @@ impl Intake {
     /// Takes one datagram as a stream of its own. `hostname` replaces the stream's. Answers `false`, having taken nothing, when the
     /// batch has no room: `flush_datagrams`, wait and repeat.
     pub fn datagram(&mut self, bytes: &[u8], hostname: Option<&[u8]>) -> bool {
+        // It holds no record, whatever the splitter. Thousands of them would use up a batch that looks unused.
+        if bytes.is_empty() {
+            return true;
+        }
         let Some((mut batch, filled)) = self.datagrams.take() else {
             return false;
         };
