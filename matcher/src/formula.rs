@@ -72,8 +72,6 @@ pub(crate) struct Formulas {
     costs: Vec<u8>,
     literals: HashMap<(u32, bool), FormulaId>,
     joints: HashMap<(Joint, Box<[FormulaId]>), FormulaId>,
-    /// Of each check.
-    check_costs: Vec<u8>,
 }
 
 impl Formulas {
@@ -84,7 +82,6 @@ impl Formulas {
             costs: vec![0, 0],
             literals: HashMap::new(),
             joints: HashMap::new(),
-            check_costs: Vec::new(),
         }
     }
 
@@ -111,10 +108,6 @@ impl Formulas {
         if let Some(id) = self.literals.get(&(check, positive)) {
             return *id;
         }
-        if self.check_costs.len() <= check as usize {
-            self.check_costs.resize(check as usize + 1, 0);
-        }
-        self.check_costs[check as usize] = cost;
         let id = self.push(Formula::Literal(check, positive), cost);
         self.literals.insert((check, positive), id);
         id
@@ -184,6 +177,12 @@ impl Formulas {
         self.formulas.push(formula);
         self.costs.push(cost);
         FormulaId(self.formulas.len() as u32 - 1)
+    }
+
+    /// Frees what only joining needs; from now on formulas are read.
+    pub(crate) fn finish(&mut self) {
+        self.literals = HashMap::new();
+        self.joints = HashMap::new();
     }
 
     /// All formulas that a formula is made of and itself, members before joints, each once.

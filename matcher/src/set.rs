@@ -382,6 +382,7 @@ fn assemble(lowering: Lowering, wanted: Vec<FormulaId>, options: Options) -> Set
     let mut program = Program::default();
     let tree = compile(&terms, &mut formulas, &mut program, options, &live);
     program.finish();
+    formulas.finish();
     Set {
         compiled: Compiled {
             names: Names::new(&terms),
