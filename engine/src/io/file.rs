@@ -35,7 +35,7 @@ impl File {
             .create(true)
             .mode(mode)
             .open(path)?;
-        let named = inner.metadata()?.nlink() > 0;
+        let named = is_named(&inner, path)?;
         Ok(File { inner, named })
     }
 
@@ -67,6 +67,15 @@ impl File {
     pub fn is_removed(&self) -> io::Result<bool> {
         Ok(self.named && self.inner.metadata()?.nlink() == 0)
     }
+}
+
+/// Whether the file that `path` led to has, or had until it was removed just now, a place in a folder.
+fn is_named(file: &fs::File, path: &Path) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    // A path that leads to a file without a place in any folder is a link below `/proc`.
+    let leads_there =
+        |there: fs::Metadata| (there.dev(), there.ino()) == (opened.dev(), opened.ino());
+    Ok(opened.nlink() > 0 || !fs::metadata(path).is_ok_and(leads_there))
 }
 
 #[cfg(test)]
@@ -121,6 +130,8 @@ mod tests {
         assert!(!file.is_removed().expect("open"));
         fs::remove_file(base.path().join("moved")).expect("there");
         assert!(file.is_removed().expect("open"));
+        // Also when it was removed before anybody could look.
+        assert!(is_named(&file.inner, &path).expect("open"));
         let nameless = format!("/proc/self/fd/{}", file.inner.as_raw_fd());
         let again = File::append(Path::new(&nameless), 0o644, 0o700).expect("opens");
         assert!(!again.is_removed().expect("open"));
