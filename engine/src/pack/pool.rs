@@ -21,6 +21,8 @@ struct Flight {
     holds: u32,
     /// Messages that at least one destination asked for.
     routed: u32,
+    /// A destination that had to take them did not.
+    withheld: bool,
     /// Messages that some destination dropped, so that each counts once.
     dropped: [u64; WORDS],
 }
@@ -32,6 +34,8 @@ pub struct Landed {
     pub batch: Arc<Batch>,
     /// Messages that every destination which asked for them has taken.
     pub delivered: u64,
+    /// A destination that had to take its messages did not: the batch must not be acknowledged.
+    pub withheld: bool,
 }
 
 /// The batches of one shard.
@@ -53,6 +57,7 @@ impl Pool {
                 batch: None,
                 holds: 0,
                 routed: 0,
+                withheld: false,
                 dropped: [0; WORDS],
             })
             .collect();
@@ -80,6 +85,7 @@ impl Pool {
         flight.batch = Some(Arc::clone(batch));
         flight.holds = holds;
         flight.routed = routed;
+        flight.withheld = false;
         flight.dropped = [0; WORDS];
     }
 
@@ -92,11 +98,13 @@ impl Pool {
         first
     }
 
-    /// Takes one hold off. When it was the last, answers the batch; the caller counts it and gives it back.
+    /// Takes one hold off, `withheld` if its messages were not taken by somebody who had to. When it was the last, answers the batch;
+    /// the caller counts it and gives it back.
     ///
     /// Every share but the caller's own must have been dropped before.
-    pub fn release(&mut self, slot: u32) -> Option<Landed> {
+    pub fn release(&mut self, slot: u32, withheld: bool) -> Option<Landed> {
         let flight = &mut self.flights[slot as usize];
+        flight.withheld |= withheld;
         flight.holds -= 1;
         if flight.holds > 0 {
             return None;
@@ -106,6 +114,7 @@ impl Pool {
         Some(Landed {
             batch,
             delivered: u64::from(flight.routed - dropped),
+            withheld: flight.withheld,
         })
     }
 
@@ -143,9 +152,9 @@ mod tests {
         drop(batch);
         assert!(pool.note_drop(slot, 1));
         assert!(!pool.note_drop(slot, 1), "a message is dropped once");
-        assert!(pool.release(slot).is_none());
-        let landed = pool.release(slot).expect("last hold");
-        assert_eq!(landed.delivered, 2);
+        assert!(pool.release(slot, true).is_none());
+        let landed = pool.release(slot, false).expect("last hold");
+        assert_eq!((landed.delivered, landed.withheld), (2, true));
         assert_eq!(pool.in_use(), 1);
         pool.give_back(landed.batch);
         assert_eq!(pool.in_use(), 0);

@@ -35,7 +35,7 @@ const REMARKS_INTERVAL: i64 = 1_000_000_000;
 /// An input's view of its shard.
 #[derive(Clone, Debug)]
 pub struct InputContext {
-    shard: Rc<Shard>,
+    pub(super) shard: Rc<Shard>,
     input: InputId,
 }
 
@@ -94,6 +94,7 @@ impl InputContext {
             message_bytes: unit.splitter.use_message_bytes(),
             hostname: hostname.into(),
             rest: Vec::new(),
+            taken: 0,
             pending: None,
             stop: None,
             datagrams: None,
@@ -138,14 +139,16 @@ pub enum Fill {
 
 /// One stream of an input: a connection, a file, a socket.
 pub struct Intake {
-    context: InputContext,
-    stream: StreamId,
+    pub(super) context: InputContext,
+    pub(super) stream: StreamId,
     splitter: Box<dyn Splitter>,
     decoder: Option<Box<dyn Decoder>>,
     message_bytes: bool,
     hostname: Box<str>,
     /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
     rest: Vec<u8>,
+    /// Bytes of the stream that the splitter has consumed.
+    pub(super) taken: u64,
     /// A record at the start of `rest` that did not fit the last batch.
     pending: Option<Record>,
     /// Once the daemon is stopping.
@@ -473,6 +476,7 @@ impl Intake {
                 at
             }
         };
+        self.taken += rest as u64;
         self.rest
             .extend_from_slice(&unique.table.bytes()[rest..filled]);
         self.context.shard.keep_rest(self.stream, self.rest.len());
@@ -699,11 +703,14 @@ impl Intake {
         let shard = &self.context.shard;
         let unique = Arc::get_mut(&mut batch).expect("a filled batch is not shared");
         if unique.table.is_empty() {
+            shard.streams.borrow_mut().reach(self.stream, self.taken);
             shard.give_back(batch);
             return;
         }
         shard.input_shares.borrow_mut().take(self.context.input);
-        let sequence = shard.streams.borrow_mut().issue(self.stream);
+        let mut streams = shard.streams.borrow_mut();
+        let sequence = streams.issue(self.stream, self.taken);
+        drop(streams);
         unique.origin = Origin::Stream {
             input: self.context.input,
             stream: self.stream,

@@ -7,6 +7,7 @@
 //!
 //! Spec: docs/specs/delivery.md
 
+mod acknowledgement;
 mod connections;
 pub mod delivery;
 mod filtering;
@@ -41,7 +42,7 @@ use crate::event::{ConsumerCounters, DropCause, InputCounters};
 use crate::io::MeshSender;
 use crate::io::clock;
 use crate::limits;
-use crate::pack::pool::Pool;
+use crate::pack::pool::{Landed, Pool};
 use crate::pack::{Batch, ConsumerId, Origin, ShardId, StreamId};
 use crate::plugin::{EncodeContext, Encoder, Filter};
 
@@ -225,7 +226,11 @@ impl Shard {
         self.ledgers.borrow_mut()[ledger].unmatched += u64::from(routed.unmatched);
         let count = batch.deliveries().len();
         if count == 0 {
-            self.land(batch, 0);
+            self.land(Landed {
+                batch,
+                delivered: 0,
+                withheld: false,
+            });
         } else {
             self.pool_of(&batch)
                 .borrow_mut()

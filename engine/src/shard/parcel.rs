@@ -187,6 +187,11 @@ impl Parcel {
         self.dropped.len()
     }
 
+    /// Why messages were dropped, one cause each.
+    pub(crate) fn drops(&self) -> impl Iterator<Item = DropCause> {
+        self.dropped.iter().map(|(_, cause)| *cause)
+    }
+
     /// Messages that are taken for good when the parcel is settled as it stands: delivered, or without an encoded form.
     pub fn taken(&self) -> usize {
         self.batch().picks(self.delivery as usize).len() - self.dropped.len()

@@ -9,9 +9,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::Shard;
+use super::acknowledgement::Taken;
 use super::parcel::Parcel;
 use crate::event::DropCause;
-use crate::pack::pool::Pool;
+use crate::pack::pool::{Landed, Pool};
 use crate::pack::{Batch, ConsumerId, Origin};
 
 impl Shard {
@@ -33,6 +34,7 @@ impl Shard {
             )
         };
         let pool = self.pool_of(parcel.batch());
+        let taken = Taken::by_output(&parcel, self.topology.consumer(consumer).can_exit);
         let ledger = self.ledger_of(origin);
         let batch = parcel.open(|message, cause| {
             self.count_consumer(consumer, |counters| counters.dropped.add(cause, 1));
@@ -41,7 +43,7 @@ impl Shard {
             }
         });
         self.parcels.borrow_mut().push(parcel);
-        self.release(batch);
+        self.release(batch, taken);
         self.credit_back(consumer);
     }
 
@@ -58,22 +60,31 @@ impl Shard {
                 }
             }
         }
-        self.release(batch);
+        let consumer = batch.deliveries()[delivery as usize].consumer;
+        let taken = Taken::by_filter(dropped, self.topology.consumer(consumer).can_exit);
+        self.release(batch, taken);
     }
 
-    /// Gives one share of a batch of this shard back.
-    pub(super) fn release(&self, batch: Arc<Batch>) {
+    /// Gives one share of a batch of this shard back. Without proof that it was taken its stream is not acknowledged any further.
+    pub(super) fn release(&self, batch: Arc<Batch>, taken: Option<Taken>) {
         let slot = batch.slot;
         let pool = self.pool_of(&batch);
         drop(batch);
-        let landed = pool.borrow_mut().release(slot);
+        let landed = pool
+            .borrow_mut()
+            .release(slot, taken.map(Taken::spend).is_none());
         if let Some(landed) = landed {
-            self.land(landed.batch, landed.delivered);
+            self.land(landed);
         }
     }
 
     /// The last share of a batch has come back: its messages are accounted for, its stream's watermark moves, its memory is free.
-    pub(super) fn land(&self, batch: Arc<Batch>, delivered: u64) {
+    pub(super) fn land(&self, landed: Landed) {
+        let Landed {
+            batch,
+            delivered,
+            withheld,
+        } = landed;
         let ledger = self.ledger_of(batch.origin);
         self.ledgers.borrow_mut()[ledger].delivered += delivered;
         if let Origin::Stream {
@@ -82,7 +93,9 @@ impl Shard {
             sequence,
         } = batch.origin
         {
-            self.streams.borrow_mut().settle(stream, sequence);
+            self.streams
+                .borrow_mut()
+                .settle(stream, sequence, !withheld);
             self.input_shares.borrow_mut().give_back(input);
         }
         self.give_back(batch);

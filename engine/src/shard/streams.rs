@@ -7,6 +7,8 @@
 //!
 //! The watermark of a stream is the number of its first batch that is not settled: everything before has been taken by every
 //! destination or dropped with a cause. It moves only when the shard frees a batch, that is when the last hold is gone.
+//! What is acknowledged follows it in bytes of the stream, until a batch comes back whose messages somebody who had to take them did not
+//! take: from there on nothing more of the stream is acknowledged.
 
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
@@ -14,14 +16,28 @@ use std::task::{Context, Waker};
 use crate::limits;
 use crate::pack::{InputId, StreamId};
 
+/// A batch that a stream has issued.
+#[derive(Clone, Copy, Debug)]
+struct Issued {
+    settled: bool,
+    /// Bytes of the stream, from its beginning, that are dealt with once this batch and all before it are settled.
+    end: u64,
+}
+
 #[derive(Debug)]
 struct Slot {
     input: InputId,
     open: bool,
     issued: u64,
     watermark: u64,
-    /// For batches from the watermark on: whether each is settled.
-    settled: VecDeque<bool>,
+    /// Batches from the watermark on.
+    under_way: VecDeque<Issued>,
+    /// Bytes of the stream that may be acknowledged.
+    acknowledged: u64,
+    /// What will never be acknowledged begins here.
+    limit: u64,
+    /// The task that waits for `acknowledged` to move.
+    journal: Option<Waker>,
     /// Deliveries of this stream that wait for a consumer's credit.
     blocked: u32,
     waits_for_batch: bool,
@@ -30,6 +46,16 @@ struct Slot {
     /// The stream is to end, because unfinished records take too much memory and its own is the longest.
     evicted: bool,
     waker: Option<Waker>,
+}
+
+impl Slot {
+    /// The stream is dealt with up to `end`.
+    fn advance(&mut self, end: u64) {
+        self.acknowledged = end.min(self.limit);
+        if let Some(waker) = self.journal.take() {
+            waker.wake();
+        }
+    }
 }
 
 /// The streams of one shard.
@@ -55,7 +81,10 @@ impl Streams {
                     open: false,
                     issued: 0,
                     watermark: 0,
-                    settled: VecDeque::new(),
+                    under_way: VecDeque::new(),
+                    acknowledged: 0,
+                    limit: u64::MAX,
+                    journal: None,
                     blocked: 0,
                     waits_for_batch: false,
                     rest_bytes: 0,
@@ -71,6 +100,8 @@ impl Streams {
         slot.open = true;
         slot.issued = 0;
         slot.watermark = 0;
+        slot.acknowledged = 0;
+        slot.limit = u64::MAX;
         slot.waits_for_batch = false;
         slot.rest_bytes = 0;
         slot.evicted = false;
@@ -86,6 +117,7 @@ impl Streams {
         }
         slot.open = false;
         slot.waker = None;
+        slot.journal = None;
         slot.waits_for_batch = false;
         self.open -= 1;
         self.reuse(id);
@@ -93,7 +125,7 @@ impl Streams {
 
     fn reuse(&mut self, id: StreamId) {
         let slot = &self.slots[id.0 as usize];
-        if !slot.open && slot.settled.is_empty() {
+        if !slot.open && slot.under_way.is_empty() {
             self.free.push(id.0);
         }
     }
@@ -102,25 +134,62 @@ impl Streams {
         &mut self.slots[id.0 as usize]
     }
 
-    /// Numbers the next batch of a stream.
-    pub fn issue(&mut self, id: StreamId) -> u64 {
+    /// Numbers the next batch of a stream; it reaches to the byte `end` of the stream.
+    pub fn issue(&mut self, id: StreamId, end: u64) -> u64 {
         let slot = self.slot(id);
         let sequence = slot.issued;
         slot.issued += 1;
-        slot.settled.push_back(false);
+        slot.under_way.push_back(Issued {
+            settled: false,
+            end,
+        });
         sequence
     }
 
-    /// Notes that a batch is settled, and moves the watermark.
-    pub fn settle(&mut self, id: StreamId, sequence: u64) {
+    /// Notes that the stream's bytes up to `end` are dealt with, those behind its last batch without a message.
+    pub fn reach(&mut self, id: StreamId, end: u64) {
+        let slot = self.slot(id);
+        match slot.under_way.back_mut() {
+            Some(last) => last.end = end,
+            None => slot.advance(end),
+        }
+    }
+
+    /// Notes that a batch is settled, and moves the watermark. Without `taken` nothing from this batch on is acknowledged any more.
+    pub fn settle(&mut self, id: StreamId, sequence: u64, taken: bool) {
         let slot = self.slot(id);
         let index = (sequence - slot.watermark) as usize;
-        slot.settled[index] = true;
-        while slot.settled.front() == Some(&true) {
-            slot.settled.pop_front();
+        slot.under_way[index].settled = true;
+        if !taken {
+            let before = index.checked_sub(1).map(|index| slot.under_way[index].end);
+            slot.limit = slot.limit.min(before.unwrap_or(slot.acknowledged));
+        }
+        while let Some(first) = slot.under_way.front().filter(|first| first.settled) {
+            let end = first.end;
+            slot.under_way.pop_front();
             slot.watermark += 1;
+            slot.advance(end);
         }
         self.reuse(id);
+    }
+
+    /// Bytes of the stream, from its beginning, that may be acknowledged.
+    pub fn acknowledged(&self, id: StreamId) -> u64 {
+        self.slots[id.0 as usize].acknowledged
+    }
+
+    /// Whether there is nothing more to wait for: everything is acknowledged, or will never be.
+    pub fn is_settled(&self, id: StreamId) -> bool {
+        self.slots[id.0 as usize].under_way.is_empty()
+    }
+
+    /// Remembers the task that waits for `acknowledged` to move.
+    pub fn register_journal(&mut self, id: StreamId, cx: &Context<'_>) {
+        let slot = self.slot(id);
+        match &mut slot.journal {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => slot.journal = Some(cx.waker().clone()),
+        }
     }
 
     /// The first batch that is not settled, and how many have been issued.
@@ -315,24 +384,55 @@ mod tests {
     fn the_watermark_waits_for_the_oldest() {
         let mut streams = Streams::default();
         let id = streams.open(InputId(0)).expect("room");
-        let numbers: Vec<u64> = (0..3).map(|_| streams.issue(id)).collect();
+        let numbers: Vec<u64> = (1..4).map(|end| streams.issue(id, end * 10)).collect();
         assert_eq!(numbers, [0, 1, 2]);
-        streams.settle(id, 1);
-        streams.settle(id, 2);
-        assert_eq!(streams.watermark(id), (0, 3));
-        streams.settle(id, 0);
-        assert_eq!(streams.watermark(id), (3, 3));
+        streams.settle(id, 1, true);
+        streams.settle(id, 2, true);
+        assert_eq!(
+            (streams.watermark(id), streams.acknowledged(id)),
+            ((0, 3), 0)
+        );
+        streams.reach(id, 35);
+        streams.settle(id, 0, true);
+        assert_eq!(
+            (streams.watermark(id), streams.acknowledged(id)),
+            ((3, 3), 35)
+        );
+        streams.reach(id, 36);
+        assert_eq!(streams.acknowledged(id), 36);
+    }
+
+    #[test]
+    fn nothing_is_acknowledged_behind_what_was_not_taken() {
+        let mut streams = Streams::default();
+        let id = streams.open(InputId(0)).expect("room");
+        for end in 1..5 {
+            streams.issue(id, end * 10);
+        }
+        streams.settle(id, 2, false);
+        streams.settle(id, 3, true);
+        streams.settle(id, 1, false);
+        streams.settle(id, 0, true);
+        assert_eq!(
+            (streams.watermark(id), streams.acknowledged(id)),
+            ((4, 4), 10)
+        );
+        streams.issue(id, 50);
+        streams.settle(id, 4, true);
+        streams.reach(id, 60);
+        assert_eq!(streams.acknowledged(id), 10);
+        assert!(streams.is_settled(id));
     }
 
     #[test]
     fn a_slot_is_reused_only_when_nothing_is_in_flight() {
         let mut streams = Streams::default();
         let first = streams.open(InputId(0)).expect("room");
-        streams.issue(first);
+        streams.issue(first, 1);
         streams.close(first);
         let second = streams.open(InputId(1)).expect("room");
         assert_ne!(first, second);
-        streams.settle(first, 0);
+        streams.settle(first, 0, true);
         assert_eq!(streams.open(InputId(2)), Some(first));
     }
 
