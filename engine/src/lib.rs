@@ -5,7 +5,7 @@
 //! Bounds:  see `limits`.
 //! Never:   names a plugin.
 //!
-//! Modules, each using only those before it: `limits, event` <- `io` <- `pack` <- `plugin` <- `shard` <- `control`.
+//! Modules, each using only those before it: `limits, event` <- `io` <- `pack` <- `plugin` <- `queue` <- `shard` <- `control`.
 
 pub mod control;
 pub mod event;
@@ -13,4 +13,5 @@ pub mod io;
 pub mod limits;
 pub mod pack;
 pub mod plugin;
+pub mod queue;
 pub mod shard;

@@ -11,6 +11,7 @@ mod address;
 pub mod clock;
 pub mod datagram;
 pub mod descriptors;
+pub mod disk;
 mod file;
 mod pacer;
 pub mod preflight;

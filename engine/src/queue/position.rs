@@ -1,0 +1,17 @@
+//! A place in a lane.
+//!
+//! Owns:    `Position`.
+//! Runs on: wherever positions travel.            Plane: data.
+//! Bounds:  three numbers.
+//! Never:   made up by a caller: lanes, readers and cursors hand them out.
+
+/// A place between two records of a lane. Of two positions the later one is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Number of the segment; 0 is before the first one.
+    pub segment: u64,
+    /// Byte of the segment where the next record starts.
+    pub offset: u64,
+    /// Sequence of the next record: how many were ever put into the lane before it.
+    pub sequence: u64,
+}
