@@ -39,11 +39,13 @@ pub enum DropCause {
     KernelDrop,
     /// A datagram that is longer than the receive buffer.
     DatagramTruncated,
+    /// A destination's disk queue was full, and its `full_action` is `drop`.
+    QueueFull,
 }
 
 impl DropCause {
     /// All causes, in the order of their numbers.
-    pub const ALL: [DropCause; 14] = [
+    pub const ALL: [DropCause; 15] = [
         DropCause::TooLong,
         DropCause::BadFrame,
         DropCause::WrongSignature,
@@ -58,6 +60,7 @@ impl DropCause {
         DropCause::DestinationEnded,
         DropCause::KernelDrop,
         DropCause::DatagramTruncated,
+        DropCause::QueueFull,
     ];
 
     /// Its name in reports and metrics.
@@ -77,6 +80,7 @@ impl DropCause {
             DropCause::DestinationEnded => "destination_ended",
             DropCause::KernelDrop => "kernel_drop",
             DropCause::DatagramTruncated => "datagram_truncated",
+            DropCause::QueueFull => "queue_full",
         }
     }
 
@@ -118,6 +122,9 @@ impl DropCause {
             }
             DropCause::DatagramTruncated => {
                 "a datagram is longer than its slot; raise max_message_size"
+            }
+            DropCause::QueueFull => {
+                "an output's disk queue is full; raise max_buffer_size, or set full_action to block"
             }
         }
     }
@@ -174,7 +181,8 @@ impl Drops {
     }
 }
 
-/// The ledger of one input on one shard. `received = delivered + unmatched + dropped + in flight`, always.
+/// The ledger of one input on one shard. `received = delivered + unmatched + dropped + dead-lettered + in flight`, always. A destination
+/// with a disk queue has taken a message when the queue has it for good; from there on the queue has a ledger of the same kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputCounters {
     /// Messages made of what was read, and records that were lost before they became one.
@@ -185,6 +193,8 @@ pub struct InputCounters {
     pub unmatched: u64,
     /// Messages and records dropped, by cause.
     pub dropped: Drops,
+    /// Messages that a destination refused for good and that are kept as its dead letters.
+    pub dead_lettered: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Bytes that were no record.
@@ -206,7 +216,7 @@ pub struct InputCounters {
 impl InputCounters {
     /// Messages that some destination still holds.
     pub fn in_flight(&self) -> u64 {
-        self.received - self.delivered - self.unmatched - self.dropped.total()
+        self.received - self.delivered - self.unmatched - self.dropped.total() - self.dead_lettered
     }
 
     /// Adds another shard's counters.
@@ -215,6 +225,7 @@ impl InputCounters {
         self.delivered += other.delivered;
         self.unmatched += other.unmatched;
         self.dropped.merge(&other.dropped);
+        self.dead_lettered += other.dead_lettered;
         self.bytes += other.bytes;
         self.garbage_bytes += other.garbage_bytes;
         self.decode_failures += other.decode_failures;
@@ -252,6 +263,32 @@ impl ConsumerCounters {
         self.bytes += other.bytes;
         self.injected += other.injected;
         self.retries += other.retries;
+    }
+}
+
+/// The disk queue of one consumer on one shard: what the shard put in, and on the consumer's home what was there before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounters {
+    /// Messages that were in the queue when the daemon started.
+    pub recovered: u64,
+    /// Messages put into the queue for good.
+    pub queued: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Times that the queue was made durable.
+    pub syncs: u64,
+    /// Messages that were damaged on the disk, as far as their number is known.
+    pub damaged: u64,
+}
+
+impl QueueCounters {
+    /// Adds another shard's counters.
+    pub fn merge(&mut self, other: &QueueCounters) {
+        self.recovered += other.recovered;
+        self.queued += other.queued;
+        self.bytes += other.bytes;
+        self.syncs += other.syncs;
+        self.damaged += other.damaged;
     }
 }
 

@@ -30,6 +30,12 @@ pub const INJECTION_BATCHES: usize = 16;
 /// Batches that one shard may have under way to one consumer at a time.
 pub const CONSUMER_CREDITS: u16 = 16;
 
+/// Batches that one shard may have under way to the disk queue of a consumer: those being synced, and those that gather meanwhile.
+pub const QUEUE_CREDITS: u16 = 64;
+
+/// Batches that the home of a consumer may have read from its disk queue and not settled.
+pub const QUEUE_READS: usize = 8;
+
 /// How long a stream is waited for altogether once the daemon is stopping: the end of those whose sender goes on, little by little,
 /// although it was told that nobody listens any more.
 pub const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -99,11 +105,11 @@ pub const fn injection_limits(message_bytes_max: usize) -> TableLimits {
 }
 
 /// Frames that can wait between two shards. With this many a send cannot fail, so no frame handler ever waits:
-/// every consumer's deliveries in one direction, their releases in the other, and connections.
+/// every consumer's deliveries in one direction, their releases in the other, a word about its disk queue in both, and connections.
 pub const fn mesh_capacity(consumers: usize) -> usize {
     let deliveries = consumers * CONSUMER_CREDITS as usize;
     let releases = consumers * CONSUMER_CREDITS as usize;
-    deliveries + releases + CONNECTIONS_IN_TRANSIT
+    deliveries + releases + 2 * consumers + CONNECTIONS_IN_TRANSIT
 }
 
 const _: () = assert!(batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == BATCHES);

@@ -18,6 +18,7 @@ address = "{host}:5565"
 
 [Out]
 type = "TcpOutput"
+use_buffering = false
 message_matcher = "TRUE"
 address = "{host}:{to}"
 [Out.retries]

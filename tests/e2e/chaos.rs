@@ -49,6 +49,7 @@ encoder = "ProtobufEncoder"
 
 [Relay]
 type = "TcpOutput"
+use_buffering = false
 message_matcher = "TRUE"
 address = "{host}:5566"
 [Relay.retries]

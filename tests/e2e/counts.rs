@@ -37,6 +37,7 @@ message_signer = "alice"
 
 [Out]
 type = "TcpOutput"
+use_buffering = false
 message_matcher = "Type == 'hekabench'"
 address = "{host}:5566"
 "#;

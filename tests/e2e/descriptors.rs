@@ -82,7 +82,7 @@ fn connections_that_were_never_accepted_are_told_at_the_end() {
     // Nobody takes what comes in, so connections stay open with what they have sent.
     let config = format!(
         "[hekad]\nshards = 1\nlog_flags = 0\nshutdown_timeout = \"3s\"\n{LINES}\n\
-         [Out]\ntype = \"TcpOutput\"\nmessage_matcher = \"TRUE\"\naddress = \"{{host}}:9\"\n"
+         [Out]\ntype = \"TcpOutput\"\nuse_buffering = false\nmessage_matcher = \"TRUE\"\naddress = \"{{host}}:9\"\n"
     );
     let daemon = Daemon::start_under(LIMIT, &place, &config);
     let clients = crowd(&place);

@@ -174,6 +174,7 @@ client_cafile = "{authority}/root.pem"
 
 [Out]
 type = "TcpOutput"
+use_buffering = false
 message_matcher = "TRUE"
 address = "{host}:5567"
 "#;
@@ -185,6 +186,7 @@ address = "{host}:5565"
 
 [Out]
 type = "TcpOutput"
+use_buffering = false
 message_matcher = "TRUE"
 address = "{host}:5566"
 use_tls = true

@@ -194,6 +194,7 @@ decoder = ""
 
 [Out]
 type = "TcpOutput"
+use_buffering = false
 message_matcher = "TRUE"
 address = "{host}:9"
 "#;
@@ -229,6 +230,7 @@ address = "{host}:5565"
 
 [Out]
 type = "TcpOutput"
+use_buffering = false
 message_matcher = "TRUE"
 address = "{host}:5566"
 "#;

@@ -17,8 +17,13 @@ use nix::unistd::Pid;
 use super::plan::{self, ConsumerPlan, InputPlan, Plan};
 use crate::limits;
 use crate::pack::ShardId;
+use crate::plugin::options::{Buffering, HekadOptions};
+use crate::queue;
 use crate::shard::matchers::Matchers;
-use crate::shard::topology::{ConsumerUnit, InputUnit, Load, Role, Topology};
+use crate::shard::topology::{ConsumerUnit, InputUnit, Load, QueueSize, QueueUnit, Role, Topology};
+
+/// Folder of all disk queues below `base_dir`, as in Heka.
+const QUEUES: &str = "output_queue";
 
 /// Why a plan cannot be run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +94,7 @@ pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, P
         .consumers
         .into_iter()
         .enumerate()
-        .map(|(index, consumer)| consumer_unit(consumer, home(index)))
+        .map(|(index, consumer)| consumer_unit(consumer, &plan.hekad, home(index), shards))
         .collect();
     Ok(Topology {
         matchers: Arc::new(Matchers::new(plan.matchers, &inputs)),
@@ -122,12 +127,20 @@ fn input_unit(input: InputPlan, home: ShardId) -> InputUnit {
     }
 }
 
-fn consumer_unit(consumer: ConsumerPlan, home: ShardId) -> ConsumerUnit {
+fn consumer_unit(
+    consumer: ConsumerPlan,
+    hekad: &HekadOptions,
+    home: ShardId,
+    shards: u16,
+) -> ConsumerUnit {
     let ticker_interval = match consumer.ticker_interval() {
         0 => None,
         seconds => Some(Duration::from_secs(u64::from(seconds))),
     };
     let (matcher, can_exit) = (consumer.matcher().to_owned(), consumer.can_exit());
+    let queue = consumer
+        .buffering()
+        .map(|buffering| queue_unit(&consumer.name, buffering, hekad, shards));
     let role = match consumer.role {
         plan::Role::Filter { factory, .. } => Role::Filter(factory),
         plan::Role::Output {
@@ -148,7 +161,22 @@ fn consumer_unit(consumer: ConsumerPlan, home: ShardId) -> ConsumerUnit {
         role,
         ticker_interval,
         can_exit,
+        queue,
         home,
+    }
+}
+
+fn queue_unit(name: &str, buffering: &Buffering, hekad: &HekadOptions, shards: u16) -> QueueUnit {
+    QueueUnit {
+        folder: hekad.below_base_dir(QUEUES).join(queue::folder_name(name)),
+        segment_bytes_max: buffering.max_file_size,
+        bytes_max: Some(buffering.max_buffer_size).filter(|bytes| *bytes > 0),
+        full_action: buffering.full_action,
+        cursor_update_count: buffering.cursor_update_count,
+        fsync_interval: Some(buffering.fsync_interval.get()).filter(|interval| !interval.is_zero()),
+        fsync_bytes: usize::try_from(buffering.fsync_bytes).unwrap_or(usize::MAX),
+        start_looks: hekad.full_buffer_max_retries,
+        size: QueueSize::new(shards),
     }
 }
 

@@ -22,7 +22,7 @@ use super::config::{Document, HEKAD_SECTION};
 use super::fit::{self, Fit, UnknownKeys};
 use super::problem::{Problem, Problems};
 use crate::plugin::options::{
-    FilterOptions, HekadOptions, InputOptions, OutputOptions, SplitterOptions,
+    Buffering, FilterOptions, HekadOptions, InputOptions, OutputOptions, SplitterOptions,
 };
 use crate::plugin::spec::OptionSet;
 use crate::plugin::{
@@ -138,6 +138,15 @@ impl ConsumerPlan {
             Role::Filter { common, .. } => common.ticker_interval,
             Role::Output { common, .. } => common.ticker_interval,
         }
+    }
+
+    /// The settings of its disk queue, if it has one.
+    pub fn buffering(&self) -> Option<&Buffering> {
+        let (used, buffering) = match &self.role {
+            Role::Filter { common, .. } => (common.use_buffering, &common.buffering),
+            Role::Output { common, .. } => (common.use_buffering, &common.buffering),
+        };
+        used.then_some(buffering)
     }
 
     /// Whether the daemon goes on when it has ended.

@@ -11,18 +11,21 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::event::{ConsumerCounters, DropCause, Drops, InputCounters};
+use crate::event::{ConsumerCounters, DropCause, Drops, InputCounters, QueueCounters};
 use crate::limits;
 use crate::plugin::DecodeFailure;
 use crate::shard::probe::Sampled;
 use crate::shard::run::Snapshot;
-use crate::shard::topology::{Role, Topology};
+use crate::shard::topology::{QueueUnit, Role, Topology};
 
 /// The counters of the whole daemon at one moment.
 #[derive(Clone, Debug)]
 pub struct Report {
     inputs: Vec<InputCounters>,
     injections: Vec<InputCounters>,
+    /// What was read from disk queues.
+    drawn: Vec<InputCounters>,
+    disk_queues: Vec<QueueCounters>,
     consumers: Vec<ConsumerCounters>,
     queues: Vec<u32>,
     processing: Vec<Sampled>,
@@ -43,6 +46,8 @@ impl Report {
         let mut report = Report {
             inputs: vec![InputCounters::default(); inputs],
             injections: vec![InputCounters::default(); consumers],
+            drawn: vec![InputCounters::default(); consumers],
+            disk_queues: vec![QueueCounters::default(); consumers],
             consumers: vec![ConsumerCounters::default(); consumers],
             queues: vec![0; consumers],
             processing: vec![Sampled::default(); consumers],
@@ -56,9 +61,16 @@ impl Report {
             shards: snapshots.len(),
         };
         for snapshot in snapshots {
-            let (of_inputs, of_injections) = snapshot.ledgers.split_at(inputs);
+            let (of_inputs, others) = snapshot.ledgers.split_at(inputs);
+            let (of_injections, of_queues) = others.split_at(consumers);
             merge(&mut report.inputs, of_inputs, InputCounters::merge);
             merge(&mut report.injections, of_injections, InputCounters::merge);
+            merge(&mut report.drawn, of_queues, InputCounters::merge);
+            merge(
+                &mut report.disk_queues,
+                &snapshot.disk_queues,
+                QueueCounters::merge,
+            );
             merge(
                 &mut report.consumers,
                 &snapshot.consumers,
@@ -106,6 +118,13 @@ impl Report {
             .map(|consumer| consumer.matched + consumer.processed)
             .sum();
         made + settled
+    }
+
+    /// Messages that a consumer's disk queue keeps: put in or found at start, and not delivered, dropped or given up since.
+    pub fn kept(&self, consumer: usize) -> u64 {
+        let (queue, drawn) = (&self.disk_queues[consumer], &self.drawn[consumer]);
+        let gone = drawn.delivered + drawn.dropped.total() + drawn.dead_lettered + queue.damaged;
+        (queue.recovered + queue.queued).saturating_sub(gone)
     }
 
     /// Messages that were dropped because their destination had ended.
@@ -224,6 +243,9 @@ impl Report {
         let drops = counters.dropped.total();
         let _ = writeln!(out, "    DropMessageCount: {drops}");
         drop_lines(out, &counters.dropped);
+        if let Some(queue) = &unit.queue {
+            self.text_disk_queue(out, index, queue);
+        }
         if counters.retries > 0 {
             let _ = writeln!(out, "    Retries: {}", counters.retries);
         }
@@ -246,6 +268,43 @@ impl Report {
         }
     }
 
+    fn text_disk_queue(&self, out: &mut String, index: usize, queue: &QueueUnit) {
+        let counters = &self.disk_queues[index];
+        let _ = writeln!(out, "    DiskQueue: {}", queue.folder.display());
+        let lines = [
+            ("QueueMessagesWaiting", self.kept(index)),
+            ("QueueMessagesFound", counters.recovered),
+            ("QueueMessagesTaken", counters.queued),
+            ("QueueBytesTaken", counters.bytes),
+            ("QueueBytesOnDisk", queue.size.bytes()),
+            ("QueueSyncs", counters.syncs),
+            ("QueueMessagesDamaged", counters.damaged),
+        ];
+        for (name, value) in lines {
+            let _ = writeln!(out, "    {name}: {value}");
+        }
+        let drawn = &self.drawn[index];
+        if drawn.dropped.total() > 0 {
+            out.push_str("  From the queue:\n");
+            drop_lines(out, &drawn.dropped);
+        }
+    }
+
+    fn disk_queue_json(&self, index: usize, queue: &QueueUnit) -> Value {
+        let counters = &self.disk_queues[index];
+        json!({
+            "folder": queue.folder.display().to_string(),
+            "waiting": self.kept(index),
+            "found": counters.recovered,
+            "taken": counters.queued,
+            "bytes_taken": counters.bytes,
+            "bytes_on_disk": queue.size.bytes(),
+            "syncs": counters.syncs,
+            "damaged": counters.damaged,
+            "read": ledger_json(&self.drawn[index]),
+        })
+    }
+
     /// The same as JSON: objects `inputs`, `filters` and `outputs`, by plugin name, and `globals`.
     pub fn json(&self, topology: &Topology) -> Value {
         let mut inputs = Map::new();
@@ -261,6 +320,9 @@ impl Report {
                 "dropped": drops_json(&counters.dropped),
                 "queued": self.queues[index],
             });
+            if let Some(queue) = &unit.queue {
+                entry["disk_queue"] = self.disk_queue_json(index, queue);
+            }
             match unit.role {
                 Role::Filter(_) => {
                     entry["injected"] = ledger_json(&self.injections[index]);
@@ -286,6 +348,24 @@ impl Report {
             "outputs": outputs,
         })
     }
+}
+
+/// A line for each consumer whose disk queue keeps something, for the end.
+pub(super) fn kept_lines<'a>(
+    report: &'a Report,
+    topology: &'a Topology,
+) -> impl Iterator<Item = String> + 'a {
+    let queues = topology.consumers.iter().enumerate();
+    queues.filter_map(|(index, unit)| {
+        let folder = unit.queue.as_ref()?.folder.display();
+        let kept = report.kept(index);
+        (kept > 0).then(|| {
+            format!(
+                "Plugin '{}': {kept} messages stay in its disk queue {folder}; the next start delivers them",
+                unit.name
+            )
+        })
+    })
 }
 
 fn merge<T>(sums: &mut [T], more: &[T], add: impl Fn(&mut T, &T)) {
@@ -368,6 +448,7 @@ fn ledger_json(ledger: &InputCounters) -> Value {
         "unmatched": ledger.unmatched,
         "in_flight": ledger.in_flight(),
         "dropped": drops_json(&ledger.dropped),
+        "dead_lettered": ledger.dead_lettered,
         "decode_failures": ledger.decode_failures,
         "garbage_bytes": ledger.garbage_bytes,
         "bytes": ledger.bytes,

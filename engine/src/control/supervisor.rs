@@ -19,12 +19,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::log::Log;
-use super::report::Report;
+use super::queues;
+use super::report::{self, Report};
 use crate::io::{ShardThread, mesh_channel, preflight, start_shard};
 use crate::limits;
 use crate::pack::ShardId;
 use crate::shard::Ended;
-use crate::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
+use crate::shard::run::{self, Launch, QueueEnds, Snapshot, ToControl, ToShard};
 use crate::shard::topology::Topology;
 
 /// Between two looks at what was dropped, and the least time between two lines about it.
@@ -41,6 +42,9 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How long outputs may take to end, at most, when one of them has not delivered in its time: it will not end either.
 const OTHER_OUTPUTS: Duration = Duration::from_secs(5);
+
+/// How long nothing of the disk queues is delivered, while stopping, until they are left for the next start.
+const QUEUES_STAND: Duration = Duration::from_secs(1);
 
 /// Between two looks at what is in flight while stopping.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
@@ -128,7 +132,19 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
             return Outcome::NotStarted;
         }
     };
-    let shards = match start_shards(&topology, &options.cpus, &news_sender) {
+    let queues = match queues::open(&topology) {
+        Ok(opened) => opened,
+        Err(errors) => {
+            for (plugin, error) in errors {
+                log.line(&format!("Plugin '{plugin}' cannot start: {error}"));
+            }
+            return Outcome::NotStarted;
+        }
+    };
+    for (plugin, text) in &queues.notices {
+        log.line(&format!("Plugin '{plugin}': {text}"));
+    }
+    let shards = match start_shards(&topology, queues.ends, &options.cpus, &news_sender) {
         Ok(shards) => shards,
         Err(error) => {
             log.line(&format!("a shard could not be started: {error}"));
@@ -173,6 +189,7 @@ fn forward_signals(news: flume::Sender<ToControl>) -> io::Result<signal_hook::it
 
 fn start_shards(
     topology: &Arc<Topology>,
+    queues: Vec<Vec<QueueEnds>>,
     cpus: &[usize],
     news: &flume::Sender<ToControl>,
 ) -> io::Result<Vec<Running>> {
@@ -192,13 +209,15 @@ fn start_shards(
         }
     }
     let mut running = Vec::with_capacity(count);
-    for (id, (senders, receivers)) in senders.into_iter().zip(receivers).enumerate() {
+    let ends = senders.into_iter().zip(receivers).zip(queues);
+    for (id, ((senders, receivers), queues)) in ends.enumerate() {
         let (orders, orders_receiver) = flume::bounded(limits::NEWS);
         let launch = Launch {
             id: ShardId(id as u16),
             topology: Arc::clone(topology),
             senders,
             receivers,
+            queues,
             orders: orders_receiver,
             news: news.clone(),
         };
@@ -417,12 +436,18 @@ impl Supervisor {
         if phase != Phase::Aborted {
             // Shards do not answer at the same moment: only two looks between which nothing moved say that nothing moves.
             let mut before = None;
+            let mut moved = Instant::now();
             phase = self.wait_until("deliveries", timeout, |_, report, snapshots| {
                 let idle = snapshots
                     .iter()
                     .all(|shard| shard.batches_in_use == 0 && shard.injections_in_use == 0);
                 let unmoved = before.replace(report.activity()) == Some(report.activity());
-                idle && unmoved
+                if !unmoved {
+                    moved = Instant::now();
+                }
+                // What is in a disk queue is safe: it is delivered now as long as that gets on, otherwise after the next start.
+                let drained = snapshots.iter().all(|shard| shard.disk_queues_idle);
+                idle && unmoved && (drained || moved.elapsed() >= QUEUES_STAND)
             });
             if phase == Phase::TimedOut {
                 outputs = timeout.min(OTHER_OUTPUTS);
@@ -555,6 +580,9 @@ impl Supervisor {
                     .line(&format!("the report cannot be written to {path}: {error}"));
                 return Outcome::Failed;
             }
+        }
+        for line in report::kept_lines(report, &self.topology) {
+            self.log.line(&line);
         }
         let remaining = report.in_flight() + lost;
         if self.failed || !complete {

@@ -48,6 +48,26 @@ pub enum Origin {
         /// The filter.
         by: ConsumerId,
     },
+    /// Read from a consumer's disk queue, for it alone; batches of a lane are numbered without gaps.
+    Queued {
+        /// The filter or output.
+        consumer: ConsumerId,
+        /// Number of the lane among those that its home reads.
+        lane: u16,
+        /// Number of this batch in the lane.
+        sequence: u64,
+    },
+}
+
+/// Which of a shard's pools a batch belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    /// What inputs read.
+    Received,
+    /// What filters inject.
+    Injected,
+    /// What is read from disk queues.
+    Queued,
 }
 
 /// The messages of a batch for one consumer.
@@ -70,20 +90,20 @@ pub struct Batch {
     pub read_at: i64,
     pub(crate) home: ShardId,
     pub(crate) slot: u32,
-    pub(crate) injected: bool,
+    pub(crate) pool: PoolKind,
     deliveries: Vec<Delivery>,
     picks: Vec<u16>,
 }
 
 impl Batch {
-    fn new(limits: TableLimits, home: ShardId, slot: u32, injected: bool) -> Batch {
+    fn new(limits: TableLimits, home: ShardId, slot: u32, pool: PoolKind) -> Batch {
         Batch {
             table: MessageTable::new(limits),
             origin: Origin::Free,
             read_at: 0,
             home,
             slot,
-            injected,
+            pool,
             deliveries: Vec::new(),
             picks: Vec::new(),
         }

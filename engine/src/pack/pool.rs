@@ -10,7 +10,7 @@ use std::sync::Arc;
 use codecs::limits::TABLE_MESSAGES_MAX;
 use codecs::message::TableLimits;
 
-use super::{Batch, ShardId};
+use super::{Batch, PoolKind, ShardId};
 
 const WORDS: usize = TABLE_MESSAGES_MAX.div_ceil(64);
 
@@ -47,9 +47,9 @@ pub struct Pool {
 
 impl Pool {
     /// A pool of `count` batches.
-    pub fn new(count: usize, limits: TableLimits, home: ShardId, injected: bool) -> Pool {
+    pub fn new(count: usize, limits: TableLimits, home: ShardId, kind: PoolKind) -> Pool {
         let free = (0..count)
-            .map(|slot| Arc::new(Batch::new(limits, home, slot as u32, injected)))
+            .map(|slot| Arc::new(Batch::new(limits, home, slot as u32, kind)))
             .rev()
             .collect();
         let flights = (0..count)
@@ -140,7 +140,7 @@ mod tests {
             messages: 8,
             fields: 8,
         };
-        Pool::new(2, limits, ShardId(0), false)
+        Pool::new(2, limits, ShardId(0), PoolKind::Received)
     }
 
     #[test]

@@ -205,8 +205,12 @@ pub struct Buffering {
     pub max_buffer_size: u64,
     /// What to do when the queue is full
     pub full_action: FullAction,
-    /// Deliveries between writes of the queue's position
+    /// Messages delivered between writes of the queue's position, which are also at least 100 ms apart
     pub cursor_update_count: u64,
+    /// How long messages may gather before they are made durable together; zero: only as long as the disk is busy with those before
+    pub fsync_interval: Duration,
+    /// Bytes that end `fsync_interval` early
+    pub fsync_bytes: u64,
 }
 
 impl Default for Buffering {
@@ -216,6 +220,8 @@ impl Default for Buffering {
             max_buffer_size: 0,
             full_action: FullAction::Shutdown,
             cursor_update_count: 1,
+            fsync_interval: Duration::seconds(0),
+            fsync_bytes: 1024 * 1024,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use super::intake::Intake;
 use super::parcel::Parcel;
 use crate::event::DropCause;
+use crate::queue::Synced;
 
 /// Proof that somebody has taken a share of a batch for good, or had no right to keep it waiting. Only this module makes one.
 #[derive(Debug)]
@@ -24,6 +25,11 @@ impl Taken {
             .drops()
             .any(|cause| cause == DropCause::DestinationEnded);
         (may_lose || !lost).then_some(Taken(()))
+    }
+
+    /// By a disk queue, which has synced it.
+    pub(super) fn by_queue(_synced: &Synced) -> Taken {
+        Taken(())
     }
 
     /// By a filter whose call has returned. `None` if it had ended and the rest of the daemon cannot do without it.

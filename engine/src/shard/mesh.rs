@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use crate::io::Accepted;
-use crate::pack::{Batch, InputId};
+use crate::pack::{Batch, ConsumerId, InputId};
+use crate::queue::Position;
 use crate::shard::parcel::Parcel;
 
 /// One item between two shards.
@@ -34,6 +35,20 @@ pub enum Frame {
     },
     /// An output is done with a parcel. Room: answers one `Parcel`.
     ParcelBack(Box<Parcel>),
+    /// A lane of a disk queue has more for its reader, which lives there. Room: one at a time for each lane.
+    Written {
+        /// Whose queue.
+        consumer: ConsumerId,
+        /// Which lane: the number of the shard that writes to it.
+        lane: u16,
+        /// How far it may be read.
+        upto: Position,
+    },
+    /// The reader knows. Room: answers one `Written`.
+    WrittenSeen {
+        /// Whose queue.
+        consumer: ConsumerId,
+    },
     /// A connection to serve. Room: if there is none the sender serves it itself.
     Connection {
         /// The input that accepted it.

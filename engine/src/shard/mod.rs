@@ -17,6 +17,7 @@ pub mod matchers;
 pub mod mesh;
 pub mod parcel;
 pub mod probe;
+pub(crate) mod queueing;
 pub mod router;
 pub mod run;
 mod settlement;
@@ -38,12 +39,12 @@ use self::parcel::Parcel;
 use self::router::Router;
 use self::streams::Streams;
 use self::topology::{Role, Topology};
-use crate::event::{ConsumerCounters, DropCause, InputCounters};
+use crate::event::{ConsumerCounters, DropCause, InputCounters, QueueCounters};
 use crate::io::MeshSender;
 use crate::io::clock;
 use crate::limits;
 use crate::pack::pool::{Landed, Pool};
-use crate::pack::{Batch, ConsumerId, Origin, ShardId, StreamId};
+use crate::pack::{Batch, ConsumerId, Origin, PoolKind, ShardId, StreamId};
 use crate::plugin::{EncodeContext, Encoder, Filter};
 
 /// What a shard keeps of one consumer.
@@ -92,8 +93,10 @@ pub struct Shard {
     pub(crate) topology: Arc<Topology>,
     pub(crate) pool: RefCell<Pool>,
     pub(crate) injections: RefCell<Pool>,
+    /// What is read from disk queues of consumers that live here.
+    pub(crate) queued: RefCell<Pool>,
     pub(crate) streams: RefCell<Streams>,
-    /// Inputs first, then one per filter for what it injects.
+    /// Inputs first, then one per consumer for what it injects, then one per consumer for what is read from its disk queue.
     pub(crate) ledgers: RefCell<Vec<InputCounters>>,
     pub(crate) random: RefCell<fastrand::Rng>,
     pub(crate) probe: RefCell<probe::Probe>,
@@ -101,6 +104,11 @@ pub struct Shard {
     /// Of filters and outputs that ask what matchers captured.
     capturing: RefCell<Capturing>,
     consumers: RefCell<Vec<Consumer>>,
+    /// By consumer.
+    lanes: RefCell<Vec<queueing::Lane>>,
+    /// By consumer; of those that live here.
+    draws: RefCell<Vec<queueing::Draw>>,
+    queue_counters: RefCell<Vec<QueueCounters>>,
     mesh: RefCell<Vec<Option<MeshSender<Frame>>>>,
     #[expect(
         clippy::vec_box,
@@ -136,14 +144,9 @@ impl Shard {
         let consumers: Vec<Consumer> = (0..topology.consumers.len())
             .map(|index| make_consumer(&topology, ConsumerId(index as u16), id))
             .collect();
-        let outputs = topology
-            .consumers
-            .iter()
-            .filter(|unit| matches!(unit.role, Role::Output { .. }))
-            .count();
-        let parcels = (0..outputs * limits::CONSUMER_CREDITS as usize)
-            .map(|_| Parcel::empty())
-            .collect();
+        let (parcels, queued) = parcels_and_queued_batches(&topology, id);
+        let parcels = (0..parcels).map(|_| Parcel::empty()).collect();
+        let count = topology.consumers.len();
         let bytes_max = topology.message_bytes_max;
         Rc::new_cyclic(|me| Shard {
             me: me.clone(),
@@ -152,19 +155,28 @@ impl Shard {
                 limits::batches(bytes_max),
                 limits::batch_limits(bytes_max),
                 id,
-                false,
+                PoolKind::Received,
             )),
             injections: RefCell::new(Pool::new(
                 limits::INJECTION_BATCHES,
                 limits::injection_limits(bytes_max),
                 id,
-                true,
+                PoolKind::Injected,
+            )),
+            queued: RefCell::new(Pool::new(
+                queued,
+                limits::batch_limits(bytes_max),
+                id,
+                PoolKind::Queued,
             )),
             streams: RefCell::default(),
             ledgers: RefCell::new(vec![
                 InputCounters::default();
-                topology.inputs.len() + topology.consumers.len()
+                topology.inputs.len() + 2 * count
             ]),
+            lanes: RefCell::new((0..count).map(|_| queueing::Lane::default()).collect()),
+            draws: RefCell::new((0..count).map(|_| queueing::Draw::default()).collect()),
+            queue_counters: RefCell::new(vec![QueueCounters::default(); count]),
             random: RefCell::new(fastrand::Rng::new()),
             probe: RefCell::new(probe::Probe::new(
                 topology.inputs.len(),
@@ -248,7 +260,8 @@ impl Shard {
         let consumer = batch.deliveries()[delivery as usize].consumer;
         let messages = batch.picks(delivery as usize).len() as u64;
         let unit = self.topology.consumer(consumer);
-        let local_filter = matches!(unit.role, Role::Filter(_)) && unit.home == self.id;
+        let local_filter =
+            matches!(unit.role, Role::Filter(_)) && unit.home == self.id && unit.queue.is_none();
         let blocked = {
             let mut consumers = self.consumers.borrow_mut();
             let state = &mut consumers[consumer.0 as usize];
@@ -270,10 +283,14 @@ impl Shard {
         }
     }
 
-    /// Spends a credit and sends a delivery: as it is to a filter, encoded to an output.
+    /// Spends a credit and sends a delivery: to the consumer's disk queue if it has one; else as it is to a filter, encoded to an output.
     fn send(&self, consumer: ConsumerId, batch: Arc<Batch>, delivery: u16) {
         let unit = self.topology.consumer(consumer);
         self.consumers.borrow_mut()[consumer.0 as usize].credits -= 1;
+        if unit.queue.is_some() {
+            self.enqueue(consumer, batch, delivery);
+            return;
+        }
         let frame = match &unit.role {
             Role::Filter(_) => Frame::Messages { batch, delivery },
             Role::Output { framing, .. } => {
@@ -294,16 +311,19 @@ impl Shard {
         delivery: u16,
         framing: bool,
     ) -> Box<Parcel> {
-        let mut parcel = self
-            .parcels
-            .borrow_mut()
-            .pop()
-            .expect("a parcel for every credit");
+        let mut parcel = self.empty_parcel();
         let mut consumers = self.consumers.borrow_mut();
         let encoder = consumers[consumer.0 as usize].encoder.as_deref_mut();
         let context = EncodeContext { now: clock::wall() };
         parcel.fill(batch, delivery, encoder, framing, context);
         parcel
+    }
+
+    fn empty_parcel(&self) -> Box<Parcel> {
+        self.parcels
+            .borrow_mut()
+            .pop()
+            .expect("a parcel for every credit")
     }
 
     fn send_frame(&self, target: ShardId, frame: Frame) {
@@ -322,7 +342,10 @@ impl Shard {
                 Frame::Connection { input, connection } => {
                     self.serve_instead_of(target, input, connection);
                 }
-                Frame::Release { .. } | Frame::ParcelBack(_) => {}
+                Frame::Release { .. }
+                | Frame::ParcelBack(_)
+                | Frame::Written { .. }
+                | Frame::WrittenSeen { .. } => {}
             }
         }
     }
@@ -351,6 +374,15 @@ impl Shard {
                 dropped,
             } => self.released(batch, delivery, dropped),
             Frame::ParcelBack(parcel) => self.parcel_came_back(parcel),
+            Frame::Written {
+                consumer,
+                lane,
+                upto,
+            } => {
+                self.written(consumer, lane, upto);
+                self.send_frame(ShardId(lane), Frame::WrittenSeen { consumer });
+            }
+            Frame::WrittenSeen { consumer } => self.written_seen(consumer),
             Frame::Connection { input, connection } => {
                 self.topology.loads[self.id.0 as usize]
                     .in_transit
@@ -360,7 +392,7 @@ impl Shard {
         }
     }
 
-    fn queue_parcel(&self, mut parcel: Box<Parcel>) {
+    pub(super) fn queue_parcel(&self, mut parcel: Box<Parcel>) {
         let consumer = parcel.batch().deliveries()[parcel.delivery() as usize].consumer;
         {
             let mut consumers = self.consumers.borrow_mut();
@@ -433,6 +465,11 @@ impl Shard {
         self.tell_ended(&unit.name, error, unit.can_exit);
     }
 
+    /// Whether a consumer of this shard has ended.
+    fn has_ended(&self, consumer: ConsumerId) -> bool {
+        self.consumers.borrow()[consumer.0 as usize].ended
+    }
+
     /// Notes how many bytes streams keep as unfinished rests.
     pub(crate) fn change_rest(&self, by: isize) {
         self.rest_bytes
@@ -494,10 +531,11 @@ impl Shard {
         self.ending.get()
     }
 
-    /// Outputs end as soon as their queues are empty.
+    /// Outputs end as soon as their queues are empty; nothing more is read from disk queues.
     pub(crate) fn end_outputs(&self) {
         self.ending.set(true);
         self.wake_outputs();
+        self.wake_queues();
     }
 
     /// Outputs reopen what can be reopened.
@@ -520,6 +558,18 @@ impl Shard {
         change: impl FnOnce(&mut ConsumerCounters),
     ) {
         change(&mut self.consumers.borrow_mut()[consumer.0 as usize].counters);
+    }
+
+    pub(crate) fn count_queue(
+        &self,
+        consumer: ConsumerId,
+        change: impl FnOnce(&mut QueueCounters),
+    ) {
+        change(&mut self.queue_counters.borrow_mut()[consumer.0 as usize]);
+    }
+
+    pub(crate) fn queue_counters(&self) -> Vec<QueueCounters> {
+        self.queue_counters.borrow().clone()
     }
 
     pub(crate) fn consumer_counters(&self) -> Vec<ConsumerCounters> {
@@ -568,6 +618,26 @@ impl Shard {
     }
 }
 
+/// Parcels that a shard needs, and batches for what it reads from disk queues.
+fn parcels_and_queued_batches(topology: &Topology, id: ShardId) -> (usize, usize) {
+    let (mut parcels, mut batches) = (0, 0);
+    for unit in &topology.consumers {
+        let is_output = matches!(unit.role, Role::Output { .. });
+        let reads = match unit.queue {
+            Some(_) if unit.home == id => limits::QUEUE_READS,
+            _ => 0,
+        };
+        parcels += match unit.queue {
+            Some(_) => limits::QUEUE_CREDITS as usize,
+            None if is_output => limits::CONSUMER_CREDITS as usize,
+            None => 0,
+        };
+        parcels += if is_output { reads } else { 0 };
+        batches += reads;
+    }
+    (parcels, batches)
+}
+
 fn make_consumer(topology: &Topology, id: ConsumerId, shard: ShardId) -> Consumer {
     let unit = topology.consumer(id);
     let (encoder, filter) = match &unit.role {
@@ -575,7 +645,10 @@ fn make_consumer(topology: &Topology, id: ConsumerId, shard: ShardId) -> Consume
         Role::Filter(factory) => (None, (unit.home == shard).then(|| factory.make())),
     };
     Consumer {
-        credits: limits::CONSUMER_CREDITS,
+        credits: match unit.queue {
+            Some(_) => limits::QUEUE_CREDITS,
+            None => limits::CONSUMER_CREDITS,
+        },
         blocked: VecDeque::new(),
         counters: ConsumerCounters::default(),
         encoder,

@@ -72,11 +72,11 @@ impl Router {
         let matchers = Arc::clone(&self.matchers);
         let signers: &[Option<SignerId>] = match batch.origin {
             Origin::Stream { input, .. } => matchers.signers(input),
-            Origin::Injected { .. } | Origin::Free => &[],
+            Origin::Injected { .. } | Origin::Queued { .. } | Origin::Free => &[],
         };
         let excluded = match batch.origin {
             Origin::Injected { by } => Some(by.0),
-            Origin::Stream { .. } | Origin::Free => None,
+            Origin::Stream { .. } | Origin::Queued { .. } | Origin::Free => None,
         };
         self.hits.clear();
         let mut routed = Routed::default();

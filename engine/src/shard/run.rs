@@ -17,11 +17,12 @@ use super::matchers::Exchange;
 use super::mesh::Frame;
 use super::probe::Probe;
 use super::topology::{Role, Topology};
-use super::{Ended, Notice, Shard};
-use crate::event::{ConsumerCounters, InputCounters};
-use crate::io::{MeshReceiver, MeshSender, UnconnectedReceiver, UnconnectedSender};
+use super::{Ended, Notice, Shard, queueing};
+use crate::event::{ConsumerCounters, InputCounters, QueueCounters};
+use crate::io::{MeshReceiver, MeshSender, UnconnectedReceiver, UnconnectedSender, Worker};
 use crate::pack::{ConsumerId, InputId, ShardId};
 use crate::plugin::{Fault, Input};
+use crate::queue::{Lane, OpenLane};
 
 /// What a shard tells the control plane.
 #[derive(Debug)]
@@ -70,10 +71,14 @@ pub enum ToShard {
 /// All counters of one shard at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// By input, then by consumer for what it injected.
+    /// By input, then by consumer for what it injected, then by consumer for what was read from its disk queue.
     pub ledgers: Vec<InputCounters>,
     /// By consumer.
     pub consumers: Vec<ConsumerCounters>,
+    /// By consumer: what was put into its disk queue.
+    pub disk_queues: Vec<QueueCounters>,
+    /// Nothing is to be read from the disk queues that are read here, and nothing of what was read is under way.
+    pub disk_queues_idle: bool,
     /// Deliveries queued, by consumer.
     pub queues: Vec<u32>,
     /// Batches in use.
@@ -84,12 +89,23 @@ pub struct Snapshot {
     pub streams: usize,
     /// Batches that the pool has.
     pub batches: usize,
-    /// Inputs and outputs that still run.
+    /// Inputs and outputs that still run, and those who work for disk queues.
     pub plugins_running: usize,
     /// Inputs among them.
     pub inputs_running: usize,
     /// Sampled timings.
     pub probe: Probe,
+}
+
+/// The parts of an open disk queue that one shard works with.
+#[derive(Debug)]
+pub struct QueueEnds {
+    /// Whose queue.
+    pub consumer: ConsumerId,
+    /// The lane that the shard writes to.
+    pub lane: Lane,
+    /// On the consumer's home: all lanes, to read.
+    pub lanes: Vec<OpenLane>,
 }
 
 /// What a shard is started with.
@@ -102,6 +118,8 @@ pub struct Launch {
     pub senders: Vec<Option<UnconnectedSender<Frame>>>,
     /// Receiving ends from each other shard.
     pub receivers: Vec<Option<UnconnectedReceiver<Frame>>>,
+    /// Disk queues, open.
+    pub queues: Vec<QueueEnds>,
     /// Orders.
     pub orders: flume::Receiver<ToShard>,
     /// News.
@@ -133,9 +151,13 @@ pub async fn main(launch: Launch) -> io::Result<Snapshot> {
         })
         .await;
     let mut inputs = Some(inputs);
+    let mut queues = launch.queues;
     while let Ok(order) = launch.orders.recv_async().await {
         match order {
-            ToShard::Start => start(&shard, inputs.take().unwrap_or_default(), &running),
+            ToShard::Start => {
+                start_queues(&shard, std::mem::take(&mut queues), &running)?;
+                start(&shard, inputs.take().unwrap_or_default(), &running);
+            }
             ToShard::Snapshot(reply) => {
                 let _ = reply.try_send(snapshot(&shard, &running));
             }
@@ -221,6 +243,46 @@ fn open_inputs(shard: &Rc<Shard>) -> (OpenInputs, Vec<(String, Fault)>) {
 struct Plugins {
     inputs: Cell<usize>,
     outputs: Cell<usize>,
+    /// Those who write to disk queues and keep their cursors.
+    queues: Cell<usize>,
+}
+
+/// Starts those who work for disk queues.
+fn start_queues(
+    shard: &Rc<Shard>,
+    queues: Vec<QueueEnds>,
+    running: &Rc<Plugins>,
+) -> io::Result<()> {
+    for ends in queues {
+        let consumer = ends.consumer;
+        let name = shard.topology.consumer(consumer).name.clone();
+        let worker = Worker::start(&name)?;
+        work_for_queue(
+            running,
+            queueing::write_lane(Rc::clone(shard), consumer, worker, ends.lane),
+        );
+        if ends.lanes.is_empty() {
+            continue;
+        }
+        let (readers, cursors) = queueing::begin(shard, consumer, ends.lanes);
+        let worker = Worker::start(&name)?;
+        let reader = queueing::read_queue(Rc::clone(shard), consumer, worker, readers);
+        crate::io::spawn(reader);
+        let worker = Worker::start(&name)?;
+        let keeper = queueing::keep_cursors(Rc::clone(shard), consumer, worker, cursors);
+        work_for_queue(running, keeper);
+    }
+    Ok(())
+}
+
+/// Runs a task that must have ended before its shard does.
+fn work_for_queue(running: &Rc<Plugins>, task: impl Future<Output = ()> + 'static) {
+    let running = Rc::clone(running);
+    running.queues.update(|count| count + 1);
+    crate::io::spawn(async move {
+        task.await;
+        running.queues.update(|count| count - 1);
+    });
 }
 
 fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<Plugins>) {
@@ -285,12 +347,14 @@ fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
     Snapshot {
         ledgers: shard.ledgers.borrow().clone(),
         consumers: shard.consumer_counters(),
+        disk_queues: shard.queue_counters(),
+        disk_queues_idle: shard.queues_idle(),
         queues: shard.consumer_queues(),
         batches_in_use: shard.pool.borrow().in_use(),
         injections_in_use: shard.injections.borrow().in_use(),
         streams: shard.streams.borrow().open_count().max(connections),
         batches: shard.pool.borrow().size(),
-        plugins_running: running.inputs.get() + running.outputs.get(),
+        plugins_running: running.inputs.get() + running.outputs.get() + running.queues.get(),
         inputs_running: running.inputs.get(),
         probe: shard.probe.borrow().clone(),
     }

@@ -13,7 +13,8 @@ use super::acknowledgement::Taken;
 use super::parcel::Parcel;
 use crate::event::DropCause;
 use crate::pack::pool::{Landed, Pool};
-use crate::pack::{Batch, ConsumerId, Origin};
+use crate::pack::{Batch, ConsumerId, Origin, PoolKind};
+use crate::queue::Synced;
 
 impl Shard {
     /// A filter elsewhere is done with a delivery.
@@ -24,7 +25,20 @@ impl Shard {
     }
 
     /// An output is done with a parcel.
-    pub(super) fn parcel_came_back(&self, mut parcel: Box<Parcel>) {
+    pub(super) fn parcel_came_back(&self, parcel: Box<Parcel>) {
+        let batch = parcel.batch();
+        let consumer = batch.deliveries()[parcel.delivery() as usize].consumer;
+        let taken = Taken::by_output(&parcel, self.may_lose(batch, consumer));
+        self.empty_out(parcel, taken);
+    }
+
+    /// A disk queue has a parcel for good.
+    pub(super) fn parcel_queued(&self, parcel: Box<Parcel>, synced: &Synced) {
+        self.empty_out(parcel, Some(Taken::by_queue(synced)));
+    }
+
+    /// Counts what was dropped of a parcel, gives its share of the batch back, and keeps it for the next delivery.
+    fn empty_out(&self, mut parcel: Box<Parcel>, taken: Option<Taken>) {
         let slot = parcel.batch().slot;
         let (origin, consumer) = {
             let batch = parcel.batch();
@@ -34,17 +48,24 @@ impl Shard {
             )
         };
         let pool = self.pool_of(parcel.batch());
-        let taken = Taken::by_output(&parcel, self.topology.consumer(consumer).can_exit);
         let ledger = self.ledger_of(origin);
+        let is_queued = matches!(origin, Origin::Queued { .. });
         let batch = parcel.open(|message, cause| {
+            let first = pool.borrow_mut().note_drop(slot, message);
+            if is_queued && cause == DropCause::DestinationEnded {
+                // Its queue keeps it.
+                return;
+            }
             self.count_consumer(consumer, |counters| counters.dropped.add(cause, 1));
-            if pool.borrow_mut().note_drop(slot, message) {
+            if first {
                 self.ledgers.borrow_mut()[ledger].dropped.add(cause, 1);
             }
         });
         self.parcels.borrow_mut().push(parcel);
         self.release(batch, taken);
-        self.credit_back(consumer);
+        if !is_queued {
+            self.credit_back(consumer);
+        }
     }
 
     /// A filter is done with a delivery of a batch of this shard.
@@ -52,8 +73,9 @@ impl Shard {
         if dropped {
             let ledger = self.ledger_of(batch.origin);
             let pool = self.pool_of(&batch);
+            let is_kept = batch.pool == PoolKind::Queued;
             for &message in batch.picks(delivery as usize) {
-                if pool.borrow_mut().note_drop(batch.slot, message) {
+                if pool.borrow_mut().note_drop(batch.slot, message) && !is_kept {
                     self.ledgers.borrow_mut()[ledger]
                         .dropped
                         .add(DropCause::DestinationEnded, 1);
@@ -61,8 +83,13 @@ impl Shard {
             }
         }
         let consumer = batch.deliveries()[delivery as usize].consumer;
-        let taken = Taken::by_filter(dropped, self.topology.consumer(consumer).can_exit);
+        let taken = Taken::by_filter(dropped, self.may_lose(&batch, consumer));
         self.release(batch, taken);
+    }
+
+    /// Whether what a consumer leaves behind when it ends may be forgotten: it is not needed, and no queue can keep it.
+    fn may_lose(&self, batch: &Batch, consumer: ConsumerId) -> bool {
+        batch.pool != PoolKind::Queued && self.topology.consumer(consumer).can_exit
     }
 
     /// Gives one share of a batch of this shard back. Without proof that it was taken its stream is not acknowledged any further.
@@ -87,26 +114,35 @@ impl Shard {
         } = landed;
         let ledger = self.ledger_of(batch.origin);
         self.ledgers.borrow_mut()[ledger].delivered += delivered;
-        if let Origin::Stream {
-            input,
-            stream,
-            sequence,
-        } = batch.origin
-        {
-            self.streams
-                .borrow_mut()
-                .settle(stream, sequence, !withheld);
-            self.input_shares.borrow_mut().give_back(input);
+        match batch.origin {
+            Origin::Stream {
+                input,
+                stream,
+                sequence,
+            } => {
+                self.streams
+                    .borrow_mut()
+                    .settle(stream, sequence, !withheld);
+                self.input_shares.borrow_mut().give_back(input);
+            }
+            Origin::Queued {
+                consumer,
+                lane,
+                sequence,
+            } => self.drawn_settled(consumer, lane, sequence, !withheld),
+            Origin::Injected { .. } | Origin::Free => {}
         }
         self.give_back(batch);
     }
 
     /// Gives an unshared batch back to its pool and wakes who waits for one.
     pub(crate) fn give_back(&self, batch: Arc<Batch>) {
-        let injected = batch.injected;
+        let kind = batch.pool;
         self.pool_of(&batch).borrow_mut().give_back(batch);
-        if !injected {
-            self.wake_next_waiting();
+        match kind {
+            PoolKind::Received => self.wake_next_waiting(),
+            PoolKind::Queued => self.wake_queue_readers(),
+            PoolKind::Injected => {}
         }
     }
 
@@ -143,10 +179,10 @@ impl Shard {
     }
 
     pub(super) fn pool_of(&self, batch: &Batch) -> &RefCell<Pool> {
-        if batch.injected {
-            &self.injections
-        } else {
-            &self.pool
+        match batch.pool {
+            PoolKind::Received => &self.pool,
+            PoolKind::Injected => &self.injections,
+            PoolKind::Queued => &self.queued,
         }
     }
 
@@ -154,6 +190,9 @@ impl Shard {
         match origin {
             Origin::Stream { input, .. } => input.0 as usize,
             Origin::Injected { by } => self.topology.inputs.len() + by.0 as usize,
+            Origin::Queued { consumer, .. } => {
+                self.topology.inputs.len() + self.topology.consumers.len() + consumer.0 as usize
+            }
             Origin::Free => unreachable!("a batch under way has an origin"),
         }
     }

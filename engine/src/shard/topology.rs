@@ -5,12 +5,14 @@
 //! Bounds:  one entry per section of the configuration.
 //! Never:   changes after start.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::matchers::Matchers;
 use crate::pack::{ConsumerId, InputId, ShardId};
+use crate::plugin::options::FullAction;
 use crate::plugin::{
     Decoder, EncoderFactory, FilterFactory, InputFactory, OutputFactory, Placement, SplitterFactory,
 };
@@ -55,6 +57,60 @@ pub enum Role {
     },
 }
 
+/// The disk queue of a consumer.
+#[derive(Debug)]
+pub struct QueueUnit {
+    /// Where it stands.
+    pub folder: PathBuf,
+    /// Bytes of one segment.
+    pub segment_bytes_max: u64,
+    /// Bytes of all of it; `None` for no limit.
+    pub bytes_max: Option<u64>,
+    /// What to do when there is no room.
+    pub full_action: FullAction,
+    /// Messages between two writes of a cursor.
+    pub cursor_update_count: u64,
+    /// How long messages may gather before a sync; `None` for not longer than the sync before takes.
+    pub fsync_interval: Option<Duration>,
+    /// Bytes that end that early.
+    pub fsync_bytes: usize,
+    /// Looks at a queue that was full at start before `full_action` `shutdown` ends the daemon.
+    pub start_looks: u32,
+    /// Bytes on the disk.
+    pub size: QueueSize,
+}
+
+/// How much of the disk a queue takes: differences of counters that only grow, each with one writer.
+#[derive(Debug, Default)]
+pub struct QueueSize {
+    /// Bytes that each lane has ever taken, by shard; last, those of lanes that only drain.
+    pub taken: Vec<AtomicU64>,
+    /// Bytes that cursors have left behind.
+    pub removed: AtomicU64,
+}
+
+impl QueueSize {
+    /// A queue of `shards` lanes.
+    pub fn new(shards: u16) -> QueueSize {
+        QueueSize {
+            taken: (0..=shards).map(|_| AtomicU64::new(0)).collect(),
+            removed: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes on the disk.
+    pub fn bytes(&self) -> u64 {
+        // Removed first: what it has counted, the lanes have counted before.
+        let removed = self.removed.load(Ordering::Acquire);
+        let taken: u64 = self
+            .taken
+            .iter()
+            .map(|lane| lane.load(Ordering::Acquire))
+            .sum();
+        taken - removed
+    }
+}
+
 /// A filter or output of the plan.
 pub struct ConsumerUnit {
     /// Section name.
@@ -69,6 +125,8 @@ pub struct ConsumerUnit {
     pub ticker_interval: Option<Duration>,
     /// It may end without ending the daemon.
     pub can_exit: bool,
+    /// Its disk queue, if it has one.
+    pub queue: Option<QueueUnit>,
     /// Where it lives.
     pub home: ShardId,
 }

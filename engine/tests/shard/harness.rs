@@ -367,6 +367,7 @@ impl Plan {
             role,
             ticker_interval: None,
             can_exit: true,
+            queue: None,
             home: ShardId(home),
         });
         self
@@ -447,6 +448,7 @@ impl Daemon {
                 topology: Arc::clone(&topology),
                 senders,
                 receivers,
+                queues: Vec::new(),
                 orders: order_receiver,
                 news: news_sender.clone(),
             };

@@ -166,6 +166,7 @@ impl Daemon {
                 topology: Arc::clone(topology),
                 senders,
                 receivers,
+                queues: Vec::new(),
                 orders: order_receiver,
                 news: news_sender.clone(),
             };

@@ -197,6 +197,7 @@ impl Rig {
                 },
                 ticker_interval: None,
                 can_exit: true,
+                queue: None,
                 home: ShardId(0),
             }],
             message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
@@ -213,6 +214,7 @@ impl Rig {
             topology: Arc::new(topology),
             senders: vec![None],
             receivers: vec![None],
+            queues: Vec::new(),
             orders: order_receiver,
             news: news_sender,
         };

@@ -274,13 +274,6 @@ fn check_common(
         };
         problems.push(problem.at(place));
     }
-    let queued = made.common.get("use_buffering") == Some(&Value::Bool(true));
-    if queued && complaints::is_written(document, made.section, spec, "use_buffering") {
-        let message =
-            "`use_buffering` has no effect yet: messages wait in memory, and hold back the inputs";
-        let place = complaints::place_of(document, made.section, spec, &["use_buffering"]);
-        problems.push(Problem::warning(message).at(place));
-    }
     let record_bytes_max = hekad.record_bytes_max() as u64;
     let mut wrong_size = |path: &[&str], message: String| {
         let place = complaints::place_of(document, made.section, spec, path);

@@ -64,8 +64,7 @@ pub struct HekadOptions {
     pub max_message_size: u64,
     /// What stands before each log line: 3 is date and time, 0 is nothing
     pub log_flags: i64,
-    /// Checks of a full disk queue at start, each up to a second
-    #[schemars(extend("x-no-effect" = "there is no disk queue yet"))]
+    /// Looks at a disk queue that is full at start, a second apart, before `full_action = "shutdown"` ends the daemon
     pub full_buffer_max_retries: u32,
 }
 

@@ -1,0 +1,414 @@
+//! Consumers with a disk queue: what waits to be written, and what was read and is not settled yet.
+//!
+//! Owns:    `Lane`, the parcels that a shard has for a queue; `Draw`, the batches that a consumer's home has read from one.
+//! Runs on: every shard (lanes), the consumer's home (draws).            Plane: data.
+//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::QUEUE_READS` batches.
+//! Never:   acknowledges a message before the queue has synced it, or moves a queue's cursor past what its consumer has not taken.
+//!
+//! A message for such a consumer goes: batch -> parcel of encoded messages -> lane -> disk (here its source is acknowledged), then
+//! disk -> batch of the home's own pool -> parcel of encoded records (or the filter's call) -> consumer -> cursor.
+
+mod reading;
+mod writing;
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use codecs::message::MessageRef;
+use codecs::protobuf;
+
+use super::Shard;
+use super::mesh::Frame;
+use super::parcel::Parcel;
+use crate::limits;
+use crate::pack::{Batch, ConsumerId};
+use crate::plugin::{EncodeContext, EncodeFailure, Encoded, Encoder};
+use crate::queue::Position;
+
+pub(crate) use self::reading::{begin, keep_cursors, read_queue};
+pub(crate) use self::writing::write_lane;
+
+/// What a shard keeps for the queue of one consumer.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    waiting: VecDeque<Box<Parcel>>,
+    bytes: usize,
+    waker: Option<Waker>,
+    /// How far the lane may be read, if its reader has not been told yet.
+    news: Option<Position>,
+    /// The reader has been told something and has not answered yet.
+    told: bool,
+}
+
+impl Lane {
+    fn take(&mut self, group: &mut Vec<Box<Parcel>>) {
+        group.extend(self.waiting.drain(..));
+        self.bytes = 0;
+    }
+}
+
+/// A batch that was read from a lane.
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    settled: bool,
+    messages: u32,
+    /// Where the lane goes on behind it.
+    end: Position,
+}
+
+/// What the home of a consumer has read from one lane of its queue.
+#[derive(Debug)]
+struct Drawing {
+    /// The lane's number.
+    number: u16,
+    /// How far it may be read, and how far it was.
+    published: Position,
+    read: Position,
+    /// How far it was settled.
+    at: Position,
+    first: u64,
+    under_way: VecDeque<Drawn>,
+    /// Where the cursor may stand, if it has not been told yet.
+    passed: Option<Position>,
+}
+
+/// What settling a batch means for the cursor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    /// Messages that it may pass in addition.
+    messages: u64,
+    /// It may leave a segment behind, which can then be removed.
+    leaves_segment: bool,
+}
+
+impl Drawing {
+    fn new(number: u16, from: Position, published: Position) -> Drawing {
+        Drawing {
+            number,
+            published,
+            read: from,
+            at: from,
+            first: 0,
+            under_way: VecDeque::new(),
+            passed: None,
+        }
+    }
+
+    fn issue(&mut self, messages: u32, end: Position) -> u64 {
+        self.under_way.push_back(Drawn {
+            settled: false,
+            messages,
+            end,
+        });
+        self.first + self.under_way.len() as u64 - 1
+    }
+
+    /// Nothing up to there was a message; what is under way before it has to be settled first.
+    fn skip(&mut self, end: Position) -> Progress {
+        match self.under_way.back_mut() {
+            Some(last) => {
+                last.end = end;
+                Progress::default()
+            }
+            None => self.pass(0, end),
+        }
+    }
+
+    fn pass(&mut self, messages: u64, end: Position) -> Progress {
+        let before = self.passed.replace(end).unwrap_or(self.at);
+        self.at = end;
+        Progress {
+            messages,
+            leaves_segment: before.segment != end.segment,
+        }
+    }
+
+    fn settle(&mut self, sequence: u64, taken: bool) -> Progress {
+        let index = (sequence - self.first) as usize;
+        // One that was not taken is never passed, nor is anything behind it: the next start reads it again.
+        self.under_way[index].settled = taken;
+        let mut progress = Progress::default();
+        while let Some(first) = self.under_way.pop_front_if(|first| first.settled) {
+            self.first += 1;
+            let step = self.pass(u64::from(first.messages), first.end);
+            progress.messages += step.messages;
+            progress.leaves_segment |= step.leaves_segment;
+        }
+        progress
+    }
+}
+
+/// What the home of a consumer has read from its queue.
+#[derive(Debug, Default)]
+pub(super) struct Draw {
+    lanes: Vec<Drawing>,
+    /// Batches that are not settled.
+    in_flight: usize,
+    /// Messages that the cursors may pass and have not been told of.
+    passed: u64,
+    /// A cursor may leave a segment behind.
+    leaves_segment: bool,
+    reader: Option<Waker>,
+    keeper: Option<Waker>,
+}
+
+impl Draw {
+    fn note(&mut self, progress: Progress) {
+        self.passed += progress.messages;
+        self.leaves_segment |= progress.leaves_segment;
+    }
+}
+
+/// Encodes messages as they stand in a queue: in protobuf, as received where nothing has changed.
+pub(super) struct QueueEncoder {
+    message_bytes_max: usize,
+}
+
+impl QueueEncoder {
+    pub(super) fn new(message_bytes_max: usize) -> QueueEncoder {
+        QueueEncoder { message_bytes_max }
+    }
+}
+
+impl Encoder for QueueEncoder {
+    #[inline]
+    fn encode(
+        &mut self,
+        message: MessageRef<'_>,
+        _context: EncodeContext,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded, EncodeFailure> {
+        let encoded = message.head().encoded;
+        if !encoded.is_empty() {
+            return Ok(Encoded::InPlace(encoded));
+        }
+        if protobuf::encoded_len(message) > self.message_bytes_max {
+            return Err(EncodeFailure {
+                reason: "the encoded message is longer than max_message_size",
+            });
+        }
+        protobuf::encode(message, out);
+        Ok(Encoded::Appended)
+    }
+}
+
+impl Shard {
+    /// Puts a delivery into the consumer's lane; the caller has spent a credit.
+    pub(super) fn enqueue(&self, consumer: ConsumerId, batch: Arc<Batch>, delivery: u16) {
+        let mut parcel = self.empty_parcel();
+        let context = EncodeContext {
+            now: crate::io::clock::wall(),
+        };
+        let mut encoder = QueueEncoder::new(self.topology.message_bytes_max);
+        parcel.fill(batch, delivery, Some(&mut encoder), false, context);
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = &mut lanes[consumer.0 as usize];
+        lane.bytes += parcel.bytes();
+        lane.waiting.push_back(parcel);
+        if let Some(waker) = &lane.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Takes what waits in a lane, oldest first, when there is something. Answers `false` when nothing more will come.
+    fn poll_lane(
+        &self,
+        consumer: ConsumerId,
+        group: &mut Vec<Box<Parcel>>,
+        cx: &Context<'_>,
+    ) -> Poll<bool> {
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = &mut lanes[consumer.0 as usize];
+        if lane.waiting.is_empty() {
+            if self.ending() {
+                return Poll::Ready(false);
+            }
+            register(&mut lane.waker, cx);
+            return Poll::Pending;
+        }
+        lane.take(group);
+        Poll::Ready(true)
+    }
+
+    /// Takes what waits in a lane, oldest first.
+    fn take_lane(&self, consumer: ConsumerId, group: &mut Vec<Box<Parcel>>) {
+        self.lanes.borrow_mut()[consumer.0 as usize].take(group);
+    }
+
+    /// Waits until what waits in a lane, in deliveries and bytes, is enough, the daemon stops, or `interval` has passed.
+    async fn wait_for_lane(
+        &self,
+        consumer: ConsumerId,
+        interval: Duration,
+        enough: impl Fn(usize, usize) -> bool,
+    ) {
+        let mut timer = pin!(crate::io::sleep(interval));
+        poll_fn(|cx| {
+            let mut lanes = self.lanes.borrow_mut();
+            let lane = &mut lanes[consumer.0 as usize];
+            if self.stopping() || enough(lane.waiting.len(), lane.bytes) {
+                return Poll::Ready(());
+            }
+            register(&mut lane.waker, cx);
+            self.register_for_stop(cx);
+            timer.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// This shard's lane may be read up to there: its reader is told, or will be as soon as it has answered to what it was told last.
+    fn lane_written(&self, consumer: ConsumerId, upto: Position) {
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = &mut lanes[consumer.0 as usize];
+        lane.news = Some(upto);
+        drop(lanes);
+        self.tell_reader(consumer);
+    }
+
+    /// The reader of a queue has answered.
+    pub(super) fn written_seen(&self, consumer: ConsumerId) {
+        self.lanes.borrow_mut()[consumer.0 as usize].told = false;
+        self.tell_reader(consumer);
+    }
+
+    fn tell_reader(&self, consumer: ConsumerId) {
+        let home = self.topology.consumer(consumer).home;
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = &mut lanes[consumer.0 as usize];
+        if lane.told {
+            return;
+        }
+        let Some(upto) = lane.news.take() else {
+            return;
+        };
+        if home == self.id {
+            self.written(consumer, self.id.0, upto);
+            return;
+        }
+        lane.told = true;
+        drop(lanes);
+        self.send_frame(
+            home,
+            Frame::Written {
+                consumer,
+                lane: self.id.0,
+                upto,
+            },
+        );
+    }
+
+    /// A lane of a consumer that lives here may be read up to there.
+    pub(super) fn written(&self, consumer: ConsumerId, lane: u16, upto: Position) {
+        let mut draws = self.draws.borrow_mut();
+        let draw = &mut draws[consumer.0 as usize];
+        if let Some(drawing) = draw.lanes.iter_mut().find(|known| known.number == lane) {
+            drawing.published = upto;
+        }
+        draw.reader.iter().for_each(Waker::wake_by_ref);
+    }
+
+    /// The next lane of a queue that has something to read, from the one after `last` on; `None` when nothing is to be read any more.
+    fn poll_readable(
+        &self,
+        consumer: ConsumerId,
+        last: usize,
+        cx: &Context<'_>,
+    ) -> Poll<Option<usize>> {
+        if self.ending() || self.has_ended(consumer) {
+            return Poll::Ready(None);
+        }
+        let mut draws = self.draws.borrow_mut();
+        let draw = &mut draws[consumer.0 as usize];
+        let count = draw.lanes.len();
+        let readable = (1..=count)
+            .map(|step| (last + step) % count)
+            .find(|&lane| draw.lanes[lane].read < draw.lanes[lane].published);
+        if readable.is_some() {
+            return Poll::Ready(readable);
+        }
+        register(&mut draw.reader, cx);
+        Poll::Pending
+    }
+
+    /// Whether there is something to read, or to be taken, in the queues of consumers that live here.
+    pub(crate) fn queues_idle(&self) -> bool {
+        let draws = self.draws.borrow();
+        draws.iter().all(|draw| {
+            let mut lanes = draw.lanes.iter();
+            draw.in_flight == 0 && lanes.all(|lane| lane.read >= lane.published)
+        })
+    }
+
+    /// A batch to read a queue into, when the consumer may have another.
+    fn poll_queue_batch(&self, consumer: ConsumerId, cx: &Context<'_>) -> Poll<Option<Arc<Batch>>> {
+        if self.ending() || self.has_ended(consumer) {
+            return Poll::Ready(None);
+        }
+        let mut draws = self.draws.borrow_mut();
+        let draw = &mut draws[consumer.0 as usize];
+        register(&mut draw.reader, cx);
+        if draw.in_flight >= limits::QUEUE_READS {
+            return Poll::Pending;
+        }
+        match self.queued.borrow_mut().take() {
+            Some(batch) => {
+                draw.in_flight += 1;
+                Poll::Ready(Some(batch))
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    /// Gives an unused batch back.
+    fn return_queue_batch(&self, consumer: ConsumerId, batch: Arc<Batch>) {
+        self.draws.borrow_mut()[consumer.0 as usize].in_flight -= 1;
+        self.give_back(batch);
+    }
+
+    /// A batch that was read from a queue has been settled.
+    pub(super) fn drawn_settled(
+        &self,
+        consumer: ConsumerId,
+        lane: u16,
+        sequence: u64,
+        taken: bool,
+    ) {
+        let mut draws = self.draws.borrow_mut();
+        let draw = &mut draws[consumer.0 as usize];
+        draw.in_flight -= 1;
+        let progress = draw.lanes[lane as usize].settle(sequence, taken);
+        draw.note(progress);
+        for waker in [draw.keeper.as_ref(), draw.reader.as_ref()] {
+            waker.into_iter().for_each(Waker::wake_by_ref);
+        }
+    }
+
+    /// Batches of queues have come free.
+    pub(super) fn wake_queue_readers(&self) {
+        let draws = self.draws.borrow();
+        let readers = draws.iter().filter_map(|draw| draw.reader.as_ref());
+        readers.for_each(Waker::wake_by_ref);
+    }
+
+    /// Those who work for queues look whether they are to end.
+    pub(super) fn wake_queues(&self) {
+        self.wake_queue_readers();
+        let lanes = self.lanes.borrow();
+        let writers = lanes.iter().filter_map(|lane| lane.waker.as_ref());
+        writers.for_each(Waker::wake_by_ref);
+        let draws = self.draws.borrow();
+        let keepers = draws.iter().filter_map(|draw| draw.keeper.as_ref());
+        keepers.for_each(Waker::wake_by_ref);
+    }
+}
+
+fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}

@@ -1,0 +1,323 @@
+//! From the disk to the consumer: records are read into batches of the home's own pool, and cursors follow what was taken.
+//!
+//! Owns:    the reader's loop and the keeper's loop of one queue.
+//! Runs on: the consumer's home shard; reads and syncs on threads of the queue's own.            Plane: data.
+//! Bounds:  `limits::QUEUE_READS` batches under way; lanes are read in turn, one batch each.
+//! Never:   copies a message: it is indexed where it was read to.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use codecs::message::{IndexError, MessageTable};
+
+use super::super::Shard;
+use super::super::topology::{QueueUnit, Role};
+use super::{Drawing, register};
+use crate::event::DropCause;
+use crate::io::Worker;
+use crate::io::clock;
+use crate::pack::{Batch, ConsumerId, Origin};
+use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader};
+
+/// First and longest wait after a disk that could not be read or synced.
+const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Least time between two writes of a cursor: each one keeps the disk from something else.
+const KEEP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A lane as its reader has it. It travels to the thread that reads and back.
+struct Source {
+    reader: Reader,
+    items: Vec<Item>,
+}
+
+/// Tells the shard which lanes there are; answers their readers and cursors.
+pub(crate) fn begin(
+    shard: &Shard,
+    consumer: ConsumerId,
+    lanes: Vec<OpenLane>,
+) -> (Vec<Reader>, Vec<Cursor>) {
+    let mut draws = shard.draws.borrow_mut();
+    let draw = &mut draws[consumer.0 as usize];
+    let (mut readers, mut cursors) = (Vec::new(), Vec::new());
+    for lane in lanes {
+        let from = lane.reader.position();
+        draw.lanes
+            .push(Drawing::new(lane.number, from, lane.published));
+        readers.push(lane.reader);
+        cursors.push(lane.cursor);
+        shard.count_queue(consumer, |counters| {
+            counters.recovered += lane.recovery.pending_records;
+        });
+    }
+    (readers, cursors)
+}
+
+/// Reads a queue and hands it to its consumer, until the outputs are to end or the consumer has ended.
+pub(crate) async fn read_queue(
+    shard: Rc<Shard>,
+    consumer: ConsumerId,
+    worker: Worker,
+    readers: Vec<Reader>,
+) {
+    let mut sources: Vec<Option<Source>> = readers
+        .into_iter()
+        .map(|reader| {
+            Some(Source {
+                reader,
+                items: Vec::new(),
+            })
+        })
+        .collect();
+    let mut lane = 0;
+    let mut wait = WAITS.0;
+    loop {
+        let Some(next) = poll_fn(|cx| shard.poll_readable(consumer, lane, cx)).await else {
+            return;
+        };
+        let Some(batch) = poll_fn(|cx| shard.poll_queue_batch(consumer, cx)).await else {
+            return;
+        };
+        lane = next;
+        let source = sources[lane].take().expect("one read at a time");
+        let published = shard.draws.borrow()[consumer.0 as usize].lanes[lane].published;
+        let (mut source, batch, read) = worker.run(move || read(source, batch, published)).await;
+        match read {
+            Ok(passed) => {
+                wait = WAITS.0;
+                shard.passed_over(consumer, &passed, source.reader.take_notices());
+                shard.draw(consumer, lane, &mut source, published, batch);
+                sources[lane] = Some(source);
+                crate::io::yield_if_needed().await;
+            }
+            Err(error) => {
+                sources[lane] = Some(source);
+                shard.return_queue_batch(consumer, batch);
+                let name = &shard.topology.consumer(consumer).name;
+                shard.notice(name, || {
+                    format!("its disk queue cannot be read: {error}; trying again in {wait:?}")
+                });
+                crate::io::sleep(wait).await;
+                wait = (wait * 2).min(WAITS.1);
+            }
+        }
+    }
+}
+
+/// Reads as much as one read of an input takes.
+fn read(
+    mut source: Source,
+    mut batch: Arc<Batch>,
+    published: Position,
+) -> (Source, Arc<Batch>, Result<Passed, QueueError>) {
+    let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
+    let buffer = unique.table.received_mut();
+    let read = source.reader.read(
+        buffer,
+        published,
+        codecs::limits::TABLE_MESSAGES_MAX,
+        &mut source.items,
+    );
+    (source, batch, read)
+}
+
+/// Makes messages of the records; answers those that are no message, and where the first one stands that had no room.
+fn index(table: &mut MessageTable, items: &[Item]) -> (u64, Option<usize>) {
+    let mut refused = 0;
+    for (number, item) in items.iter().enumerate() {
+        let mark = table.mark();
+        let indexed = table
+            .begin()
+            .map_err(IndexError::from)
+            .and_then(|mut draft| {
+                draft.set_record(item.message);
+                draft.index_protobuf(item.message)?;
+                draft.set_loops(item.loops);
+                Ok(())
+            });
+        match indexed {
+            Ok(()) => {}
+            Err(IndexError::Full) if number > 0 => {
+                table.rollback(mark);
+                return (refused, Some(number));
+            }
+            // What does not fit an empty table will not fit the next one either.
+            Err(IndexError::Full | IndexError::Damage(_)) => {
+                table.rollback(mark);
+                refused += 1;
+            }
+        }
+    }
+    (refused, None)
+}
+
+impl Shard {
+    /// Hands what was read from a lane to its consumer.
+    fn draw(
+        &self,
+        consumer: ConsumerId,
+        lane: usize,
+        source: &mut Source,
+        published: Position,
+        mut batch: Arc<Batch>,
+    ) {
+        let unique = Arc::get_mut(&mut batch).expect("a batch that was read is not shared");
+        let (refused, rest) = index(&mut unique.table, &source.items);
+        let taken = rest.unwrap_or(source.items.len());
+        if let Some(last) = taken.checked_sub(1).filter(|_| rest.is_some()) {
+            source.reader.rewind(source.items[last].after);
+        }
+        let messages = unique.table.len() as u32;
+        let sequence = {
+            let mut draws = self.draws.borrow_mut();
+            let draw = &mut draws[consumer.0 as usize];
+            let drawing = &mut draw.lanes[lane];
+            // Nothing in the buffer means that there is nothing up to where it was asked to read.
+            let end = if taken == 0 {
+                published.max(source.reader.position())
+            } else {
+                source.reader.position()
+            };
+            drawing.read = end;
+            if messages == 0 {
+                let progress = drawing.skip(end);
+                draw.note(progress);
+                draw.keeper.iter().for_each(Waker::wake_by_ref);
+            }
+            (messages > 0).then(|| draw.lanes[lane].issue(messages, end))
+        };
+        let origin = Origin::Queued {
+            consumer,
+            lane: lane as u16,
+            sequence: sequence.unwrap_or_default(),
+        };
+        {
+            let mut ledgers = self.ledgers.borrow_mut();
+            let ledger = &mut ledgers[self.ledger_of(origin)];
+            ledger.received += u64::from(messages) + refused;
+            ledger.dropped.add(DropCause::DecodeFailed, refused);
+        }
+        if sequence.is_none() {
+            self.return_queue_batch(consumer, batch);
+            return;
+        }
+        unique.origin = origin;
+        unique.read_at = clock::wall();
+        let start = unique.reserve_delivery(consumer, messages);
+        for message in 0..messages {
+            unique.set_pick(start + message, message as u16);
+        }
+        self.queued.borrow_mut().launch(&batch, 1, messages);
+        self.hand_to_consumer(consumer, batch);
+        self.pump_injected();
+    }
+
+    fn hand_to_consumer(&self, consumer: ConsumerId, batch: Arc<Batch>) {
+        match &self.topology.consumer(consumer).role {
+            Role::Filter(_) => {
+                let dropped = !self.run_filter(consumer, &batch, 0);
+                self.settle(batch, 0, dropped);
+            }
+            Role::Output { framing, .. } => {
+                let parcel = self.encode(consumer, batch, 0, *framing);
+                self.queue_parcel(parcel);
+            }
+        }
+    }
+
+    /// Notes what a reader could not read.
+    fn passed_over(&self, consumer: ConsumerId, passed: &Passed, notices: Vec<String>) {
+        self.count_queue(consumer, |counters| {
+            counters.damaged += passed.damaged_records + passed.too_long_records;
+        });
+        let name = &self.topology.consumer(consumer).name;
+        for notice in notices {
+            self.notice(name, || notice);
+        }
+    }
+
+    /// Waits until a cursor is worth a write; answers whether it is the last one.
+    fn poll_passed(&self, consumer: ConsumerId, least: u64, cx: &Context<'_>) -> Poll<bool> {
+        let mut draws = self.draws.borrow_mut();
+        let draw = &mut draws[consumer.0 as usize];
+        if self.ending() && draw.in_flight == 0 {
+            return Poll::Ready(true);
+        }
+        if draw.passed >= least || draw.leaves_segment {
+            return Poll::Ready(false);
+        }
+        register(&mut draw.keeper, cx);
+        Poll::Pending
+    }
+}
+
+/// Writes down how far a queue was delivered, until the outputs have ended.
+pub(crate) async fn keep_cursors(
+    shard: Rc<Shard>,
+    consumer: ConsumerId,
+    worker: Worker,
+    mut cursors: Vec<Cursor>,
+) {
+    let topology = Arc::clone(&shard.topology);
+    let unit = topology
+        .consumer(consumer)
+        .queue
+        .as_ref()
+        .expect("what is read has a queue");
+    loop {
+        let least = unit.cursor_update_count;
+        let last = poll_fn(|cx| shard.poll_passed(consumer, least, cx)).await;
+        {
+            let mut draws = shard.draws.borrow_mut();
+            let draw = &mut draws[consumer.0 as usize];
+            draw.passed = 0;
+            draw.leaves_segment = false;
+            for (cursor, lane) in cursors.iter_mut().zip(&mut draw.lanes) {
+                lane.passed.take().map(|to| cursor.advance(to));
+            }
+        }
+        cursors = save(&shard, consumer, unit, &worker, cursors).await;
+        if last {
+            return;
+        }
+        crate::io::sleep(KEEP_INTERVAL).await;
+    }
+}
+
+/// Saves cursors until the disk has them.
+async fn save(
+    shard: &Shard,
+    consumer: ConsumerId,
+    unit: &QueueUnit,
+    worker: &Worker,
+    mut cursors: Vec<Cursor>,
+) -> Vec<Cursor> {
+    let mut wait = WAITS.0;
+    loop {
+        let (back, saved) = worker
+            .run(move || {
+                let saved = cursors.iter_mut().try_for_each(Cursor::save);
+                (cursors, saved)
+            })
+            .await;
+        cursors = back;
+        let removed = cursors.iter().map(Cursor::bytes_removed).sum();
+        unit.size.removed.store(removed, Ordering::Release);
+        let Err(error) = saved else {
+            return cursors;
+        };
+        let name = &shard.topology.consumer(consumer).name;
+        shard.notice(name, || {
+            format!("the position in its disk queue cannot be saved: {error}; trying again in {wait:?}, and after a crash what was delivered meanwhile would be delivered again")
+        });
+        if shard.ending() {
+            return cursors;
+        }
+        crate::io::sleep(wait).await;
+        wait = (wait * 2).min(WAITS.1);
+    }
+}

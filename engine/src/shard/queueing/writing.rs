@@ -1,0 +1,259 @@
+//! From a lane to the disk: what has gathered is written and synced as one group, then its sources are acknowledged.
+//!
+//! Owns:    the loop of one lane: gather, make room, write, settle.
+//! Runs on: the shard that the messages are on; writes and syncs on a thread of the lane's own.            Plane: data.
+//! Bounds:  one group under way, at most `limits::QUEUE_CREDITS` deliveries; while it is, the next one gathers.
+//! Never:   settles a delivery that the disk does not have for good, or drops one that does not fit unless `full_action` says so.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::super::Shard;
+use super::super::parcel::Parcel;
+use super::super::topology::QueueUnit;
+use crate::event::DropCause;
+use crate::io::{Worker, clock};
+use crate::limits;
+use crate::pack::ConsumerId;
+use crate::plugin::options::FullAction;
+use crate::queue::{Entry, Kind, Lane, QueueError, Synced};
+
+/// First and longest wait for room or for a disk that fails, as Heka's.
+const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Between two looks at a queue that was full at start.
+const START_LOOK: Duration = Duration::from_secs(1);
+
+/// A lane on its way between the shard and its thread, with the group that is to be written.
+struct Job {
+    lane: Lane,
+    group: Vec<Box<Parcel>>,
+}
+
+impl Job {
+    fn bytes(&self) -> u64 {
+        self.group.iter().map(|parcel| parcel.bytes() as u64).sum()
+    }
+
+    /// Writes the group and waits until the disk has it.
+    fn write(&mut self, now: i64) -> Result<Synced, QueueError> {
+        let records = self.group.iter().flat_map(|parcel| {
+            (0..parcel.len()).map(|index| Entry {
+                message: parcel.record(index),
+                loops: parcel.message(index).head().loops,
+                meta: None,
+            })
+        });
+        self.lane.append(records, now)?;
+        self.lane.commit()
+    }
+}
+
+/// Writes what comes into a lane, until nothing more will come.
+pub(crate) async fn write_lane(shard: Rc<Shard>, consumer: ConsumerId, worker: Worker, lane: Lane) {
+    let topology = Arc::clone(&shard.topology);
+    let unit = topology
+        .consumer(consumer)
+        .queue
+        .as_ref()
+        .expect("a consumer with a lane has a queue");
+    let mut writing = Writing {
+        name: &topology.consumer(consumer).name,
+        start_looks: unit.start_looks,
+        has_rolled: false,
+        shard,
+        consumer,
+        worker,
+        unit,
+    };
+    let group = Vec::with_capacity(limits::QUEUE_CREDITS as usize);
+    let mut job = Job { lane, group };
+    while writing.gather(&mut job.group).await {
+        match writing.deal_with(job).await {
+            Some(back) => job = back,
+            None => return,
+        }
+    }
+    let closed = writing.worker.run(move || job.lane.close()).await;
+    if let Err(error) = closed {
+        let shard = &writing.shard;
+        shard.notice(writing.name, || {
+            format!("its disk queue cannot be closed: {error}; the next start looks for its end")
+        });
+    }
+}
+
+struct Writing<'a> {
+    shard: Rc<Shard>,
+    name: &'a str,
+    consumer: ConsumerId,
+    worker: Worker,
+    unit: &'a QueueUnit,
+    /// How often a queue that was full at start is still looked at before `full_action` `shutdown` ends the daemon.
+    start_looks: u32,
+    /// A new segment was begun because the queue is full: the present one may be all that takes room.
+    has_rolled: bool,
+}
+
+impl Writing<'_> {
+    /// Waits for deliveries, and for more of them as long as the options want a larger group. Answers `false` when none will come.
+    async fn gather(&self, group: &mut Vec<Box<Parcel>>) -> bool {
+        let (shard, consumer) = (&self.shard, self.consumer);
+        if !poll_fn(|cx| shard.poll_lane(consumer, group, cx)).await {
+            return false;
+        }
+        if let Some(interval) = self.unit.fsync_interval {
+            let bytes: usize = group.iter().map(|parcel| parcel.bytes()).sum();
+            let taken = group.len();
+            // Whoever waits for credit would wait for the whole interval.
+            let enough = |deliveries: usize, waiting: usize| {
+                bytes + waiting >= self.unit.fsync_bytes
+                    || taken + deliveries >= limits::QUEUE_CREDITS as usize / 2
+            };
+            shard.wait_for_lane(consumer, interval, enough).await;
+            shard.take_lane(consumer, group);
+        }
+        true
+    }
+
+    /// Brings a group onto the disk, whatever that takes. `None`: the queue is full, and that ends the daemon.
+    async fn deal_with(&mut self, mut job: Job) -> Option<Job> {
+        let mut wait = WAITS.0;
+        loop {
+            let full = match self.unit.bytes_max {
+                Some(most) if self.unit.size.bytes() + job.bytes() > most => Some(format!(
+                    "it takes {} of at most {most} bytes (`max_buffer_size`)",
+                    self.unit.size.bytes()
+                )),
+                _ => None,
+            };
+            let problem = match full {
+                Some(full) => full,
+                None => {
+                    let (back, written) = self.write(job).await;
+                    job = back;
+                    match written {
+                        Ok(synced) => {
+                            self.start_looks = 0;
+                            self.has_rolled = false;
+                            self.settle(&mut job, &synced);
+                            return Some(job);
+                        }
+                        Err(error) if error.kind() == Kind::Full => error.to_string(),
+                        Err(error) => {
+                            self.failed(&error, wait);
+                            crate::io::sleep(wait).await;
+                            wait = (wait * 2).min(WAITS.1);
+                            continue;
+                        }
+                    }
+                }
+            };
+            (job, wait) = self.full(job, &problem, wait).await?;
+            if job.group.is_empty() {
+                return Some(job);
+            }
+        }
+    }
+
+    async fn write(&self, mut job: Job) -> (Job, Result<Synced, QueueError>) {
+        let now = clock::wall();
+        let done = self.worker.run(move || {
+            let written = job.write(now);
+            (job, written)
+        });
+        let (job, written) = done.await;
+        self.count_bytes(&job.lane);
+        (job, written)
+    }
+
+    fn count_bytes(&self, lane: &Lane) {
+        let taken = &self.unit.size.taken[self.shard.id.0 as usize];
+        taken.store(lane.bytes_taken(), Ordering::Release);
+    }
+
+    fn failed(&self, error: &QueueError, wait: Duration) {
+        let (shard, consumer) = (&self.shard, self.consumer);
+        shard.count_consumer(consumer, |counters| counters.retries += 1);
+        shard.notice(self.name, || {
+            format!("its disk queue cannot be written: {error}; trying again in {wait:?}, inputs are held back")
+        });
+    }
+
+    /// There is no room for the group: does what `full_action` says. `None` if that is the end.
+    async fn full(
+        &mut self,
+        mut job: Job,
+        problem: &str,
+        wait: Duration,
+    ) -> Option<(Job, Duration)> {
+        let pause = match self.unit.full_action {
+            FullAction::Drop => {
+                for mut parcel in job.group.drain(..) {
+                    parcel.drop_from(0, DropCause::QueueFull);
+                    self.shard.parcel_came_back(parcel);
+                }
+                return Some((job, wait));
+            }
+            FullAction::Shutdown if self.start_looks == 0 => {
+                let error = format!(
+                    "its disk queue is full: {problem}; `full_action` is \"shutdown\". What it has not taken is not acknowledged"
+                );
+                self.shard.tell_ended(self.name, Some(error), false);
+                return None;
+            }
+            FullAction::Shutdown => {
+                self.start_looks -= 1;
+                START_LOOK
+            }
+            FullAction::Block => wait,
+        };
+        if wait == WAITS.0 {
+            self.shard.notice(self.name, || {
+                format!(
+                    "its disk queue is full: {problem}; inputs are held back until there is room"
+                )
+            });
+        }
+        if !self.has_rolled {
+            self.has_rolled = true;
+            job = self.roll(job).await;
+        }
+        crate::io::sleep(pause).await;
+        Some((job, (wait * 2).min(WAITS.1)))
+    }
+
+    /// Leaves the present segment to the reader, so that it can be removed as soon as it was delivered.
+    async fn roll(&self, mut job: Job) -> Job {
+        let now = clock::wall();
+        let done = self.worker.run(move || {
+            let rolled = job.lane.roll(now);
+            (job, rolled)
+        });
+        let (job, rolled) = done.await;
+        self.count_bytes(&job.lane);
+        // If there is no room even for that, the next look comes to the same place.
+        if let Ok(synced) = rolled {
+            self.shard.lane_written(self.consumer, synced.upto());
+        }
+        job
+    }
+
+    /// The disk has the group: whoever reads the queue may have it, and its sources are acknowledged.
+    fn settle(&self, job: &mut Job, synced: &Synced) {
+        let (shard, consumer) = (&self.shard, self.consumer);
+        shard.lane_written(consumer, synced.upto());
+        for parcel in job.group.drain(..) {
+            shard.count_queue(consumer, |counters| {
+                counters.queued += parcel.len() as u64;
+                counters.bytes += parcel.bytes() as u64;
+            });
+            shard.parcel_queued(parcel, synced);
+        }
+        shard.count_queue(consumer, |counters| counters.syncs += 1);
+        shard.pump_injected();
+    }
+}
