@@ -246,6 +246,8 @@ pub struct ConsumerCounters {
     pub processed: u64,
     /// Messages that it, or its encoder, gave up.
     pub dropped: Drops,
+    /// Messages that it refused and that are kept as dead letters.
+    pub dead_lettered: u64,
     /// Bytes delivered.
     pub bytes: u64,
     /// Messages injected (filters).
@@ -260,6 +262,7 @@ impl ConsumerCounters {
         self.matched += other.matched;
         self.processed += other.processed;
         self.dropped.merge(&other.dropped);
+        self.dead_lettered += other.dead_lettered;
         self.bytes += other.bytes;
         self.injected += other.injected;
         self.retries += other.retries;

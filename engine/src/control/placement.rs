@@ -20,10 +20,15 @@ use crate::pack::ShardId;
 use crate::plugin::options::{Buffering, HekadOptions};
 use crate::queue;
 use crate::shard::matchers::Matchers;
-use crate::shard::topology::{ConsumerUnit, InputUnit, Load, QueueSize, QueueUnit, Role, Topology};
+use crate::shard::topology::{
+    ConsumerUnit, InputUnit, LettersUnit, Load, QueueSize, QueueUnit, Role, Topology,
+};
 
 /// Folder of all disk queues below `base_dir`, as in Heka.
 const QUEUES: &str = "output_queue";
+
+/// Folder of all dead letters below `base_dir`.
+const DEAD_LETTERS: &str = "dead_letters";
 
 /// Why a plan cannot be run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +146,13 @@ fn consumer_unit(
     let queue = consumer
         .buffering()
         .map(|buffering| queue_unit(&consumer.name, buffering, hekad, shards));
+    let letters = consumer.dead_letter_bytes().map(|bytes_max| LettersUnit {
+        folder: hekad
+            .below_base_dir(DEAD_LETTERS)
+            .join(queue::folder_name(&consumer.name)),
+        bytes_max,
+        size: QueueSize::new(shards),
+    });
     let role = match consumer.role {
         plan::Role::Filter { factory, .. } => Role::Filter(factory),
         plan::Role::Output {
@@ -162,6 +174,7 @@ fn consumer_unit(
         ticker_interval,
         can_exit,
         queue,
+        letters,
         home,
     }
 }

@@ -149,6 +149,17 @@ impl ConsumerPlan {
         used.then_some(buffering)
     }
 
+    /// How many bytes of dead letters it keeps, if it does.
+    pub fn dead_letter_bytes(&self) -> Option<u64> {
+        match &self.role {
+            Role::Filter { .. } => None,
+            Role::Output { common, .. } => {
+                let kept = common.dead_letters.unwrap_or(common.use_buffering);
+                kept.then_some(common.max_dead_letter_size)
+            }
+        }
+    }
+
     /// Whether the daemon goes on when it has ended.
     pub fn can_exit(&self) -> bool {
         match &self.role {

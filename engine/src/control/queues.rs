@@ -1,104 +1,127 @@
-//! Opening disk queues: before anything runs, and all of them or none.
+//! Opening disk queues and dead letters: before anything runs, and all of them or none.
 //!
 //! Owns:    the way from the plan's queues to the parts that shards work with.
 //! Runs on: the main thread, at start.            Plane: control.
-//! Bounds:  one queue a consumer.
+//! Bounds:  one queue a consumer, and one for its dead letters.
 //! Never:   goes on without a queue that the plan has: its messages would not be safe.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::io::clock;
 use crate::io::disk::SystemDisk;
 use crate::pack::ConsumerId;
-use crate::queue::{Queue, QueueError, Recovery, Settings};
-use crate::shard::run::QueueEnds;
-use crate::shard::topology::{QueueUnit, Topology};
+use crate::plugin::options::Buffering;
+use crate::queue::{OpenLane, Queue, QueueError, Settings};
+use crate::shard::run::{Purpose, QueueEnds};
+use crate::shard::topology::{ConsumerUnit, QueueSize, Topology};
 
-/// What the shards are started with, by shard, and what an operator should hear.
+/// What the shards are started with, and what an operator should hear.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
+    /// By shard.
     pub(super) ends: Vec<Vec<QueueEnds>>,
     /// Plugin and sentence.
     pub(super) notices: Vec<(String, String)>,
+    /// Plugin and error.
+    pub(super) errors: Vec<(String, QueueError)>,
 }
 
-/// Opens every queue of the plan. All that fail are told of at once, by plugin.
-pub(super) fn open(topology: &Topology) -> Result<Opened, Vec<(String, QueueError)>> {
-    let shards = usize::from(topology.shards);
+/// Opens every queue of the plan. All that fail are told of at once.
+pub(super) fn open(topology: &Topology) -> Opened {
     let mut opened = Opened {
-        ends: (0..shards).map(|_| Vec::new()).collect(),
-        notices: Vec::new(),
+        ends: (0..topology.shards).map(|_| Vec::new()).collect(),
+        ..Opened::default()
     };
-    let mut errors = Vec::new();
     for (index, unit) in topology.consumers.iter().enumerate() {
-        let Some(queue_unit) = &unit.queue else {
-            continue;
-        };
+        let consumer = ConsumerId(index as u16);
+        if let Some(queue) = &unit.queue {
+            let bytes_max = queue.segment_bytes_max;
+            if let Some(found) = opened.one(topology, unit, &queue.folder, bytes_max) {
+                if found.recovery.total.pending_records > 0 {
+                    let (count, folder) =
+                        (found.recovery.total.pending_records, queue.folder.display());
+                    opened.notices.push((
+                        unit.name.clone(),
+                        format!("{count} messages wait in its disk queue {folder} and are delivered first"),
+                    ));
+                }
+                let lanes = hand_out(found.lanes, &queue.size, |shard, lane| {
+                    opened.ends[shard].push(QueueEnds {
+                        consumer,
+                        lane,
+                        purpose: Purpose::Queue(Vec::new()),
+                    });
+                });
+                if let Some(home) = opened.ends[usize::from(unit.home.0)].last_mut() {
+                    home.purpose = Purpose::Queue(lanes);
+                }
+            }
+        }
+        if let Some(letters) = &unit.letters {
+            let bytes_max = Buffering::default().max_file_size;
+            if let Some(found) = opened.one(topology, unit, &letters.folder, bytes_max) {
+                hand_out(found.lanes, &letters.size, |shard, lane| {
+                    opened.ends[shard].push(QueueEnds {
+                        consumer,
+                        lane,
+                        purpose: Purpose::DeadLetters,
+                    });
+                });
+            }
+        }
+    }
+    opened
+}
+
+impl Opened {
+    fn one(
+        &mut self,
+        topology: &Topology,
+        unit: &ConsumerUnit,
+        folder: &Path,
+        max_file_size: u64,
+    ) -> Option<Queue> {
         let settings = Settings {
             owner: unit.name.clone(),
             lanes: topology.shards,
-            max_file_size: queue_unit.segment_bytes_max,
+            max_file_size,
             message_bytes_max: topology.message_bytes_max,
         };
-        match Queue::open(
-            SystemDisk::default(),
-            &queue_unit.folder,
-            &settings,
-            clock::wall(),
-        ) {
+        match Queue::open(SystemDisk::default(), folder, &settings, clock::wall()) {
             Ok(queue) => {
-                let said = sentences(&queue.recovery, queue_unit);
-                let said = said.into_iter().map(|text| (unit.name.clone(), text));
-                opened.notices.extend(said);
-                hand_out(queue, ConsumerId(index as u16), topology, &mut opened.ends);
+                let said = queue.recovery.notices.iter();
+                self.notices
+                    .extend(said.map(|text| (unit.name.clone(), text.clone())));
+                Some(queue)
             }
-            Err(error) => errors.push((unit.name.clone(), error)),
+            Err(error) => {
+                self.errors.push((unit.name.clone(), error));
+                None
+            }
         }
     }
-    if errors.is_empty() {
-        Ok(opened)
-    } else {
-        Err(errors)
-    }
 }
 
-/// Each shard gets the lane that it writes to, the consumer's home all of them to read.
+/// Each shard gets the lane that it writes to; what is left is to be read.
 fn hand_out(
-    mut queue: Queue,
-    consumer: ConsumerId,
-    topology: &Topology,
-    ends: &mut [Vec<QueueEnds>],
-) {
-    let unit = topology.consumer(consumer);
-    let size = &unit.queue.as_ref().expect("it was opened").size;
-    for lane in &mut queue.lanes {
-        let Some(writer) = lane.writer.take() else {
-            if let Some(rest) = size.taken.last() {
-                rest.fetch_add(lane.recovery.bytes, Ordering::Release);
-            }
-            continue;
-        };
+    mut lanes: Vec<OpenLane>,
+    size: &QueueSize,
+    mut to: impl FnMut(usize, crate::queue::Lane),
+) -> Vec<OpenLane> {
+    for lane in &mut lanes {
         let shard = usize::from(lane.number);
-        size.taken[shard].store(writer.bytes_taken(), Ordering::Release);
-        ends[shard].push(QueueEnds {
-            consumer,
-            lane: writer,
-            lanes: Vec::new(),
-        });
+        match lane.writer.take() {
+            Some(writer) => {
+                size.taken[shard].store(writer.bytes_taken(), Ordering::Release);
+                to(shard, writer);
+            }
+            None => {
+                if let Some(rest) = size.taken.last() {
+                    rest.fetch_add(lane.recovery.bytes, Ordering::Release);
+                }
+            }
+        }
     }
-    if let Some(home) = ends[usize::from(unit.home.0)].last_mut() {
-        home.lanes = queue.lanes;
-    }
-}
-
-fn sentences(recovery: &Recovery, unit: &QueueUnit) -> Vec<String> {
-    let mut said = recovery.notices.clone();
-    if recovery.total.pending_records > 0 {
-        said.push(format!(
-            "{} messages wait in its disk queue {} and are delivered first",
-            recovery.total.pending_records,
-            unit.folder.display()
-        ));
-    }
-    said
+    lanes
 }

@@ -243,6 +243,15 @@ impl Report {
         let drops = counters.dropped.total();
         let _ = writeln!(out, "    DropMessageCount: {drops}");
         drop_lines(out, &counters.dropped);
+        if let Some(letters) = &unit.letters {
+            let _ = writeln!(
+                out,
+                "    DeadLetters: {} ({} bytes in {})",
+                counters.dead_lettered,
+                letters.size.bytes(),
+                letters.folder.display()
+            );
+        }
         if let Some(queue) = &unit.queue {
             self.text_disk_queue(out, index, queue);
         }
@@ -318,6 +327,7 @@ impl Report {
                 "matched": counters.matched,
                 "delivered": counters.processed,
                 "dropped": drops_json(&counters.dropped),
+                "dead_lettered": counters.dead_lettered,
                 "queued": self.queues[index],
             });
             if let Some(queue) = &unit.queue {
@@ -403,6 +413,7 @@ fn ledger_lines(out: &mut String, ledger: &InputCounters) {
     }
     drop_lines(out, &ledger.dropped);
     let seldom = [
+        ("DeadLetters", ledger.dead_lettered),
         ("ProcessMessageFailures", ledger.decode_failures),
         ("GarbageBytes", ledger.garbage_bytes),
         ("StreamErrors", ledger.stream_errors),

@@ -132,17 +132,15 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
             return Outcome::NotStarted;
         }
     };
-    let queues = match queues::open(&topology) {
-        Ok(opened) => opened,
-        Err(errors) => {
-            for (plugin, error) in errors {
-                log.line(&format!("Plugin '{plugin}' cannot start: {error}"));
-            }
-            return Outcome::NotStarted;
-        }
-    };
+    let queues = queues::open(&topology);
     for (plugin, text) in &queues.notices {
         log.line(&format!("Plugin '{plugin}': {text}"));
+    }
+    for (plugin, error) in &queues.errors {
+        log.line(&format!("Plugin '{plugin}' cannot start: {error}"));
+    }
+    if !queues.errors.is_empty() {
+        return Outcome::NotStarted;
     }
     let shards = match start_shards(&topology, queues.ends, &options.cpus, &news_sender) {
         Ok(shards) => shards,

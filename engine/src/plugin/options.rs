@@ -136,6 +136,11 @@ pub struct OutputOptions {
     pub use_buffering: bool,
     /// Disk queue settings
     pub buffering: Buffering,
+    /// Keep messages that are refused for good on disk, with the reason, instead of dropping them
+    #[schemars(extend("x-default" = "<use_buffering>"))]
+    pub dead_letters: Option<bool>,
+    /// Total bytes of dead letters allowed on disk; what is refused beyond that is dropped
+    pub max_dead_letter_size: u64,
     /// How the plugin is started again after a failure
     pub retries: Retries,
 }
@@ -152,6 +157,8 @@ impl Default for OutputOptions {
             can_exit: false,
             use_buffering: false,
             buffering: Buffering::default(),
+            dead_letters: None,
+            max_dead_letter_size: 1024 * 1024 * 1024,
             retries: Retries::default(),
         }
     }

@@ -23,7 +23,7 @@ impl Taken {
     pub(super) fn by_output(parcel: &Parcel, may_lose: bool) -> Option<Taken> {
         let lost = parcel
             .drops()
-            .any(|cause| cause == DropCause::DestinationEnded);
+            .any(|(_, cause)| cause == DropCause::DestinationEnded);
         (may_lose || !lost).then_some(Taken(()))
     }
 

@@ -13,6 +13,7 @@ pub mod delivery;
 mod filtering;
 mod injection;
 pub mod intake;
+mod letters;
 pub mod matchers;
 pub mod mesh;
 pub mod parcel;
@@ -109,6 +110,8 @@ pub struct Shard {
     /// By consumer; of those that live here.
     draws: RefCell<Vec<queueing::Draw>>,
     queue_counters: RefCell<Vec<QueueCounters>>,
+    /// By consumer.
+    letters: RefCell<Vec<letters::Letters>>,
     mesh: RefCell<Vec<Option<MeshSender<Frame>>>>,
     #[expect(
         clippy::vec_box,
@@ -176,6 +179,7 @@ impl Shard {
             ]),
             lanes: RefCell::new((0..count).map(|_| queueing::Lane::default()).collect()),
             draws: RefCell::new((0..count).map(|_| queueing::Draw::default()).collect()),
+            letters: RefCell::new((0..count).map(|_| letters::Letters::default()).collect()),
             queue_counters: RefCell::new(vec![QueueCounters::default(); count]),
             random: RefCell::new(fastrand::Rng::new()),
             probe: RefCell::new(probe::Probe::new(

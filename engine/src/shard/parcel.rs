@@ -5,6 +5,7 @@
 //! Bounds:  at most `limits::CONSUMER_CREDITS` per output and shard; one piece per message of a batch.
 //! Never:   copies bytes that stand in the batch already.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use codecs::field::Span;
@@ -14,6 +15,7 @@ use codecs::plain_header::PlainHeader;
 use crate::event::DropCause;
 use crate::pack::Batch;
 use crate::plugin::{EncodeContext, Encoded, Encoder};
+use crate::queue::Synced;
 
 /// Made bytes above which a parcel's buffer is given back to the allocator when it is emptied.
 const MADE_BYTES_KEPT: usize = 1024 * 1024;
@@ -36,6 +38,17 @@ pub struct Parcel {
     made: Vec<u8>,
     pieces: Vec<Piece>,
     dropped: Vec<(u16, DropCause)>,
+    /// Why messages were refused, where more than the cause is known, and how often they were tried.
+    reasons: Vec<Reason>,
+    /// Messages among the dropped that are kept as dead letters.
+    kept: Vec<u16>,
+}
+
+#[derive(Debug)]
+struct Reason {
+    message: u16,
+    text: Cow<'static, str>,
+    attempts: u32,
 }
 
 impl Parcel {
@@ -46,6 +59,8 @@ impl Parcel {
             made: Vec::new(),
             pieces: Vec::new(),
             dropped: Vec::new(),
+            reasons: Vec::new(),
+            kept: Vec::new(),
         })
     }
 
@@ -102,7 +117,10 @@ impl Parcel {
                 self.made.truncate(start);
                 return;
             }
-            Err(_) => None,
+            Err(failure) => {
+                self.note_reason(message, failure.reason.into(), 0);
+                None
+            }
         };
         match piece {
             Some((span, made)) => self.pieces.push(Piece {
@@ -161,11 +179,14 @@ impl Parcel {
         self.delivery
     }
 
-    /// Empties it for reuse; answers the share of the batch and what was dropped.
-    pub(crate) fn open(&mut self, mut dropped: impl FnMut(u16, DropCause)) -> Arc<Batch> {
+    /// Empties it for reuse; answers the share of the batch and what was dropped, with `None` for what is kept as a dead letter instead.
+    pub(crate) fn open(&mut self, mut dropped: impl FnMut(u16, Option<DropCause>)) -> Arc<Batch> {
         for (message, cause) in self.dropped.drain(..) {
-            dropped(message, cause);
+            let is_kept = self.kept.contains(&message);
+            dropped(message, (!is_kept).then_some(cause));
         }
+        self.reasons.clear();
+        self.kept.clear();
         self.pieces.clear();
         self.made.clear();
         self.made.shrink_to(MADE_BYTES_KEPT);
@@ -187,9 +208,28 @@ impl Parcel {
         self.dropped.len()
     }
 
-    /// Why messages were dropped, one cause each.
-    pub(crate) fn drops(&self) -> impl Iterator<Item = DropCause> {
-        self.dropped.iter().map(|(_, cause)| *cause)
+    /// Messages that were dropped, with their causes.
+    pub(crate) fn drops(&self) -> impl Iterator<Item = (u16, DropCause)> {
+        self.dropped.iter().copied()
+    }
+
+    /// What is known of why a message was refused, and how often it was tried.
+    pub(crate) fn reason(&self, message: u16) -> (Option<&str>, u32) {
+        let known = self.reasons.iter().find(|known| known.message == message);
+        known.map_or((None, 1), |known| (Some(&*known.text), known.attempts))
+    }
+
+    /// Dropped messages are kept as dead letters, which are on the disk.
+    pub(crate) fn mark_kept(&mut self, messages: impl Iterator<Item = u16>, _synced: &Synced) {
+        self.kept.extend(messages);
+    }
+
+    fn note_reason(&mut self, message: u16, text: Cow<'static, str>, attempts: u32) {
+        self.reasons.push(Reason {
+            message,
+            text,
+            attempts,
+        });
     }
 
     /// Messages that are taken for good when the parcel is settled as it stands: delivered, or without an encoded form.
@@ -264,6 +304,18 @@ impl Parcel {
         if !self.dropped.iter().any(|(known, _)| *known == message) {
             self.dropped.push((message, cause));
         }
+    }
+
+    /// Says that the far side refuses a record for good, and why. It becomes a dead letter if the output keeps them.
+    pub fn refuse_record(
+        &mut self,
+        index: usize,
+        why: impl Into<Cow<'static, str>>,
+        attempts: u32,
+    ) {
+        let message = self.pieces[index].message;
+        self.note_reason(message, why.into(), attempts);
+        self.drop_record(index, DropCause::Refused);
     }
 
     /// Says that all records from `index` on are given up.

@@ -17,7 +17,7 @@ use super::matchers::Exchange;
 use super::mesh::Frame;
 use super::probe::Probe;
 use super::topology::{Role, Topology};
-use super::{Ended, Notice, Shard, queueing};
+use super::{Ended, Notice, Shard, letters, queueing};
 use crate::event::{ConsumerCounters, InputCounters, QueueCounters};
 use crate::io::{MeshReceiver, MeshSender, UnconnectedReceiver, UnconnectedSender, Worker};
 use crate::pack::{ConsumerId, InputId, ShardId};
@@ -89,7 +89,7 @@ pub struct Snapshot {
     pub streams: usize,
     /// Batches that the pool has.
     pub batches: usize,
-    /// Inputs and outputs that still run, and those who work for disk queues.
+    /// Inputs and outputs that still run, those who work for disk queues, and what is to become dead letters.
     pub plugins_running: usize,
     /// Inputs among them.
     pub inputs_running: usize,
@@ -104,8 +104,17 @@ pub struct QueueEnds {
     pub consumer: ConsumerId,
     /// The lane that the shard writes to.
     pub lane: Lane,
-    /// On the consumer's home: all lanes, to read.
-    pub lanes: Vec<OpenLane>,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a lane is for.
+#[derive(Debug)]
+pub enum Purpose {
+    /// What the consumer has not had yet. On its home: all lanes, to read.
+    Queue(Vec<OpenLane>),
+    /// What it refused.
+    DeadLetters,
 }
 
 /// What a shard is started with.
@@ -257,14 +266,19 @@ fn start_queues(
         let consumer = ends.consumer;
         let name = shard.topology.consumer(consumer).name.clone();
         let worker = Worker::start(&name)?;
+        let Purpose::Queue(lanes) = ends.purpose else {
+            let writer = letters::write_letters(Rc::clone(shard), consumer, worker, ends.lane);
+            crate::io::spawn(writer);
+            continue;
+        };
         work_for_queue(
             running,
             queueing::write_lane(Rc::clone(shard), consumer, worker, ends.lane),
         );
-        if ends.lanes.is_empty() {
+        if lanes.is_empty() {
             continue;
         }
-        let (readers, cursors) = queueing::begin(shard, consumer, ends.lanes);
+        let (readers, cursors) = queueing::begin(shard, consumer, lanes);
         let worker = Worker::start(&name)?;
         let reader = queueing::read_queue(Rc::clone(shard), consumer, worker, readers);
         crate::io::spawn(reader);
@@ -354,7 +368,10 @@ fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
         injections_in_use: shard.injections.borrow().in_use(),
         streams: shard.streams.borrow().open_count().max(connections),
         batches: shard.pool.borrow().size(),
-        plugins_running: running.inputs.get() + running.outputs.get() + running.queues.get(),
+        plugins_running: running.inputs.get()
+            + running.outputs.get()
+            + running.queues.get()
+            + shard.letters_under_way(),
         inputs_running: running.inputs.get(),
         probe: shard.probe.borrow().clone(),
     }

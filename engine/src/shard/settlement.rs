@@ -26,6 +26,14 @@ impl Shard {
 
     /// An output is done with a parcel.
     pub(super) fn parcel_came_back(&self, parcel: Box<Parcel>) {
+        let consumer = parcel.batch().deliveries()[parcel.delivery() as usize].consumer;
+        if let Some(parcel) = self.post(consumer, parcel) {
+            self.parcel_settled(parcel);
+        }
+    }
+
+    /// An output is done with a parcel, and what it refused is kept or given up.
+    pub(super) fn parcel_settled(&self, parcel: Box<Parcel>) {
         let batch = parcel.batch();
         let consumer = batch.deliveries()[parcel.delivery() as usize].consumer;
         let taken = Taken::by_output(&parcel, self.may_lose(batch, consumer));
@@ -52,6 +60,11 @@ impl Shard {
         let is_queued = matches!(origin, Origin::Queued { .. });
         let batch = parcel.open(|message, cause| {
             let first = pool.borrow_mut().note_drop(slot, message);
+            let Some(cause) = cause else {
+                self.count_consumer(consumer, |counters| counters.dead_lettered += 1);
+                self.ledgers.borrow_mut()[ledger].dead_lettered += u64::from(first);
+                return;
+            };
             if is_queued && cause == DropCause::DestinationEnded {
                 // Its queue keeps it.
                 return;

@@ -80,6 +80,17 @@ pub struct QueueUnit {
     pub size: QueueSize,
 }
 
+/// Where an output's dead letters are kept.
+#[derive(Debug)]
+pub struct LettersUnit {
+    /// Where they stand.
+    pub folder: PathBuf,
+    /// Bytes of all of them.
+    pub bytes_max: u64,
+    /// Bytes on the disk.
+    pub size: QueueSize,
+}
+
 /// How much of the disk a queue takes: differences of counters that only grow, each with one writer.
 #[derive(Debug, Default)]
 pub struct QueueSize {
@@ -127,6 +138,8 @@ pub struct ConsumerUnit {
     pub can_exit: bool,
     /// Its disk queue, if it has one.
     pub queue: Option<QueueUnit>,
+    /// Where it keeps what is refused for good, if it does.
+    pub letters: Option<LettersUnit>,
     /// Where it lives.
     pub home: ShardId,
 }

@@ -368,6 +368,7 @@ impl Plan {
             ticker_interval: None,
             can_exit: true,
             queue: None,
+            letters: None,
             home: ShardId(home),
         });
         self

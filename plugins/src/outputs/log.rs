@@ -9,7 +9,6 @@ use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 use codecs::time::{Strftime, Zone};
-use engine::event::DropCause;
 use engine::io::{Worker, clock};
 use engine::plugin::options::{OutputOptions, log_prefix};
 use engine::plugin::{
@@ -121,7 +120,7 @@ impl LogOutput {
             }
             if !self.write(worker, context).await {
                 for index in first..next {
-                    parcel.drop_record(index, DropCause::Refused);
+                    parcel.refuse_record(index, "nobody reads the standard error", 1);
                 }
             }
         }

@@ -179,7 +179,7 @@ impl UdpOutput {
             match sent {
                 Ok(Sent::Taken) => last = Some(index),
                 Ok(Sent::TooLong) => {
-                    parcel.drop_record(index, DropCause::Refused);
+                    parcel.refuse_record(index, "too long for a datagram to there", 1);
                     refused += 1;
                     longest = longest.max(bytes);
                 }
@@ -217,7 +217,7 @@ impl UdpOutput {
         if std::mem::take(&mut self.refusals) > 0
             && let Some(index) = last.take()
         {
-            parcel.drop_record(index, DropCause::Refused);
+            parcel.refuse_record(index, "nobody receives there", 1);
         }
     }
 

@@ -198,6 +198,7 @@ impl Rig {
                 ticker_interval: None,
                 can_exit: true,
                 queue: None,
+                letters: None,
                 home: ShardId(0),
             }],
             message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
