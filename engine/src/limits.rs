@@ -105,11 +105,11 @@ pub const fn injection_limits(message_bytes_max: usize) -> TableLimits {
 }
 
 /// Frames that can wait between two shards. With this many a send cannot fail, so no frame handler ever waits:
-/// every consumer's deliveries in one direction, their releases in the other, a word about its disk queue in both, and connections.
+/// every consumer's deliveries in one direction, their releases in the other, words about its disk queue, and connections.
 pub const fn mesh_capacity(consumers: usize) -> usize {
     let deliveries = consumers * CONSUMER_CREDITS as usize;
     let releases = consumers * CONSUMER_CREDITS as usize;
-    deliveries + releases + 2 * consumers + CONNECTIONS_IN_TRANSIT
+    deliveries + releases + 3 * consumers + CONNECTIONS_IN_TRANSIT
 }
 
 const _: () = assert!(batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == BATCHES);

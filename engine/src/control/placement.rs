@@ -188,6 +188,7 @@ fn queue_unit(name: &str, buffering: &Buffering, hekad: &HekadOptions, shards: u
         cursor_update_count: buffering.cursor_update_count,
         fsync_interval: Some(buffering.fsync_interval.get()).filter(|interval| !interval.is_zero()),
         fsync_bytes: usize::try_from(buffering.fsync_bytes).unwrap_or(usize::MAX),
+        memory_first: buffering.memory_first,
         start_looks: hekad.full_buffer_max_retries,
         size: QueueSize::new(shards),
     }

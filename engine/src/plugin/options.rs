@@ -218,6 +218,8 @@ pub struct Buffering {
     pub fsync_interval: Duration,
     /// Bytes that end `fsync_interval` early
     pub fsync_bytes: u64,
+    /// Deliver from memory for as long as the plugin keeps up, and put only the rest on disk
+    pub memory_first: bool,
 }
 
 impl Default for Buffering {
@@ -229,6 +231,7 @@ impl Default for Buffering {
             cursor_update_count: 1,
             fsync_interval: Duration::seconds(0),
             fsync_bytes: 1024 * 1024,
+            memory_first: false,
         }
     }
 }

@@ -44,6 +44,13 @@ pub enum Frame {
         /// How far it may be read.
         upto: Position,
     },
+    /// All that was written to a lane has been handed to its consumer. Room: one for each `Written`.
+    Drained {
+        /// Whose queue.
+        consumer: ConsumerId,
+        /// How far it was read.
+        upto: Position,
+    },
     /// The reader knows. Room: answers one `Written`.
     WrittenSeen {
         /// Whose queue.

@@ -177,7 +177,7 @@ impl Shard {
                 InputCounters::default();
                 topology.inputs.len() + 2 * count
             ]),
-            lanes: RefCell::new((0..count).map(|_| queueing::Lane::default()).collect()),
+            lanes: RefCell::new(topology.consumers.iter().map(queueing::Lane::new).collect()),
             draws: RefCell::new((0..count).map(|_| queueing::Draw::default()).collect()),
             letters: RefCell::new((0..count).map(|_| letters::Letters::default()).collect()),
             queue_counters: RefCell::new(vec![QueueCounters::default(); count]),
@@ -291,11 +291,18 @@ impl Shard {
     fn send(&self, consumer: ConsumerId, batch: Arc<Batch>, delivery: u16) {
         let unit = self.topology.consumer(consumer);
         self.consumers.borrow_mut()[consumer.0 as usize].credits -= 1;
-        if unit.queue.is_some() {
+        if let Some(queue) = &unit.queue
+            && !(queue.memory_first && self.goes_directly(consumer))
+        {
             self.enqueue(consumer, batch, delivery);
             return;
         }
         let frame = match &unit.role {
+            Role::Filter(_) if unit.home == self.id => {
+                let dropped = !self.run_filter(consumer, &batch, delivery);
+                self.released(batch, delivery, dropped);
+                return;
+            }
             Role::Filter(_) => Frame::Messages { batch, delivery },
             Role::Output { framing, .. } => {
                 Frame::Parcel(self.encode(consumer, batch, delivery, *framing))
@@ -349,6 +356,7 @@ impl Shard {
                 Frame::Release { .. }
                 | Frame::ParcelBack(_)
                 | Frame::Written { .. }
+                | Frame::Drained { .. }
                 | Frame::WrittenSeen { .. } => {}
             }
         }
@@ -387,6 +395,7 @@ impl Shard {
                 self.send_frame(ShardId(lane), Frame::WrittenSeen { consumer });
             }
             Frame::WrittenSeen { consumer } => self.written_seen(consumer),
+            Frame::Drained { consumer, upto } => self.lane_drained(consumer, upto),
             Frame::Connection { input, connection } => {
                 self.topology.loads[self.id.0 as usize]
                     .in_transit

@@ -24,6 +24,7 @@ use codecs::protobuf;
 use super::Shard;
 use super::mesh::Frame;
 use super::parcel::Parcel;
+use super::topology::ConsumerUnit;
 use crate::limits;
 use crate::pack::{Batch, ConsumerId};
 use crate::plugin::{EncodeContext, EncodeFailure, Encoded, Encoder};
@@ -42,12 +43,28 @@ pub(super) struct Lane {
     news: Option<Position>,
     /// The reader has been told something and has not answered yet.
     told: bool,
+    /// Deliveries that went to the consumer directly and have not come back (`memory_first`).
+    direct: u16,
+    /// What comes goes to the disk, until the reader has handed over all that is there.
+    spills: bool,
+    /// How far the lane was written, and whether a group is under way.
+    written: Option<Position>,
+    writes: bool,
 }
 
 impl Lane {
+    pub(super) fn new(unit: &ConsumerUnit) -> Lane {
+        Lane {
+            // Until the reader says that nothing is left of earlier times.
+            spills: unit.queue.is_some(),
+            ..Lane::default()
+        }
+    }
+
     fn take(&mut self, group: &mut Vec<Box<Parcel>>) {
         group.extend(self.waiting.drain(..));
         self.bytes = 0;
+        self.writes = true;
     }
 }
 
@@ -223,8 +240,9 @@ impl Shard {
     ) -> Poll<bool> {
         let mut lanes = self.lanes.borrow_mut();
         let lane = &mut lanes[consumer.0 as usize];
+        lane.writes = false;
         if lane.waiting.is_empty() {
-            if self.ending() {
+            if self.ending() && lane.direct == 0 {
                 return Poll::Ready(false);
             }
             register(&mut lane.waker, cx);
@@ -260,11 +278,45 @@ impl Shard {
         .await;
     }
 
+    /// Whether a delivery may go to the consumer without the disk (`memory_first`): it keeps up, and nothing older is on the disk.
+    pub(super) fn goes_directly(&self, consumer: ConsumerId) -> bool {
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = &mut lanes[consumer.0 as usize];
+        lane.spills |= lane.direct >= limits::CONSUMER_CREDITS;
+        if !lane.spills {
+            lane.direct += 1;
+        }
+        !lane.spills
+    }
+
+    /// A delivery that went to the consumer directly has come back. Answers whether its messages have to go to the disk after all.
+    pub(super) fn direct_came_back(&self, consumer: ConsumerId, is_lost: bool) -> bool {
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = &mut lanes[consumer.0 as usize];
+        lane.direct -= 1;
+        lane.spills |= is_lost;
+        if self.ending() {
+            lane.waker.iter().for_each(Waker::wake_by_ref);
+        }
+        is_lost
+    }
+
+    /// The reader has handed over all that the lane had up to there: if nothing has been added, what comes may go directly again.
+    pub(super) fn lane_drained(&self, consumer: ConsumerId, upto: Position) {
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = &mut lanes[consumer.0 as usize];
+        let is_empty = lane.waiting.is_empty() && !lane.writes;
+        if is_empty && lane.written.is_none_or(|written| written <= upto) {
+            lane.spills = false;
+        }
+    }
+
     /// This shard's lane may be read up to there: its reader is told, or will be as soon as it has answered to what it was told last.
     fn lane_written(&self, consumer: ConsumerId, upto: Position) {
         let mut lanes = self.lanes.borrow_mut();
         let lane = &mut lanes[consumer.0 as usize];
         lane.news = Some(upto);
+        lane.written = Some(upto);
         drop(lanes);
         self.tell_reader(consumer);
     }

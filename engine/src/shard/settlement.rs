@@ -20,13 +20,33 @@ impl Shard {
     /// A filter elsewhere is done with a delivery.
     pub(super) fn released(&self, batch: Arc<Batch>, delivery: u16, dropped: bool) {
         let consumer = batch.deliveries()[delivery as usize].consumer;
+        if self.goes_to_disk_after_all(consumer, dropped) {
+            self.enqueue(consumer, batch, delivery);
+            return;
+        }
         self.settle(batch, delivery, dropped);
         self.credit_back(consumer);
     }
 
+    /// Whether a delivery that came back from its consumer has to go to the consumer's queue instead, which was passed by.
+    fn goes_to_disk_after_all(&self, consumer: ConsumerId, is_lost: bool) -> bool {
+        self.topology.consumer(consumer).queue.is_some() && self.direct_came_back(consumer, is_lost)
+    }
+
     /// An output is done with a parcel.
     pub(super) fn parcel_came_back(&self, parcel: Box<Parcel>) {
-        let consumer = parcel.batch().deliveries()[parcel.delivery() as usize].consumer;
+        let (batch, delivery) = (parcel.batch(), parcel.delivery());
+        let consumer = batch.deliveries()[delivery as usize].consumer;
+        let mut drops = parcel.drops();
+        let is_lost = drops.any(|(_, cause)| cause == DropCause::DestinationEnded);
+        drop(drops);
+        if batch.pool != PoolKind::Queued && self.goes_to_disk_after_all(consumer, is_lost) {
+            let mut parcel = parcel;
+            let batch = parcel.open(|_, _| ());
+            self.parcels.borrow_mut().push(parcel);
+            self.enqueue(consumer, batch, delivery);
+            return;
+        }
         if let Some(parcel) = self.post(consumer, parcel) {
             self.parcel_settled(parcel);
         }

@@ -74,6 +74,8 @@ pub struct QueueUnit {
     pub fsync_interval: Option<Duration>,
     /// Bytes that end that early.
     pub fsync_bytes: usize,
+    /// Deliver from memory for as long as the consumer keeps up.
+    pub memory_first: bool,
     /// Looks at a queue that was full at start before `full_action` `shutdown` ends the daemon.
     pub start_looks: u32,
     /// Bytes on the disk.

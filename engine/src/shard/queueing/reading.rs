@@ -15,12 +15,13 @@ use std::time::Duration;
 use codecs::message::{IndexError, MessageTable};
 
 use super::super::Shard;
+use super::super::mesh::Frame;
 use super::super::topology::{QueueUnit, Role};
 use super::{Drawing, register};
 use crate::event::DropCause;
 use crate::io::Worker;
 use crate::io::clock;
-use crate::pack::{Batch, ConsumerId, Origin};
+use crate::pack::{Batch, ConsumerId, Origin, ShardId};
 use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader};
 
 /// First and longest wait after a disk that could not be read or synced.
@@ -73,6 +74,9 @@ pub(crate) async fn read_queue(
             })
         })
         .collect();
+    for lane in 0..sources.len() {
+        shard.tell_drained(consumer, lane);
+    }
     let mut lane = 0;
     let mut wait = WAITS.0;
     loop {
@@ -203,6 +207,7 @@ impl Shard {
         }
         if sequence.is_none() {
             self.return_queue_batch(consumer, batch);
+            self.tell_drained(consumer, lane);
             return;
         }
         unique.origin = origin;
@@ -213,7 +218,25 @@ impl Shard {
         }
         self.queued.borrow_mut().launch(&batch, 1, messages);
         self.hand_to_consumer(consumer, batch);
+        self.tell_drained(consumer, lane);
         self.pump_injected();
+    }
+
+    /// Tells the shard that writes to a lane, if its consumer has got all that is there.
+    fn tell_drained(&self, consumer: ConsumerId, lane: usize) {
+        let (shard, upto) = {
+            let draws = self.draws.borrow();
+            let drawing = &draws[consumer.0 as usize].lanes[lane];
+            if drawing.read < drawing.published {
+                return;
+            }
+            (ShardId(drawing.number), drawing.read)
+        };
+        if shard == self.id {
+            self.lane_drained(consumer, upto);
+        } else if shard.0 < self.topology.shards {
+            self.send_frame(shard, Frame::Drained { consumer, upto });
+        }
     }
 
     fn hand_to_consumer(&self, consumer: ConsumerId, batch: Arc<Batch>) {

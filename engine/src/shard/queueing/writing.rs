@@ -194,7 +194,7 @@ impl Writing<'_> {
             FullAction::Drop => {
                 for mut parcel in job.group.drain(..) {
                     parcel.drop_from(0, DropCause::QueueFull);
-                    self.shard.parcel_came_back(parcel);
+                    self.shard.parcel_settled(parcel);
                 }
                 return Some((job, wait));
             }
