@@ -11,7 +11,7 @@ pub mod log;
 pub mod placement;
 pub mod plan;
 pub mod problem;
-mod queues;
+pub mod queues;
 pub mod reference;
 pub mod report;
 pub mod supervisor;

@@ -18,17 +18,17 @@ use crate::shard::topology::{ConsumerUnit, QueueSize, Topology};
 
 /// What the shards are started with, and what an operator should hear.
 #[derive(Debug, Default)]
-pub(super) struct Opened {
+pub struct Opened {
     /// By shard.
-    pub(super) ends: Vec<Vec<QueueEnds>>,
+    pub ends: Vec<Vec<QueueEnds>>,
     /// Plugin and sentence.
-    pub(super) notices: Vec<(String, String)>,
+    pub notices: Vec<(String, String)>,
     /// Plugin and error.
-    pub(super) errors: Vec<(String, QueueError)>,
+    pub errors: Vec<(String, QueueError)>,
 }
 
 /// Opens every queue of the plan. All that fail are told of at once.
-pub(super) fn open(topology: &Topology) -> Opened {
+pub fn open(topology: &Topology) -> Opened {
     let mut opened = Opened {
         ends: (0..topology.shards).map(|_| Vec::new()).collect(),
         ..Opened::default()

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use codecs::splitter::Splitter;
+use engine::control::queues;
 use engine::event::{DropCause, InputCounters};
 use engine::io::{ByteStream, ShardThread, mesh_channel, start_shard};
 use engine::limits;
@@ -25,7 +26,9 @@ use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::intake::{Fill, InputContext};
 use engine::shard::matchers::{Exchange, Matchers};
 use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
-use engine::shard::topology::{ConsumerUnit, InputUnit, Load, MakeDecoder, Role, Topology};
+use engine::shard::topology::{
+    ConsumerUnit, InputUnit, LettersUnit, Load, MakeDecoder, QueueUnit, Role, Topology,
+};
 use matcher::{Consumer, Set};
 
 /// How long a test waits for what must come.
@@ -374,6 +377,18 @@ impl Plan {
         self
     }
 
+    /// Gives the last consumer a disk queue.
+    pub(crate) fn queued(mut self, queue: QueueUnit) -> Plan {
+        self.consumers.last_mut().expect("a consumer").queue = Some(queue);
+        self
+    }
+
+    /// Has the last consumer keep dead letters.
+    pub(crate) fn letters(mut self, letters: LettersUnit) -> Plan {
+        self.consumers.last_mut().expect("a consumer").letters = Some(letters);
+        self
+    }
+
     pub(crate) fn filter(self, filter: Count, matcher: &str, home: u16) -> Plan {
         self.consumer(Role::Filter(Box::new(filter)), matcher, home)
     }
@@ -442,14 +457,17 @@ impl Daemon {
             }
         }
         let (mut threads, mut orders) = (Vec::new(), Vec::new());
-        for (id, (senders, receivers)) in senders.into_iter().zip(receivers).enumerate() {
+        let opened = queues::open(&topology);
+        assert!(opened.errors.is_empty(), "{:?}", opened.errors);
+        let ends = senders.into_iter().zip(receivers).zip(opened.ends);
+        for (id, ((senders, receivers), queues)) in ends.enumerate() {
             let (order_sender, order_receiver) = flume::bounded(64);
             let launch = Launch {
                 id: ShardId(id as u16),
                 topology: Arc::clone(&topology),
                 senders,
                 receivers,
-                queues: Vec::new(),
+                queues,
                 orders: order_receiver,
                 news: news_sender.clone(),
             };
@@ -538,18 +556,12 @@ impl Daemon {
 
     /// Waits until the inputs have ended and nothing is in flight.
     pub(crate) fn wait_until_idle(&self) -> Vec<Snapshot> {
-        let outputs = self
-            .topology
-            .consumers
-            .iter()
-            .filter(|unit| matches!(unit.role, Role::Output { .. }))
-            .count();
         self.wait_for("rest", |snapshots| {
             let running: usize = snapshots
                 .iter()
-                .map(|snapshot| snapshot.plugins_running)
+                .map(|snapshot| snapshot.inputs_running)
                 .sum();
-            running <= outputs
+            running == 0
                 && snapshots.iter().all(|snapshot| {
                     snapshot.batches_in_use == 0
                         && snapshot.injections_in_use == 0
@@ -566,6 +578,16 @@ impl Daemon {
                 .all(|snapshot| snapshot.plugins_running == 0)
         });
         self.tell(|| ToShard::Quit);
+        self.join()
+    }
+
+    /// Ends at once, as a crash would but for what threads have begun.
+    pub(crate) fn quit(self) -> Vec<Snapshot> {
+        self.tell(|| ToShard::Quit);
+        self.join()
+    }
+
+    fn join(self) -> Vec<Snapshot> {
         self.threads
             .into_iter()
             .map(|thread| thread.join().expect("a shard ends in order"))

@@ -10,4 +10,5 @@ mod delivery;
 mod harness;
 mod many_streams;
 mod matchers;
+mod queueing;
 mod supervision;

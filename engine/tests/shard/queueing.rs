@@ -1,0 +1,351 @@
+//! Disk queues under real shards: acknowledged when durable, delivered in order, kept over restarts, bounded.
+//!
+//! Owns:    the claims about `use_buffering`, `memory_first`, `full_action` and dead letters.
+//! Runs on: tests.            Plane: data.
+//! Bounds:  one daemon at a time, one folder a test.
+//! Never:   uses a socket.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use engine::event::{DropCause, InputCounters, QueueCounters};
+use engine::plugin::Placement;
+use engine::plugin::options::FullAction;
+use engine::shard::run::{Snapshot, ToControl};
+use engine::shard::topology::{LettersUnit, QueueSize, QueueUnit};
+
+use crate::delivery::{by_line, lines, replay};
+use crate::harness::{Count, Daemon, Keep, PATIENCE, Plan, ReplayInput};
+
+fn queue(folder: &Path, shards: u16) -> QueueUnit {
+    QueueUnit {
+        folder: folder.join("queue"),
+        segment_bytes_max: 200_000,
+        bytes_max: None,
+        full_action: FullAction::Block,
+        cursor_update_count: 1,
+        fsync_interval: None,
+        fsync_bytes: 1 << 20,
+        memory_first: false,
+        start_looks: 0,
+        size: QueueSize::new(shards),
+    }
+}
+
+fn on_every_shard(bytes: Vec<u8>) -> ReplayInput {
+    ReplayInput {
+        placement: Placement::EveryShard,
+        ..replay(bytes, usize::MAX)
+    }
+}
+
+/// What was put into the queue of the only consumer, and what became of it.
+fn counts(snapshots: &[Snapshot], inputs: usize) -> (QueueCounters, InputCounters) {
+    let (mut queue, mut drawn) = (QueueCounters::default(), InputCounters::default());
+    for snapshot in snapshots {
+        queue.merge(&snapshot.disk_queues[0]);
+        drawn.merge(&snapshot.ledgers[inputs + 1]);
+    }
+    (queue, drawn)
+}
+
+fn wait_until_drained(daemon: &Daemon) -> Vec<Snapshot> {
+    daemon.wait_until_idle();
+    daemon.wait_for("end of the queue", |snapshots| {
+        let idle = snapshots.iter().all(|snapshot| snapshot.disk_queues_idle);
+        let (queue, drawn) = counts(snapshots, 1);
+        idle && drawn.in_flight() == 0 && drawn.received == queue.recovered + queue.queued
+    })
+}
+
+/// The lines that came, by the number of their shard's replay: with one replay on every shard each line comes as often.
+fn sorted(keep: &Keep) -> Vec<String> {
+    let kept = keep.kept.lock().expect("no panic");
+    let mut lines: Vec<String> = String::from_utf8_lossy(&kept)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn everything_goes_through_the_disk_and_arrives_in_order() {
+    for home in [0, 1] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sent = lines(50_000);
+        let keep = Keep::default();
+        let daemon = Plan::new(2)
+            .input(replay(sent.clone(), usize::MAX), by_line(), None)
+            .output(keep.clone(), "TRUE", home)
+            .queued(queue(folder.path(), 2))
+            .start();
+        let snapshots = wait_until_drained(&daemon);
+        let ledger = daemon.ledger(0);
+        assert_eq!((ledger.received, ledger.delivered), (50_000, 50_000));
+        let (queue, drawn) = counts(&snapshots, 1);
+        assert_eq!((queue.queued, drawn.delivered), (50_000, 50_000));
+        daemon.stop();
+        assert!(*keep.kept.lock().expect("no panic") == sent, "home {home}");
+    }
+}
+
+#[test]
+fn a_filter_with_a_queue_sees_everything() {
+    for memory_first in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let count = Count::default();
+        let daemon = Plan::new(2)
+            .input(on_every_shard(lines(20_000)), by_line(), None)
+            .filter(count.clone(), "TRUE", 1)
+            .queued(QueueUnit {
+                memory_first,
+                ..queue(folder.path(), 2)
+            })
+            .start();
+        wait_until_drained(&daemon);
+        assert_eq!(daemon.ledger(0).delivered, 40_000);
+        daemon.stop();
+        assert_eq!(count.seen.load(Ordering::Relaxed), 40_000);
+    }
+}
+
+#[test]
+fn a_dead_output_holds_up_nobody_and_the_next_start_delivers() {
+    for memory_first in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sent = lines(300_000);
+        let (dead, other) = (Keep::default(), Keep::default());
+        dead.closed.store(true, Ordering::Release);
+        let queue = || QueueUnit {
+            memory_first,
+            ..queue(folder.path(), 2)
+        };
+        let daemon = Plan::new(2)
+            .input(replay(sent.clone(), usize::MAX), by_line(), None)
+            .output(dead.clone(), "TRUE", 1)
+            .queued(queue())
+            .output(other.clone(), "TRUE", 0)
+            .start();
+        // With `memory_first` the dead output has a few batches that are in no queue.
+        daemon.wait_for("all at the other output", |_| {
+            other.kept.lock().expect("no panic").len() == sent.len()
+        });
+        if !memory_first {
+            daemon.wait_until_idle();
+            assert_eq!(daemon.ledger(0).delivered, 300_000);
+        }
+        daemon.quit();
+        if memory_first {
+            // What was only in memory was never acknowledged: its source has to send it again.
+            continue;
+        }
+        let alive = Keep::default();
+        let daemon = Plan::new(2)
+            .input(replay(Vec::new(), 1), by_line(), None)
+            .output(alive.clone(), "TRUE", 0)
+            .queued(queue())
+            .start();
+        let snapshots = wait_until_drained(&daemon);
+        assert_eq!(counts(&snapshots, 1).0.recovered, 300_000);
+        daemon.stop();
+        assert!(*alive.kept.lock().expect("no panic") == sent);
+    }
+}
+
+#[test]
+fn what_was_delivered_is_not_delivered_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Keep::default();
+    for _ in 0..3 {
+        let daemon = Plan::new(1)
+            .input(replay(lines(1000), 100), by_line(), None)
+            .output(keep.clone(), "TRUE", 0)
+            .queued(queue(folder.path(), 1))
+            .start();
+        wait_until_drained(&daemon);
+        daemon.stop();
+    }
+    assert!(*keep.kept.lock().expect("no panic") == lines(1000).repeat(3));
+}
+
+#[test]
+fn memory_first_spills_in_order_and_comes_back() {
+    for home in [0, 1] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sent = lines(400_000);
+        let keep = Keep::default();
+        keep.closed.store(true, Ordering::Release);
+        let daemon = Plan::new(2)
+            .input(replay(sent.clone(), usize::MAX), by_line(), None)
+            .output(keep.clone(), "TRUE", home)
+            .queued(QueueUnit {
+                memory_first: true,
+                ..queue(folder.path(), 2)
+            })
+            .start();
+        daemon.wait_for("something on the disk", |snapshots| {
+            counts(snapshots, 1).0.queued > 10_000
+        });
+        keep.closed.store(false, Ordering::Release);
+        wait_until_drained(&daemon);
+        assert_eq!(daemon.ledger(0).delivered, 400_000);
+        daemon.stop();
+        assert!(*keep.kept.lock().expect("no panic") == sent, "home {home}");
+    }
+}
+
+#[test]
+fn a_full_queue_blocks_until_there_is_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sent = lines(200_000);
+    let keep = Keep::default();
+    keep.closed.store(true, Ordering::Release);
+    let daemon = Plan::new(1)
+        .input(replay(sent.clone(), usize::MAX), by_line(), None)
+        .output(keep.clone(), "TRUE", 0)
+        .queued(QueueUnit {
+            bytes_max: Some(1_000_000),
+            ..queue(folder.path(), 1)
+        })
+        .start();
+    wait_notice(&daemon, "its disk queue is full");
+    assert!(daemon.ledger(0).in_flight() > 0);
+    keep.closed.store(false, Ordering::Release);
+    wait_until_drained(&daemon);
+    daemon.stop();
+    assert!(*keep.kept.lock().expect("no panic") == sent);
+}
+
+#[test]
+fn a_full_queue_drops_if_told_to_and_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Keep::default();
+    keep.closed.store(true, Ordering::Release);
+    let daemon = Plan::new(1)
+        .input(replay(lines(200_000), usize::MAX), by_line(), None)
+        .output(keep.clone(), "TRUE", 0)
+        .queued(QueueUnit {
+            bytes_max: Some(1_000_000),
+            full_action: FullAction::Drop,
+            ..queue(folder.path(), 1)
+        })
+        .start();
+    daemon.wait_until_idle();
+    let ledger = daemon.ledger(0);
+    assert!(ledger.dropped.get(DropCause::QueueFull) > 0);
+    assert_eq!(
+        ledger.delivered + ledger.dropped.get(DropCause::QueueFull),
+        200_000
+    );
+    keep.closed.store(false, Ordering::Release);
+    wait_until_drained(&daemon);
+    daemon.stop();
+    assert_eq!(sorted(&keep).len() as u64, ledger.delivered);
+}
+
+#[test]
+fn a_full_queue_ends_the_daemon_if_told_to_and_drops_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Keep::default();
+    keep.closed.store(true, Ordering::Release);
+    let daemon = Plan::new(1)
+        .input(replay(lines(200_000), usize::MAX), by_line(), None)
+        .output(keep.clone(), "TRUE", 0)
+        .queued(QueueUnit {
+            bytes_max: Some(1_000_000),
+            full_action: FullAction::Shutdown,
+            ..queue(folder.path(), 1)
+        })
+        .start();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        match daemon.news.recv_deadline(deadline).expect("an end") {
+            ToControl::Ended(ended) => {
+                if let Some(error) = ended.error {
+                    assert!(error.contains("its disk queue is full"), "{error}");
+                    assert!(!ended.can_exit);
+                    break;
+                }
+            }
+            _ => continue,
+        }
+    }
+    let ledger = daemon.ledger(0);
+    assert_eq!(ledger.dropped.total(), 0);
+    assert!(ledger.in_flight() > 0);
+    daemon.quit();
+}
+
+#[test]
+fn what_is_refused_for_good_becomes_a_dead_letter() {
+    for queued in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keep = Keep {
+            drop_every: Some(10),
+            ..Keep::default()
+        };
+        let mut plan = Plan::new(2)
+            .input(replay(lines(10_000), 5000), by_line(), None)
+            .output(keep.clone(), "TRUE", 1)
+            .letters(LettersUnit {
+                folder: folder.path().join("letters"),
+                bytes_max: 1 << 30,
+                size: QueueSize::new(2),
+            });
+        if queued {
+            plan = plan.queued(queue(folder.path(), 2));
+        }
+        let daemon = plan.start();
+        let snapshots = daemon.wait_for("all", |snapshots| {
+            let letters: u64 = snapshots
+                .iter()
+                .map(|snapshot| snapshot.consumers[0].dead_lettered)
+                .sum();
+            let kept = sorted(&keep).len() as u64;
+            kept + letters == 10_000
+        });
+        let mut ledger = InputCounters::default();
+        for snapshot in &snapshots {
+            ledger.merge(&snapshot.ledgers[if queued { 2 } else { 0 }]);
+        }
+        assert!(ledger.dead_lettered > 0);
+        assert_eq!(ledger.dropped.total(), 0);
+        assert_eq!(ledger.in_flight(), 0, "{ledger:?}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn dead_letters_beyond_their_limit_are_drops() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Keep {
+        drop_every: Some(1),
+        ..Keep::default()
+    };
+    let daemon = Plan::new(1)
+        .input(replay(lines(10_000), 5000), by_line(), None)
+        .output(keep, "TRUE", 0)
+        .letters(LettersUnit {
+            folder: folder.path().join("letters"),
+            bytes_max: 100_000,
+            size: QueueSize::new(1),
+        })
+        .start();
+    daemon.wait_until_idle();
+    let ledger = daemon.ledger(0);
+    assert!(ledger.dead_lettered > 0 && ledger.dropped.get(DropCause::Refused) > 0);
+    assert_eq!(ledger.in_flight(), 0);
+    daemon.stop();
+}
+
+fn wait_notice(daemon: &Daemon, text: &str) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let ToControl::Notice(notice) = daemon.news.recv_deadline(deadline).expect("a notice")
+            && notice.text.contains(text)
+        {
+            return;
+        }
+    }
+}
