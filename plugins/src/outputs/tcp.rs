@@ -88,7 +88,7 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
     "With `use_tls` the server's certificate is checked against `root_cafile` or the host's roots, for `server_name` or the host in `address`; certificates are read when the output starts, and again on SIGHUP for the connections made afterwards. A handshake that fails counts as a failed attempt to connect.",
     "`congestion_control` is for fast networks whose hosts use an algorithm that paces: with `bbr`, a timer fires for each piece of 64 KiB, which costs more than all else that a relay does. What the kernel does not grant ends the output at its start.",
     "A peer that closes its sending side counts as gone. What a peer sends is read and thrown away.",
-    "`use_buffering`: messages wait in memory, within the daemon's fixed pools, and hold back the inputs when these are full. The settings of `buffering` are accepted and have no effect yet.",
+    "`use_buffering` is on: messages go through a disk queue below `base_dir` (docs/delivery.md). Turned off, they wait in memory, within the daemon's fixed pools, and hold back the inputs when these are full.",
 ]);
 
 impl OutputPlugin for Options {
