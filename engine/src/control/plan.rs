@@ -10,6 +10,7 @@
 
 mod complaints;
 mod known_types;
+mod queues;
 mod references;
 mod sections;
 mod unused;
@@ -190,6 +191,7 @@ impl Plan {
         let mut problems = document.warnings.clone();
         let hekad = hekad_options(document, &mut problems);
         let mut sections = sections::build(document, specs, &hekad, &mut problems);
+        queues::check(&sections, &mut problems);
         let matchers = sections::matchers(document, &sections, &mut problems);
         let Resolved {
             inputs,
