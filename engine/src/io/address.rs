@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn addresses_of_a_family() {
-        let four = "127.0.0.1:5565".parse().unwrap();
-        let six = "[::1]:5565".parse().unwrap();
+        let four: SocketAddr = "127.0.0.1:5565".parse().unwrap();
+        let six: SocketAddr = "[::1]:5565".parse().unwrap();
         assert_eq!(Family::Any.resolve("127.0.0.1:5565").unwrap(), four);
         assert_eq!(Family::Any.resolve("[::1]:5565").unwrap(), six);
         assert_eq!(Family::V4.resolve("127.0.0.1:5565").unwrap(), four);
@@ -119,11 +119,11 @@ mod tests {
     fn no_host_means_every_address() {
         assert_eq!(
             Family::V4.resolve(":80").unwrap(),
-            "0.0.0.0:80".parse().unwrap()
+            "0.0.0.0:80".parse::<SocketAddr>().unwrap()
         );
         assert_eq!(
             Family::V6.resolve(":80").unwrap(),
-            "[::]:80".parse().unwrap()
+            "[::]:80".parse::<SocketAddr>().unwrap()
         );
         assert!(Family::Any.resolve(":80").unwrap().ip().is_unspecified());
         let refused = Family::Any.resolve(":eighty").unwrap_err();

@@ -7,6 +7,9 @@
 //!
 //! The trait is as small as what can go wrong: a test, or a simulated daemon, puts a disk in its place that loses, tears and refuses.
 
+#[cfg(any(test, sim, fuzzing))]
+pub mod model;
+
 use std::fmt::Debug;
 use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io::{self, IoSlice};
@@ -40,7 +43,7 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
     /// What keeps others out for as long as it lives.
     type Lock: Debug + Send + Sync + 'static;
 
-    /// Makes a folder and those above it; what was there stays. Answers whether anything had to be made.
+    /// Makes a folder; one that is there stays. Answers whether it had to be made.
     fn make_folder(&self, path: &Path) -> io::Result<bool>;
 
     /// What stands in a folder, ordered by name.
@@ -99,19 +102,22 @@ pub struct OsDisk;
 #[cfg(not(sim))]
 pub type SystemDisk = OsDisk;
 
+/// The disk that this build works on: a model.
+#[cfg(sim)]
+pub type SystemDisk = model::ModelDisk;
+
 impl Disk for OsDisk {
     type File = fs::File;
     type Lock = fs::File;
 
     fn make_folder(&self, path: &Path) -> io::Result<bool> {
-        if path.is_dir() {
-            return Ok(false);
+        match DirBuilder::new().mode(FOLDER_MODE).create(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(path)?;
-        Ok(true)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
@@ -208,15 +214,16 @@ mod tests {
     #[test]
     fn a_file_is_written_read_and_cut_anywhere() {
         let base = tempfile::tempdir().expect("a folder");
-        let folder = base.path().join("a/b");
+        let folder = base.path().join("a");
+        assert!(OsDisk.make_folder(&folder.join("b")).is_err());
         assert!(OsDisk.make_folder(&folder).expect("room"));
         assert!(!OsDisk.make_folder(&folder).expect("there"));
         let path = folder.join("file");
         let file = OsDisk.create_new(&path).expect("room");
         assert!(OsDisk.create_new(&path).is_err());
         let parts = [IoSlice::new(b"one"), IoSlice::new(b"two")];
-        assert_eq!(file.write_at(&parts, 0).expect("room"), 6);
-        assert_eq!(file.write_at(&parts[1..], 4).expect("room"), 3);
+        assert_eq!(DiskFile::write_at(&file, &parts, 0).expect("room"), 6);
+        assert_eq!(DiskFile::write_at(&file, &parts[1..], 4).expect("room"), 3);
         DiskFile::sync_data(&file).expect("a disk");
         file.truncate(6).expect("a file");
         let mut buffer = [0; 16];

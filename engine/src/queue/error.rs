@@ -6,6 +6,8 @@
 //! Never:   made where things go well.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// What a caller may do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Kind {
     OtherOwner,
     /// The folder was written by another version of the format.
     OtherVersion,
+    /// There is no queue in the folder.
+    NoQueue,
     /// A record that is longer than the queue may hold: `Lane::takes` would have said so.
     TooLong,
 }
@@ -35,6 +39,22 @@ impl QueueError {
     /// What a caller may do about it.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    pub(super) fn new(kind: Kind, text: String) -> QueueError {
+        QueueError { kind, text }
+    }
+
+    /// The disk refused to do something to a path; `next` says what that means for the data.
+    pub(super) fn disk(doing: &str, path: &Path, error: &io::Error, next: &str) -> QueueError {
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        QueueError {
+            kind: if full { Kind::Full } else { Kind::Disk },
+            text: format!("cannot {doing} {}: {error}; {next}", path.display()),
+        }
     }
 }
 

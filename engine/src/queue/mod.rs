@@ -14,11 +14,19 @@
 
 mod cursor;
 mod error;
+mod heka;
+mod home;
 mod lane;
 mod position;
+#[cfg(test)]
+mod proof;
 mod reader;
 mod record;
 mod recovery;
+mod scan;
+mod segment;
+mod slots;
+mod survey;
 
 pub use error::{Kind, QueueError};
 pub use lane::Synced;

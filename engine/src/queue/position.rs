@@ -6,7 +6,7 @@
 //! Never:   made up by a caller: lanes, readers and cursors hand them out.
 
 /// A place between two records of a lane. Of two positions the later one is the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Number of the segment; 0 is before the first one.
     pub segment: u64,

@@ -5,14 +5,24 @@
 //! Bounds:  of each lane, what was written since the last index of its newest segment is scanned.
 //! Never:   refuses to start because of damage, or takes a folder that is not its own.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-
-use crate::io::disk::Disk;
+use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::lane::Lane;
+use super::heka::HekaFiles;
+use super::home::{Home, Place};
+use super::lane::{Current, Lane, Start};
 use super::reader::Reader;
+use super::segment::{index_name, lane_folder, parse_lane, segment_name};
+use super::survey::{Newest, Survey};
 use super::{Position, QueueError};
+use crate::io::disk::{Disk, DiskFile};
+
+/// Bytes of a segment, unless the settings say otherwise.
+const FILE_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
+
+const UNUSABLE: &str = "the queue cannot be used, and nothing in it is lost";
 
 /// What a queue is opened with.
 #[derive(Clone, Debug)]
@@ -54,18 +64,28 @@ pub struct OpenLane<D: Disk> {
 }
 
 /// What opening a lane has found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneRecovery {
-    /// Records that are not delivered yet. Those that turn out to be damaged are among them.
+    /// Records that are not delivered yet. Those that turn out to be damaged when they are read are among them.
     pub pending_records: u64,
-    /// Bytes of them.
+    /// Bytes of them, as they stand on the disk.
     pub pending_bytes: u64,
     /// Bytes that the lane takes on the disk.
     pub bytes: u64,
     /// Bytes of a half-written end that were cut off.
     pub cut_bytes: u64,
-    /// Records that are known to be lost to damage already. They are not pending.
-    pub damaged_records: u64,
+    /// Bytes between records that are no records, in the part that was looked at. They are counted again, with their records, when they are read.
+    pub damaged_bytes: u64,
+}
+
+impl LaneRecovery {
+    fn add(&mut self, other: LaneRecovery) {
+        self.pending_records += other.pending_records;
+        self.pending_bytes += other.pending_bytes;
+        self.bytes += other.bytes;
+        self.cut_bytes += other.cut_bytes;
+        self.damaged_bytes += other.damaged_bytes;
+    }
 }
 
 /// What opening a queue has found, over all lanes.
@@ -78,16 +98,273 @@ pub struct Recovery {
 }
 
 impl<D: Disk> Queue<D> {
-    /// Opens the queue in `folder`, making it where it is missing. `now` is nanoseconds since the Unix epoch.
-    pub fn open(
-        disk: D,
-        folder: &Path,
-        settings: &Settings,
-        now: i64,
-    ) -> Result<Queue<D>, QueueError> {
-        let _ = (disk, folder, settings, now);
-        unimplemented!()
+    /// Opens the queue in `folder`, making it where it is missing.
+    pub fn open(disk: D, folder: &Path, settings: &Settings) -> Result<Queue<D>, QueueError> {
+        let mut notices = Vec::new();
+        let home = Arc::new(Home::take(disk, folder, &settings.owner, &mut notices)?);
+        let entries = home
+            .disk
+            .list(folder)
+            .map_err(|error| QueueError::disk("read the folder", folder, &error, UNUSABLE))?;
+        if let Some(files) = HekaFiles::find(&home.disk, folder, &entries) {
+            notices.push(format!(
+                "{} holds {} files of Heka's own queue with {} bytes that it has not delivered: they are left alone; `hekad buffer replay {}` sends them",
+                folder.display(),
+                files.files(),
+                files.pending_bytes(),
+                folder.display()
+            ));
+        }
+        let mut numbers: BTreeSet<u16> = (0..settings.lanes).collect();
+        let found = entries.iter().filter(|entry| !entry.is_file);
+        numbers.extend(found.filter_map(|entry| parse_lane(&entry.name)));
+        let mut queue = Queue {
+            lanes: Vec::new(),
+            recovery: Recovery::default(),
+        };
+        for number in numbers {
+            if let Some(lane) = open_lane(&home, number, settings, &mut notices)? {
+                queue.recovery.total.add(lane.recovery);
+                queue.lanes.push(lane);
+            }
+        }
+        queue.recovery.notices = notices;
+        Ok(queue)
     }
+}
+
+/// Opens a lane. One that nobody writes to any more and that is drained is removed.
+fn open_lane<D: Disk>(
+    home: &Arc<Home<D>>,
+    number: u16,
+    settings: &Settings,
+    notices: &mut Vec<String>,
+) -> Result<Option<OpenLane<D>>, QueueError> {
+    let folder = lane_folder(&home.folder, number);
+    let unusable = |error: std::io::Error| QueueError::disk("make", &folder, &error, UNUSABLE);
+    home.disk.make_folder(&folder).map_err(unusable)?;
+    // It may have been made by an attempt that failed before the sync.
+    home.disk.sync_folder(&home.folder).map_err(unusable)?;
+    let mut survey = Survey::take(home, number, folder.clone())?;
+    notices.append(&mut survey.notices);
+    remove_empty(home, number, &mut survey, notices);
+    let writes = number < settings.lanes;
+    if !writes && survey.pending_records() == 0 && survey.newest.is_none_or(|it| !it.unreadable) {
+        remove_lane(home, &survey, notices);
+        return Ok(None);
+    }
+    let mended = mend(home, &mut survey, writes, notices);
+    let recovery = LaneRecovery {
+        pending_records: survey.pending_records(),
+        pending_bytes: survey.pending_bytes(),
+        bytes: survey.listing.segments.values().sum(),
+        cut_bytes: mended.cut_bytes,
+        damaged_bytes: survey.newest.map_or(0, |newest| newest.damaged_bytes),
+    };
+    let last = survey.listing.segments.keys().copied().max();
+    let next_number = last
+        .into_iter()
+        .chain(survey.listing.indexes.iter().copied())
+        .chain([survey.published.segment, survey.last_begun])
+        .max()
+        .unwrap_or(0)
+        + 1;
+    let (start, published) = (survey.start, survey.published);
+    let writer = writes.then(|| {
+        let start = Start {
+            number,
+            max_file_bytes: match settings.max_file_size {
+                0 => FILE_BYTES_DEFAULT,
+                bytes => bytes,
+            },
+            message_bytes_max: settings.message_bytes_max,
+            current: mended.current,
+            next_number,
+            synced: published,
+            bytes_taken: recovery.bytes,
+        };
+        Lane::new(Arc::clone(home), start)
+    });
+    let passed = survey
+        .listing
+        .segments
+        .range(..start.segment)
+        .next()
+        .is_some();
+    let mut cursor = Cursor::new(
+        Arc::clone(home),
+        folder.clone(),
+        survey.slots,
+        start,
+        survey.saved,
+    );
+    if passed && let Err(error) = cursor.tidy() {
+        notices.push(error.to_string());
+    }
+    Ok(Some(OpenLane {
+        number,
+        writer,
+        reader: Reader::new(Arc::clone(home), number, folder, start),
+        cursor,
+        published,
+        recovery,
+    }))
+}
+
+/// Removes segments that were begun and never synced: nothing in them was acknowledged.
+fn remove_empty<D: Disk>(
+    home: &Home<D>,
+    lane: u16,
+    survey: &mut Survey<D>,
+    notices: &mut Vec<String>,
+) {
+    for number in std::mem::take(&mut survey.empty) {
+        let path = survey.folder.join(segment_name(number));
+        let bytes = survey.listing.segments.remove(&number).unwrap_or(0);
+        survey.last_begun = survey.last_begun.max(number);
+        let mut kept = String::new();
+        if bytes > 0
+            && let Ok(file) = home.disk.open(&path, false)
+        {
+            let place = Place {
+                lane,
+                segment: number,
+                from: 0,
+                to: bytes,
+            };
+            let note = format!("{}: no header and no record", path.display());
+            kept = format!(
+                "; of its {bytes} bytes, {}",
+                home.set_aside(&file, &place, &note)
+            );
+        }
+        let removed = match home.disk.remove(&path) {
+            Ok(()) => "it is removed".to_owned(),
+            Err(error) => format!("it cannot be removed: {error}"),
+        };
+        notices.push(format!(
+            "{} was begun and never written: {removed}{kept}",
+            path.display()
+        ));
+    }
+}
+
+/// Removes what is left of a drained lane.
+fn remove_lane<D: Disk>(home: &Home<D>, survey: &Survey<D>, notices: &mut Vec<String>) {
+    let folder = &survey.folder;
+    let names = survey
+        .listing
+        .segments
+        .keys()
+        .map(|&number| segment_name(number))
+        .chain(
+            survey
+                .listing
+                .indexes
+                .iter()
+                .map(|&number| index_name(number)),
+        );
+    let mut result = Ok(());
+    for name in names {
+        result = result.and(home.disk.remove(&folder.join(name)));
+    }
+    // The cursor last: without it what is left would be delivered again.
+    let result = result
+        .and_then(|()| home.disk.sync_folder(folder))
+        .and_then(|()| match survey.slots.exist() {
+            true => home.disk.remove(&folder.join(super::segment::CURSOR_NAME)),
+            false => Ok(()),
+        })
+        .and_then(|()| home.disk.remove_folder(folder));
+    notices.push(match result {
+        Ok(()) => format!(
+            "{} belonged to a shard that is no more and is drained: it is removed",
+            folder.display()
+        ),
+        Err(error) => format!(
+            "{} belonged to a shard that is no more and is drained, but cannot be removed: {error}",
+            folder.display()
+        ),
+    });
+}
+
+/// What mending the end of a lane has led to.
+struct Mended<F> {
+    cut_bytes: u64,
+    /// The newest segment, if it may be written to.
+    current: Option<Current<F>>,
+}
+
+/// Cuts a half-written end off, and sees to it that what is published is on the disk. Whatever fails here, the lane can be read, and written to in a new segment.
+fn mend<D: Disk>(
+    home: &Home<D>,
+    survey: &mut Survey<D>,
+    writes: bool,
+    notices: &mut Vec<String>,
+) -> Mended<D::File> {
+    let mut mended = Mended {
+        cut_bytes: 0,
+        current: None,
+    };
+    let Some(newest) = survey.newest else {
+        return mended;
+    };
+    let path = survey.folder.join(segment_name(newest.number));
+    if newest.unreadable {
+        notices.push(format!(
+            "{} cannot be read in places: it is left as it is and read again later, the lane goes on in a new file",
+            path.display()
+        ));
+    }
+    if newest.unreadable || !writes {
+        return mended;
+    }
+    let cut = newest.bytes - newest.end.min(newest.bytes);
+    let opened = home.disk.open(&path, true).and_then(|file| {
+        if cut > 0 {
+            file.truncate(newest.end)?;
+        }
+        file.sync_data()?;
+        home.disk.sync_folder(&survey.folder)?;
+        Ok(file)
+    });
+    match opened {
+        Ok(file) => {
+            if cut > 0 {
+                mended.cut_bytes = cut;
+                survey.listing.segments.insert(newest.number, newest.end);
+                notices.push(format!(
+                    "{}: {cut} bytes at its end were half written and are cut off",
+                    path.display()
+                ));
+            }
+            mended.current = current(file, &newest, survey.published);
+        }
+        Err(error) => notices.push(format!(
+            "cannot cut {} to {} bytes and sync it: {error}; the lane goes on in a new file",
+            path.display(),
+            newest.end
+        )),
+    }
+    mended
+}
+
+/// The newest segment to go on in, if there is nothing odd about it.
+fn current<F>(file: F, newest: &Newest, published: Position) -> Option<Current<F>> {
+    let end = Position {
+        segment: newest.number,
+        offset: newest.end,
+        sequence: newest.sequence,
+    };
+    let header = newest
+        .header
+        .filter(|header| header.number == newest.number && end == published)?;
+    Some(Current {
+        file,
+        header,
+        indexed: 0,
+        fresh: false,
+    })
 }
 
 /// The name of a plugin's folder: what is no letter, digit or underscore of ASCII becomes an underscore.
