@@ -8,7 +8,6 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use crate::io::clock;
 use crate::io::disk::SystemDisk;
 use crate::pack::ConsumerId;
 use crate::plugin::options::Buffering;
@@ -88,7 +87,7 @@ impl Opened {
             max_file_size,
             message_bytes_max: topology.message_bytes_max,
         };
-        match Queue::open(SystemDisk::default(), folder, &settings, clock::wall()) {
+        match Queue::open(SystemDisk::default(), folder, &settings) {
             Ok(queue) => {
                 let said = queue.recovery.notices.iter();
                 self.notices

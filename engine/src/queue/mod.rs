@@ -32,6 +32,7 @@ pub use error::{Kind, QueueError};
 pub use lane::Synced;
 pub use position::Position;
 pub use reader::{Item, Passed};
+pub(crate) use record::HEADER_BYTES;
 pub use record::{CAUSE_BYTES_MAX, Entry, Meta, record_bytes_max};
 pub use recovery::{LaneRecovery, Recovery, Settings, folder_name};
 

@@ -12,7 +12,7 @@
 pub(super) const MARKER: [u8; 4] = [0xa9, b'H', b'K', 0x1d];
 
 /// Bytes in front of a record's meta and message.
-pub(super) const HEADER_BYTES: usize = 36;
+pub(crate) const HEADER_BYTES: usize = 36;
 
 /// Longest cause of a dead letter that is kept, bytes; the rest is cut off.
 pub const CAUSE_BYTES_MAX: usize = 1024;

@@ -581,7 +581,7 @@ impl Daemon {
         self.join()
     }
 
-    /// Ends at once, as a crash would but for what threads have begun.
+    /// Ends at once. What its tasks had, files and locks among it, stays open until the process ends.
     pub(crate) fn quit(self) -> Vec<Snapshot> {
         self.tell(|| ToShard::Quit);
         self.join()

@@ -231,6 +231,9 @@ pub(super) fn factory(spec: &PluginSpec, checked: Checked<'_>) -> Option<Factory
     }
 }
 
+/// What a disk queue needs beside the longest records, bytes: one read's worth of short messages, and beginnings of segments.
+const BUFFER_BYTES_MIN: u64 = 1024 * 1024;
+
 const MIN_BUFFER_SIZE: &str = "min_buffer_size";
 
 /// A default that is above the largest record only means all of it.
@@ -275,7 +278,7 @@ fn check_common(
         problems.push(problem.at(place));
     }
     let record_bytes_max = hekad.record_bytes_max() as u64;
-    let mut wrong_size = |path: &[&str], message: String| {
+    let wrong_size = |problems: &mut Vec<Problem>, path: &[&str], message: String| {
         let place = complaints::place_of(document, made.section, spec, path);
         problems.push(Problem::error(message).at(place));
     };
@@ -284,7 +287,7 @@ fn check_common(
             let message = format!(
                 "`{MIN_BUFFER_SIZE}` is above the largest record, {record_bytes_max} bytes"
             );
-            wrong_size(&[MIN_BUFFER_SIZE], message);
+            wrong_size(problems, &[MIN_BUFFER_SIZE], message);
         }
         Some(
             Factory::Filter(_, FilterOptions { buffering, .. })
@@ -293,12 +296,22 @@ fn check_common(
             if buffering.max_file_size == 0 {
                 buffering.max_file_size = Buffering::default().max_file_size;
             }
+            let least = record_bytes_max * 2 + BUFFER_BYTES_MIN;
+            if buffering.max_buffer_size > 0 && buffering.max_buffer_size < least {
+                let message = format!(
+                    "`max_buffer_size` is below {least} bytes, the least that a queue can work with: that is what it may take"
+                );
+                let path = ["buffering", "max_buffer_size"];
+                let place = complaints::place_of(document, made.section, spec, &path);
+                problems.push(Problem::warning(message).at(place));
+                buffering.max_buffer_size = least;
+            }
             buffering.cursor_update_count = buffering.cursor_update_count.max(1);
             if buffering.max_file_size < record_bytes_max {
                 let message = format!(
                     "`max_file_size` is below the largest record, {record_bytes_max} bytes"
                 );
-                wrong_size(&["buffering", "max_file_size"], message);
+                wrong_size(problems, &["buffering", "max_file_size"], message);
             }
         }
         _ => {}

@@ -67,6 +67,9 @@ fn rows_have_everything_and_subsections_follow() {
         "buffering.max_buffer_size",
         "buffering.full_action",
         "buffering.cursor_update_count",
+        "buffering.fsync_interval",
+        "buffering.fsync_bytes",
+        "buffering.memory_first",
         "signer",
         "signer.<name>.hmac_key",
     ];

@@ -19,7 +19,7 @@ use crate::io::{Worker, clock};
 use crate::limits;
 use crate::pack::ConsumerId;
 use crate::plugin::options::FullAction;
-use crate::queue::{Entry, Kind, Lane, QueueError, Synced};
+use crate::queue::{Entry, HEADER_BYTES, Kind, Lane, QueueError, Synced};
 
 /// First and longest wait for room or for a disk that fails, as Heka's.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -27,20 +27,27 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// Between two looks at a queue that was full at start.
 const START_LOOK: Duration = Duration::from_secs(1);
 
-/// A lane on its way between the shard and its thread, with the group that is to be written.
+/// A lane on its way between the shard and its thread, with what is to be written.
 struct Job {
     lane: Lane,
     group: Vec<Box<Parcel>>,
 }
 
 impl Job {
-    fn bytes(&self) -> u64 {
-        self.group.iter().map(|parcel| parcel.bytes() as u64).sum()
+    /// How many parcels of the group, from the first on, fit into so many bytes.
+    fn fit(&self, mut room: u64) -> usize {
+        let fits = |parcel: &&Box<Parcel>| {
+            let bytes = (parcel.bytes() + parcel.len() * HEADER_BYTES) as u64;
+            let fits = bytes <= room;
+            room = room.saturating_sub(bytes);
+            fits
+        };
+        self.group.iter().take_while(fits).count()
     }
 
-    /// Writes the group and waits until the disk has it.
-    fn write(&mut self, now: i64) -> Result<Synced, QueueError> {
-        let records = self.group.iter().flat_map(|parcel| {
+    /// Writes the first parcels of the group and waits until the disk has them.
+    fn write(&mut self, count: usize, now: i64) -> Result<Synced, QueueError> {
+        let records = self.group[..count].iter().flat_map(|parcel| {
             (0..parcel.len()).map(|index| Entry {
                 message: parcel.record(index),
                 loops: parcel.message(index).head().loops,
@@ -122,47 +129,44 @@ impl Writing<'_> {
     /// Brings a group onto the disk, whatever that takes. `None`: the queue is full, and that ends the daemon.
     async fn deal_with(&mut self, mut job: Job) -> Option<Job> {
         let mut wait = WAITS.0;
-        loop {
-            let full = match self.unit.bytes_max {
-                Some(most) if self.unit.size.bytes() + job.bytes() > most => Some(format!(
-                    "it takes {} of at most {most} bytes (`max_buffer_size`)",
-                    self.unit.size.bytes()
-                )),
-                _ => None,
+        while !job.group.is_empty() {
+            let taken = self.unit.size.bytes();
+            let count = match self.unit.bytes_max {
+                Some(most) => job.fit(most.saturating_sub(taken)),
+                None => job.group.len(),
             };
-            let problem = match full {
-                Some(full) => full,
-                None => {
-                    let (back, written) = self.write(job).await;
-                    job = back;
-                    match written {
-                        Ok(synced) => {
-                            self.start_looks = 0;
-                            self.has_rolled = false;
-                            self.settle(&mut job, &synced);
-                            return Some(job);
-                        }
-                        Err(error) if error.kind() == Kind::Full => error.to_string(),
-                        Err(error) => {
-                            self.failed(&error, wait);
-                            crate::io::sleep(wait).await;
-                            wait = (wait * 2).min(WAITS.1);
-                            continue;
-                        }
+            let problem = if count == 0 {
+                let most = self.unit.bytes_max.unwrap_or(taken);
+                format!("it takes {taken} of at most {most} bytes (`max_buffer_size`)")
+            } else {
+                let (back, written) = self.write(job, count).await;
+                job = back;
+                match written {
+                    Ok(synced) => {
+                        self.start_looks = 0;
+                        self.has_rolled = false;
+                        wait = WAITS.0;
+                        self.settle(&mut job, count, &synced);
+                        continue;
+                    }
+                    Err(error) if error.kind() == Kind::Full => error.to_string(),
+                    Err(error) => {
+                        self.failed(&error, wait);
+                        crate::io::sleep(wait).await;
+                        wait = (wait * 2).min(WAITS.1);
+                        continue;
                     }
                 }
             };
             (job, wait) = self.full(job, &problem, wait).await?;
-            if job.group.is_empty() {
-                return Some(job);
-            }
         }
+        Some(job)
     }
 
-    async fn write(&self, mut job: Job) -> (Job, Result<Synced, QueueError>) {
+    async fn write(&self, mut job: Job, count: usize) -> (Job, Result<Synced, QueueError>) {
         let now = clock::wall();
         let done = self.worker.run(move || {
-            let written = job.write(now);
+            let written = job.write(count, now);
             (job, written)
         });
         let (job, written) = done.await;
@@ -243,10 +247,10 @@ impl Writing<'_> {
     }
 
     /// The disk has the group: whoever reads the queue may have it, and its sources are acknowledged.
-    fn settle(&self, job: &mut Job, synced: &Synced) {
+    fn settle(&self, job: &mut Job, count: usize, synced: &Synced) {
         let (shard, consumer) = (&self.shard, self.consumer);
         shard.lane_written(consumer, synced.upto());
-        for parcel in job.group.drain(..) {
+        for parcel in job.group.drain(..count) {
             shard.count_queue(consumer, |counters| {
                 counters.queued += parcel.len() as u64;
                 counters.bytes += parcel.bytes() as u64;
