@@ -42,6 +42,8 @@ pub(super) struct Survey<D: Disk> {
     pub(super) last_begun: u64,
     /// Where reading begins.
     pub(super) start: Position,
+    /// Records before this sequence are delivered, wherever they stand: where the cursor's place is of no use.
+    pub(super) floor: u64,
     /// Where it ends. Its sequence is the next record's.
     pub(super) published: Position,
     pub(super) notices: Vec<String>,
@@ -100,6 +102,7 @@ impl<D: Disk> Survey<D> {
             empty,
             last_begun: 0,
             start: Position::default(),
+            floor: 0,
             published: Position::default(),
             notices: Vec::new(),
         };
@@ -152,6 +155,7 @@ impl<D: Disk> Survey<D> {
                 self.start = saved;
             }
             Some(saved) if saved.sequence < newest.sequence => {
+                self.floor = saved.sequence;
                 self.start = Position {
                     sequence: saved.sequence,
                     ..Position::default()
@@ -197,6 +201,17 @@ impl<D: Disk> Survey<D> {
             }
         }
         Ok(self.published)
+    }
+
+    /// The greatest number that a segment has or had, as far as is known.
+    pub(super) fn last_number(&self) -> u64 {
+        let segments = self.listing.segments.keys().copied();
+        segments
+            .chain(self.listing.indexes.iter().copied())
+            .chain(self.saved.map(|saved| saved.segment))
+            .chain([self.published.segment, self.last_begun])
+            .max()
+            .unwrap_or(0)
     }
 
     /// Records that are not delivered yet.
@@ -379,7 +394,11 @@ fn first_sequence<D: Disk>(
     bytes: u64,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Option<u64>> {
-    let file = patiently(|| home.disk.open(&folder.join(segment_name(number)), false))?;
+    let file = match patiently(|| home.disk.open(&folder.join(segment_name(number)), false)) {
+        // A daemon that runs has removed it since it was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
     if let Ok(Some(header)) = patiently(|| SegmentHeader::read(&file)) {
         return Ok(Some(header.first_sequence));
     }
