@@ -443,6 +443,11 @@ impl<D: Disk> Reader<D> {
             };
             match read_header(&file, self.failures >= ATTEMPTS)? {
                 Some(header) if header.previous > number => {
+                    if !any {
+                        // What stood between the two has gone.
+                        found.number = candidate;
+                        found.first_sequence = Some(header.first_sequence);
+                    }
                     found.below = found.below.or(Some(header.first_sequence));
                     break;
                 }

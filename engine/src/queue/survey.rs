@@ -122,6 +122,13 @@ impl<D: Disk> Survey<D> {
     ) -> Result<(), QueueError> {
         let Some(newest) = self.newest else {
             let position = self.saved.unwrap_or_default();
+            if position.segment > 0 {
+                notices.push(format!(
+                    "{} has no files, although it was delivered up to record {}: what came behind that is gone; the lane goes on there",
+                    self.folder.display(),
+                    position.sequence
+                ));
+            }
             (self.start, self.published) = (position, position);
             return Ok(());
         };

@@ -276,7 +276,7 @@ impl Case {
         let published = published(open);
         let mut items = Vec::new();
         let result = open.reader.read(&mut buffer, published, most, &mut items);
-        let read = running.read.entry(open.number).or_default();
+        running.read.entry(open.number).or_default();
         in_order(&items, published);
         let found: Vec<(Vec<u8>, Position)> = items
             .iter()
