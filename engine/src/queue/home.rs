@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::segment::FORMAT;
+use super::segment::{FORMAT, Listing, SegmentHeader, lane_folder, parse_lane, segment_name};
 use super::slots::write_all;
 use super::{Kind, QueueError};
 use crate::io::disk::{Disk, DiskFile};
@@ -115,7 +115,8 @@ impl<D: Disk> Home<D> {
         let salt = match salt {
             Some(salt) => salt,
             None => {
-                let salt = fastrand::u64(..);
+                // Segments remember it, and those of them whose header is damaged need it.
+                let salt = remembered_salt(&disk, folder).unwrap_or_else(|| fastrand::u64(..));
                 write_owner(&disk, folder, owner, salt).map_err(|error| {
                     QueueError::disk("write", &folder.join(OWNER_NAME), &error, UNUSABLE)
                 })?;
@@ -353,6 +354,21 @@ fn read_owner<D: Disk>(disk: &D, folder: &Path) -> Result<Found, QueueError> {
             "the queue cannot be used",
         )),
     }
+}
+
+/// The salt that the first whole header among all segments has.
+fn remembered_salt<D: Disk>(disk: &D, folder: &Path) -> Option<u64> {
+    let lanes = disk.list(folder).ok()?;
+    let lanes = lanes.iter().filter_map(|entry| parse_lane(&entry.name));
+    lanes
+        .map(|lane| lane_folder(folder, lane))
+        .find_map(|folder| {
+            let segments = Listing::read(disk, &folder).ok()?.segments;
+            segments.keys().find_map(|&number| {
+                let file = disk.open(&folder.join(segment_name(number)), false).ok()?;
+                Some(SegmentHeader::read(&file).ok()??.salt)
+            })
+        })
 }
 
 /// A file of another format may be unlike ours in everything but the line of the format.

@@ -293,12 +293,12 @@ impl<D: Disk> Reader<D> {
                 self.counted = header.sequence + 1;
                 let place = self.place(at, self.position.offset);
                 let note = format!(
-                    "{}: a whole record, longer than max_message_size allows now",
+                    "{}: a whole record, longer than the largest message may be now",
                     place_text(&place)
                 );
                 let kept = self.home.set_aside(file, &place, &note);
                 self.notice(format!(
-                    "{}: a record of {} bytes is longer than max_message_size allows now and is passed over; {kept}",
+                    "{}: a record of {} bytes is longer than the largest message may be now (max_message_size) and is passed over; {kept}",
                     place_text(&place),
                     header.record_bytes()
                 ));
@@ -421,7 +421,8 @@ impl<D: Disk> Reader<D> {
         }
     }
 
-    /// Looks for the segment behind the present one: the last of those that say that they come behind it, or behind one that has gone.
+    /// Looks for the segment behind the present one. That is the next one, unless a later one says that it comes behind something before that: then what stands between
+    /// is the rest of something that failed.
     fn find_next(&self, published: Position) -> io::Result<Next> {
         let number = self.position.segment;
         let listing = Listing::read(&self.home.disk, &self.folder)?;
@@ -442,12 +443,7 @@ impl<D: Disk> Reader<D> {
                 opened => opened?,
             };
             match read_header(&file, self.failures >= ATTEMPTS)? {
-                Some(header) if header.previous > number => {
-                    if !any {
-                        // What stood between the two has gone.
-                        found.number = candidate;
-                        found.first_sequence = Some(header.first_sequence);
-                    }
+                Some(header) if any && header.previous >= found.number => {
                     found.below = found.below.or(Some(header.first_sequence));
                     break;
                 }

@@ -34,6 +34,8 @@ pub(super) struct Survey<D: Disk> {
     /// The cursor's file, and what stood in it.
     pub(super) slots: Slots<D>,
     pub(super) saved: Option<Position>,
+    /// Some of what stood there is not whole.
+    pub(super) cursor_is_damaged: bool,
     /// The newest segment with something in it.
     pub(super) newest: Option<Newest>,
     /// Segments behind it without even a header: they were begun, and nothing in them was synced.
@@ -93,8 +95,10 @@ impl<D: Disk> Survey<D> {
             }
             empty.push(number);
         }
+        let damaged = loaded.damaged || (loaded.content.is_some() && saved.is_none());
         let mut survey = Survey {
             folder,
+            cursor_is_damaged: damaged,
             listing,
             slots,
             saved,
@@ -106,8 +110,7 @@ impl<D: Disk> Survey<D> {
             published: Position::default(),
             notices: Vec::new(),
         };
-        let damaged = loaded.damaged || (loaded.content.is_some() && saved.is_none());
-        survey.place(home, lane, damaged, &mut notices)?;
+        survey.place(home, lane, &mut notices)?;
         survey.notices = notices;
         Ok(survey)
     }
@@ -117,9 +120,9 @@ impl<D: Disk> Survey<D> {
         &mut self,
         home: &Home<D>,
         lane: u16,
-        damaged: bool,
         notices: &mut Vec<String>,
     ) -> Result<(), QueueError> {
+        let damaged = self.cursor_is_damaged;
         let Some(newest) = self.newest else {
             let position = self.saved.unwrap_or_default();
             if position.segment > 0 {
@@ -193,7 +196,7 @@ impl<D: Disk> Survey<D> {
         Ok(())
     }
 
-    /// The place of the oldest record that there is.
+    /// The place before the oldest record that there is.
     pub(super) fn first_position(&self, home: &Home<D>, lane: u16) -> Result<Position, QueueError> {
         let mut buffer = Vec::new();
         for (&number, &bytes) in &self.listing.segments {
@@ -201,9 +204,8 @@ impl<D: Disk> Survey<D> {
                 .map_err(|error| cannot_read(&self.folder, number, &error))?;
             if let Some(sequence) = first {
                 return Ok(Position {
-                    segment: number,
-                    offset: SEGMENT_HEADER_BYTES as u64,
                     sequence,
+                    ..Position::default()
                 });
             }
         }

@@ -45,6 +45,8 @@ pub struct LaneView<D: Disk> {
     pub segments: Vec<SegmentView>,
     /// How far it is delivered; `None` if no cursor says so.
     pub cursor: Option<Position>,
+    /// Some of what stood in the cursor's file is not whole. If it is half of it, nothing is lost.
+    pub cursor_is_damaged: bool,
     /// Where the first record stands that is not delivered.
     pub start: Position,
     /// Behind the last whole record.
@@ -154,6 +156,7 @@ impl<D: Disk> LaneView<D> {
             number,
             segments,
             cursor: survey.saved,
+            cursor_is_damaged: survey.cursor_is_damaged,
             start: survey.start,
             floor: survey.floor,
             published: survey.published,
