@@ -5,6 +5,8 @@
 //! Bounds:  one buffer of two records of the largest size; printed bytes are handed on at `PRINT_BYTES`.
 //! Never:   stops at damage: it is skipped and counted.
 
+mod printer;
+
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -17,22 +19,18 @@ use std::time::Duration;
 
 use codecs::field::Span;
 use codecs::limits;
-use codecs::message::{MessageRef, MessageTable, TableLimits};
+use codecs::message::{MessageTable, TableLimits};
 use codecs::signing::Keys;
 use codecs::splitter::{Record, SkipCause, Split, Splitter, SplitterOptions};
 use codecs::splitters::HekaFramingSplitter;
-use codecs::time::Zone;
-use codecs::{json, text};
-use matcher::{Consumer, Row, Scratch, Set};
 
-use crate::cli::{CatArgs, CatFormat};
+use crate::cli::CatArgs;
 use crate::failure::Failure;
+
+pub(crate) use printer::Printer;
 
 /// Smallest read buffer, bytes.
 const BUFFER_BYTES_MIN: usize = 1024 * 1024;
-
-/// Printed bytes that are gathered before they are written.
-const PRINT_BYTES: usize = 64 * 1024;
 
 /// Pause before looking again for what was appended to a file.
 const TAIL_EVERY: Duration = Duration::from_millis(200);
@@ -44,7 +42,6 @@ const EXIT_NO_MATCH: u8 = 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     processed: u64,
-    matched: u64,
     /// Records that were lost: too long, cut off, or no message.
     damaged: u64,
     /// Bytes that belong to no message.
@@ -66,7 +63,7 @@ impl From<Failure> for Stop {
 
 /// Runs the command.
 pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
-    let mut printer = Cat::new(args)?;
+    let mut cat = Cat::new(args)?;
     let mut input = open_input(&args.input, args.offset)?;
     refuse_overwriting(&args.input, args.output.as_deref())?;
     let mut output = open_output(args.output.as_deref())?;
@@ -76,14 +73,14 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
             .map_err(|error| Failure::new(1, format!("cannot handle signals: {error}")))?;
     }
     let tail = args.tail && args.input != Path::new("-");
-    match printer.run(&mut *input, &mut *output, tail, &stop) {
+    match cat.run(&mut *input, &mut *output, tail, &stop) {
         Ok(()) => {
-            let counts = printer.counts;
+            let counts = cat.counts;
             let _ = writeln!(
                 io::stderr(),
                 "processed {} messages, matched {}; skipped {} damaged records and {} bytes",
                 counts.processed,
-                counts.matched,
+                cat.printer.matched(),
                 counts.damaged,
                 counts.skipped_bytes
             );
@@ -94,7 +91,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
         Err(Stop::OutputClosed) => {}
         Err(Stop::Failed(failure)) => return Err(failure),
     }
-    Ok(if printer.counts.matched > 0 {
+    Ok(if cat.printer.matched() > 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(EXIT_NO_MATCH)
@@ -172,57 +169,26 @@ fn open_output(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
 }
 
 struct Cat {
-    set: Set,
-    scratch: Scratch,
-    accepted: Row,
+    printer: Printer,
     splitter: HekaFramingSplitter,
     table: MessageTable,
-    format: CatFormat,
-    /// Times are printed as this host's clocks show them.
-    zone: Zone,
-    printed: Vec<u8>,
     counts: Counts,
 }
 
 impl Cat {
     fn new(args: &CatArgs) -> Result<Cat, Failure> {
-        let consumer = Consumer {
-            expression: &args.expression,
-            signer: None,
-        };
-        let set = Set::build(&[consumer]).map_err(|errors| {
-            let texts: Vec<String> = errors.iter().map(|(_, error)| error.to_string()).collect();
-            Failure::usage(format!("--match: {}", texts.join("\n")))
-        })?;
         let largest = args.max_message_size;
-        if largest <= limits::MESSAGE_BYTES_MIN || largest > limits::MESSAGE_BYTES_MAX {
-            return Err(Failure::usage(format!(
-                "--max-message-size {largest}: must be above {} and at most {}",
-                limits::MESSAGE_BYTES_MIN,
-                limits::MESSAGE_BYTES_MAX
-            )));
-        }
+        check_largest(largest)?;
         let record_bytes_max = limits::record_bytes_max(largest);
         let options = SplitterOptions {
             record_bytes_max,
             ..SplitterOptions::default()
         };
         Ok(Cat {
-            scratch: set.scratch(),
-            accepted: set.row(),
-            set,
+            printer: Printer::new(&args.expression, args.format)?,
             // Who reads a recorded stream has no keys at hand: signatures are not checked.
             splitter: HekaFramingSplitter::new(options, Arc::new(Keys::new()), true),
-            table: MessageTable::new(TableLimits {
-                received_bytes: (2 * record_bytes_max).max(BUFFER_BYTES_MIN),
-                arena_bytes: 0,
-                messages: 1,
-                // A field takes at least four bytes.
-                fields: limits::TABLE_FIELDS_MAX.max(largest / 4),
-            }),
-            format: args.format,
-            zone: Zone::local(),
-            printed: Vec::with_capacity(PRINT_BYTES),
+            table: table((2 * record_bytes_max).max(BUFFER_BYTES_MIN), largest),
             counts: Counts::default(),
         })
     }
@@ -259,9 +225,7 @@ impl Cat {
                 thread::sleep(TAIL_EVERY);
             }
         }
-        if self.format == CatFormat::Count {
-            self.printed = format!("{}\n", self.counts.matched).into_bytes();
-        }
+        self.printer.finish();
         self.flush(output)
     }
 
@@ -273,7 +237,7 @@ impl Cat {
                 Split::Record(record) => {
                     self.record(at, record);
                     at += record.consumed;
-                    if self.printed.len() >= PRINT_BYTES {
+                    if self.printer.is_full() {
                         self.flush(output)?;
                     }
                 }
@@ -306,26 +270,13 @@ impl Cat {
         }
         self.counts.processed += 1;
         let message = self.table.get(0);
-        self.set
-            .search(&mut self.scratch, message, None, &mut self.accepted);
-        if self.accepted.contains(0) {
-            self.counts.matched += 1;
-            print(
-                self.format,
-                &self.zone,
-                message,
-                moved(record.whole).of(self.table.bytes()),
-                &mut self.printed,
-            );
-        }
+        let whole = moved(record.whole).of(self.table.bytes());
+        self.printer
+            .take(message, |out| out.extend_from_slice(whole));
     }
 
     fn flush(&mut self, output: &mut dyn Write) -> Result<(), Stop> {
-        let result = output
-            .write_all(&self.printed)
-            .and_then(|()| output.flush());
-        self.printed.clear();
-        match result {
+        match self.printer.flush(output) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Stop::OutputClosed),
             Err(error) => Err(Failure::usage(format!("cannot write the output: {error}")).into()),
@@ -333,19 +284,27 @@ impl Cat {
     }
 }
 
-fn print(
-    format: CatFormat,
-    zone: &Zone,
-    message: MessageRef<'_>,
-    record: &[u8],
-    out: &mut Vec<u8>,
-) {
-    match format {
-        CatFormat::Text => text::write_text(message, zone, out),
-        CatFormat::Json => json::write_json(message, out),
-        CatFormat::Heka => out.extend_from_slice(record),
-        CatFormat::Count => {}
+/// Refuses a size that no message can have.
+pub(crate) fn check_largest(largest: usize) -> Result<(), Failure> {
+    if largest <= limits::MESSAGE_BYTES_MIN || largest > limits::MESSAGE_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "--max-message-size {largest}: must be above {} and at most {}",
+            limits::MESSAGE_BYTES_MIN,
+            limits::MESSAGE_BYTES_MAX
+        )));
     }
+    Ok(())
+}
+
+/// Room for one message at a time of at most `largest` bytes, in a buffer.
+pub(crate) fn table(buffer_bytes: usize, largest: usize) -> MessageTable {
+    MessageTable::new(TableLimits {
+        received_bytes: buffer_bytes,
+        arena_bytes: 0,
+        messages: 1,
+        // A field takes at least four bytes.
+        fields: limits::TABLE_FIELDS_MAX.max(largest / 4),
+    })
 }
 
 #[cfg(test)]
@@ -399,14 +358,14 @@ mod tests {
         }
     }
 
-    fn run(args: &CatArgs, input: &mut dyn Read) -> (Counts, Vec<u8>) {
+    fn run(args: &CatArgs, input: &mut dyn Read) -> (Counts, u64, Vec<u8>) {
         let mut cat = Cat::new(args).unwrap();
         let mut output = Vec::new();
         assert!(
             cat.run(input, &mut output, false, &AtomicBool::new(false))
                 .is_ok()
         );
-        (cat.counts, output)
+        (cat.counts, cat.printer.matched(), output)
     }
 
     #[test]
@@ -419,8 +378,8 @@ mod tests {
             "heka",
             "f",
         ]);
-        let (counts, output) = run(&args, &mut &*frames.concat());
-        assert_eq!((counts.processed, counts.matched), (100, 25));
+        let (counts, matched, output) = run(&args, &mut &*frames.concat());
+        assert_eq!((counts.processed, matched), (100, 25));
         let expected: Vec<u8> = frames
             .iter()
             .skip(50)
@@ -442,12 +401,9 @@ mod tests {
         bytes.extend(&cut[..cut.len() - 1]);
         let args = args(&["--format", "count", "f"]);
         for input in [&mut &*bytes as &mut dyn Read, &mut Trickle(&bytes)] {
-            let (counts, output) = run(&args, input);
+            let (counts, matched, output) = run(&args, input);
             assert_eq!(output, b"2\n");
-            assert_eq!(
-                (counts.processed, counts.matched, counts.damaged),
-                (2, 2, 2)
-            );
+            assert_eq!((counts.processed, matched, counts.damaged), (2, 2, 2));
             assert_eq!(counts.skipped_bytes, (7 + 8 + cut.len() - 1) as u64);
         }
     }
@@ -457,17 +413,17 @@ mod tests {
         let large = frame(0, &"x".repeat(100_000));
         let bytes = [large.clone(), frame(1, "small"), large].concat();
         let args = args(&["--format", "count", "--max-message-size", "65536", "f"]);
-        let (counts, _) = run(&args, &mut &*bytes);
+        let (counts, ..) = run(&args, &mut &*bytes);
         assert_eq!((counts.processed, counts.damaged), (1, 2));
     }
 
     #[test]
     fn text_and_json_hold_one_entry_a_message() {
         let bytes = [frame(7, "hello"), frame(8, "world")].concat();
-        let (_, text) = run(&args(&["f"]), &mut &*bytes);
+        let (_, _, text) = run(&args(&["f"]), &mut &*bytes);
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains("hello") && text.contains("world"));
-        let (_, json) = run(&args(&["--format", "json", "f"]), &mut &*bytes);
+        let (_, _, json) = run(&args(&["--format", "json", "f"]), &mut &*bytes);
         let lines: Vec<serde_json::Value> = String::from_utf8(json)
             .unwrap()
             .lines()
@@ -508,11 +464,11 @@ mod tests {
 
     #[test]
     fn a_stream_without_messages_is_remarked_on() {
-        let (counts, _) = run(&args(&["f"]), &mut &b"plain text"[..]);
+        let (counts, ..) = run(&args(&["f"]), &mut &b"plain text"[..]);
         assert!(remark(counts).unwrap().contains("Heka-framed"));
-        let (counts, _) = run(&args(&["f"]), &mut &b""[..]);
+        let (counts, ..) = run(&args(&["f"]), &mut &b""[..]);
         assert!(remark(counts).unwrap().contains("empty"));
-        let (counts, _) = run(&args(&["f"]), &mut &*frame(1, "x"));
+        let (counts, ..) = run(&args(&["f"]), &mut &*frame(1, "x"));
         assert_eq!(remark(counts), None);
     }
 

@@ -5,9 +5,16 @@
 //! Bounds:  parsing validates form only; meaning is the command's.
 //! Never:   opens a file, or decides anything from two flags at once that clap cannot say.
 
+mod buffer;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use buffer::{
+    BufferArgs, BufferCatArgs, BufferCommand, BufferExportArgs, BufferLsArgs, BufferRepairArgs,
+    BufferReplayArgs, BufferVerifyArgs, ChosenArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +25,8 @@ Examples:
                                            send it a million messages
   hekad cat --match \"Severity < 4\" out.log show the grave ones of a recorded stream
   hekad inject --payload 'hello'           send it one message
+  hekad buffer ls /var/cache/hekad/output_queue
+                                           show what waits on the disk
   hekad completions bash > /etc/bash_completion.d/hekad
   hekad man --dir /usr/share/man/man1
 
@@ -65,6 +74,8 @@ pub(crate) enum Command {
     Cat(CatArgs),
     /// Send one message.
     Inject(InjectArgs),
+    /// Look at the disk queues and dead letters of plugins, repair them, send what is in them.
+    Buffer(BufferArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a folder.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod argv;
+mod buffer;
 mod cat;
 mod check;
 mod cli;
@@ -55,6 +56,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Flood(args) => flood::flood(&args),
         Command::Cat(args) => cat::cat(&args),
         Command::Inject(args) => inject::inject(&args),
+        Command::Buffer(args) => buffer::buffer(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

@@ -65,7 +65,7 @@ impl<D: Disk> Cursor<D> {
 
     /// Everything before `to` is delivered. Answers whether it was taken: a position before the present one is not. Nothing is written.
     pub fn advance(&mut self, to: Position) -> bool {
-        let forward = to >= self.position && to.sequence >= self.position.sequence;
+        let forward = (to.segment, to.offset) >= (self.position.segment, self.position.offset);
         if forward {
             self.position = to;
         }

@@ -110,7 +110,7 @@ impl HekaFiles {
 
 /// The undelivered bytes of Heka's files, one behind the other.
 #[derive(Debug)]
-pub struct HekaStream<D: Disk> {
+pub(super) struct HekaStream<D: Disk> {
     disk: D,
     /// The last one is next.
     paths: Vec<PathBuf>,

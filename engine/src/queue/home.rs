@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::segment::FORMAT;
+use super::segment::{FORMAT, Listing, SegmentHeader, lane_folder, parse_lane, segment_name};
 use super::slots::write_all;
 use super::{Kind, QueueError};
 use crate::io::disk::{Disk, DiskFile};
@@ -29,6 +29,8 @@ const DAMAGED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Notes that are kept; a disk that fails everywhere must not fill a folder.
 const DAMAGED_NOTES_MAX: usize = 1000;
+
+const UNUSABLE: &str = "the queue cannot be used";
 
 /// Bytes that are copied at a time.
 const COPY_BYTES: usize = 64 * 1024;
@@ -93,14 +95,8 @@ impl<D: Disk> Home<D> {
         owner: &str,
         notices: &mut Vec<String>,
     ) -> Result<Home<D>, QueueError> {
-        make_folders(&disk, folder).map_err(|error| {
-            QueueError::disk(
-                "make the folder",
-                folder,
-                &error,
-                "the queue cannot be used",
-            )
-        })?;
+        make_folders(&disk, folder)
+            .map_err(|error| QueueError::disk("make the folder", folder, &error, UNUSABLE))?;
         let lock = take_lock(&disk, folder)?;
         let salt = match read_owner(&disk, folder)? {
             Found::Owner(found, _) if found.owner != owner => {
@@ -119,10 +115,10 @@ impl<D: Disk> Home<D> {
         let salt = match salt {
             Some(salt) => salt,
             None => {
-                let salt = fastrand::u64(..);
+                // Segments remember it, and those of them whose header is damaged need it.
+                let salt = remembered_salt(&disk, folder).unwrap_or_else(|| fastrand::u64(..));
                 write_owner(&disk, folder, owner, salt).map_err(|error| {
-                    let path = folder.join(OWNER_NAME);
-                    QueueError::disk("write", &path, &error, "the queue cannot be used")
+                    QueueError::disk("write", &folder.join(OWNER_NAME), &error, UNUSABLE)
                 })?;
                 salt
             }
@@ -134,6 +130,13 @@ impl<D: Disk> Home<D> {
             owner: owner.to_owned(),
             lock: Some(lock),
         })
+    }
+
+    /// Takes the folder of whomever it belongs to. What is no queue is an error.
+    pub(super) fn take_found(disk: D, folder: &Path) -> Result<Home<D>, QueueError> {
+        let mut home = Home::look(disk, folder)?;
+        home.lock = Some(take_lock(&home.disk, folder)?);
+        Ok(home)
     }
 
     /// Looks at a folder without taking it. What is no queue is an error.
@@ -259,25 +262,30 @@ pub(super) struct Place {
 
 /// Makes a folder and those above it, each name synced where it stands. One that is there may have been made by an attempt that failed before the sync.
 fn make_folders<D: Disk>(disk: &D, folder: &Path) -> io::Result<()> {
-    let parent = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    match disk.make_folder(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_folders(disk, parent.ok_or(error)?)?;
-            disk.make_folder(folder)?
-        }
-        made => made?,
+    let above = || {
+        folder
+            .ancestors()
+            .skip(1)
+            .take_while(|above| !above.as_os_str().is_empty())
     };
-    let mut above = parent;
-    while let Some(folder) = above {
-        match disk.sync_folder(folder) {
+    let mut made = disk.make_folder(folder);
+    let missing = |made: &io::Result<bool>| {
+        made.as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    if missing(&made) {
+        let folders: Vec<&Path> = above().collect();
+        for above in folders.into_iter().rev() {
+            disk.make_folder(above)?;
+        }
+        made = disk.make_folder(folder);
+    }
+    made?;
+    for above in above() {
+        match disk.sync_folder(above) {
             Err(error) if !has_no_sync(&error) => return Err(error),
             _ => {}
         }
-        above = folder
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
     }
     Ok(())
 }
@@ -346,6 +354,21 @@ fn read_owner<D: Disk>(disk: &D, folder: &Path) -> Result<Found, QueueError> {
             "the queue cannot be used",
         )),
     }
+}
+
+/// The salt that the first whole header among all segments has.
+fn remembered_salt<D: Disk>(disk: &D, folder: &Path) -> Option<u64> {
+    let lanes = disk.list(folder).ok()?;
+    let lanes = lanes.iter().filter_map(|entry| parse_lane(&entry.name));
+    lanes
+        .map(|lane| lane_folder(folder, lane))
+        .find_map(|folder| {
+            let segments = Listing::read(disk, &folder).ok()?.segments;
+            segments.keys().find_map(|&number| {
+                let file = disk.open(&folder.join(segment_name(number)), false).ok()?;
+                Some(SegmentHeader::read(&file).ok()??.salt)
+            })
+        })
 }
 
 /// A file of another format may be unlike ours in everything but the line of the format.

@@ -23,18 +23,23 @@ mod proof;
 mod reader;
 mod record;
 mod recovery;
+mod repair;
 mod scan;
 mod segment;
 mod slots;
 mod survey;
+mod view;
 
 pub use error::{Kind, QueueError};
+pub use heka::HekaFiles;
 pub use lane::Synced;
 pub use position::Position;
 pub use reader::{Item, Passed};
 pub(crate) use record::HEADER_BYTES;
 pub use record::{CAUSE_BYTES_MAX, Entry, Meta, record_bytes_max};
 pub use recovery::{LaneRecovery, Recovery, Settings, folder_name};
+pub use repair::Repaired;
+pub use view::SegmentView;
 
 use crate::io::disk::SystemDisk;
 
@@ -42,6 +47,10 @@ use crate::io::disk::SystemDisk;
 pub type Queue = recovery::Queue<SystemDisk>;
 /// One lane of it.
 pub type OpenLane = recovery::OpenLane<SystemDisk>;
+/// A queue that is looked at, while a daemon may work on it.
+pub type View = view::View<SystemDisk>;
+/// One lane of a queue that is looked at.
+pub type LaneView = view::LaneView<SystemDisk>;
 /// The writing part of a lane.
 pub type Lane = lane::Lane<SystemDisk>;
 /// The reading part of a lane.

@@ -72,6 +72,10 @@ pub struct Reader<D: Disk> {
     open: Option<Open<D::File>>,
     /// Losses before this sequence were counted.
     counted: u64,
+    /// Records before this sequence are delivered, wherever they stand.
+    floor: u64,
+    /// The header of the segment did not say which record comes first: the next one does.
+    unsure: bool,
     /// Calls that have failed since the last one that did not.
     failures: u32,
     notices: Vec<String>,
@@ -95,6 +99,8 @@ struct Next {
     number: u64,
     /// Sequence of its first record; unknown if its header is damaged.
     first_sequence: Option<u64>,
+    /// Sequences of the segment before it are below: its own first one, or that of the next segment whose header is whole.
+    below: Option<u64>,
     /// Where the one before it ends.
     end: u64,
 }
@@ -105,6 +111,7 @@ impl<D: Disk> Reader<D> {
         lane: u16,
         folder: PathBuf,
         position: Position,
+        floor: u64,
     ) -> Reader<D> {
         Reader {
             home,
@@ -113,6 +120,8 @@ impl<D: Disk> Reader<D> {
             position,
             open: None,
             counted: position.sequence,
+            floor,
+            unsure: false,
             failures: 0,
             notices: Vec::new(),
             notices_dropped: 0,
@@ -196,7 +205,7 @@ impl<D: Disk> Reader<D> {
                 Some(next) => next,
                 None => self.find_next(published)?,
             };
-            let below = next.first_sequence.unwrap_or(published.sequence);
+            let below = next.below.unwrap_or(published.sequence);
             if self.position.offset >= next.end || open.file.is_none() {
                 self.cross(next, passed);
                 return Ok(());
@@ -271,24 +280,25 @@ impl<D: Disk> Reader<D> {
             self.counted = self.counted.max(header.sequence);
             return;
         }
-        if header.sequence < self.position.sequence {
-            // It was read from another place already.
+        let unsure = std::mem::take(&mut self.unsure);
+        if header.sequence < self.floor || header.sequence < self.position.sequence && !unsure {
+            // It was delivered, or read from another place.
             return;
         }
         self.count_lost(header.sequence, passed);
-        self.expect(header.sequence + 1);
+        self.position.sequence = header.sequence + 1;
         let Some(body) = body else {
             if header.sequence >= self.counted {
                 passed.too_long_records += 1;
                 self.counted = header.sequence + 1;
                 let place = self.place(at, self.position.offset);
                 let note = format!(
-                    "{}: a whole record, longer than max_message_size allows now",
+                    "{}: a whole record, longer than the largest message may be now",
                     place_text(&place)
                 );
                 let kept = self.home.set_aside(file, &place, &note);
                 self.notice(format!(
-                    "{}: a record of {} bytes is longer than max_message_size allows now and is passed over; {kept}",
+                    "{}: a record of {} bytes is longer than the largest message may be now (max_message_size) and is passed over; {kept}",
                     place_text(&place),
                     header.record_bytes()
                 ));
@@ -351,11 +361,13 @@ impl<D: Disk> Reader<D> {
         self.position.sequence = self.position.sequence.max(sequence);
     }
 
-    /// Goes on to the next segment.
+    /// Goes on to the next segment. Its header knows best which record comes first: what was read with the same number or a later one, after a double failure, was the
+    /// rest of something that failed.
     fn cross(&mut self, next: Next, passed: &mut Passed) {
+        self.unsure = next.first_sequence.is_none();
         if let Some(first) = next.first_sequence {
-            self.count_lost(first, passed);
-            self.expect(first);
+            self.count_lost(first.max(self.floor), passed);
+            self.position.sequence = first.max(self.floor);
         }
         self.position.segment = next.number;
         self.position.offset = SEGMENT_HEADER_BYTES as u64;
@@ -404,17 +416,26 @@ impl<D: Disk> Reader<D> {
             && saved.sequence >= self.position.sequence
         {
             self.counted = self.counted.max(saved.sequence);
+            self.floor = saved.sequence;
             self.expect(saved.sequence);
         }
     }
 
-    /// Looks for the segment behind the present one: the last of those that say that they come behind it, or behind one that has gone.
+    /// Looks for the segment behind the present one. That is the next one, unless a later one says that it comes behind something before that: then what stands between
+    /// is the rest of something that failed.
     fn find_next(&self, published: Position) -> io::Result<Next> {
         let number = self.position.segment;
         let listing = Listing::read(&self.home.disk, &self.folder)?;
         let open = self.open.as_ref().and_then(|open| open.file.as_ref());
         let present = open.map_or(Ok(0), DiskFile::len)?;
-        let mut found: Option<(u64, Option<SegmentHeader>)> = None;
+        let mut found = Next {
+            // Unless one is found, all that was published behind it has gone.
+            number: published.segment,
+            first_sequence: None,
+            below: None,
+            end: present,
+        };
+        let mut any = false;
         for (&candidate, _) in listing.segments.range(number + 1..=published.segment) {
             let path = self.folder.join(segment_name(candidate));
             let file = match self.home.disk.open(&path, false) {
@@ -422,34 +443,24 @@ impl<D: Disk> Reader<D> {
                 opened => opened?,
             };
             match read_header(&file, self.failures >= ATTEMPTS)? {
-                Some(header) if header.previous > number => break,
-                Some(header) => found = Some((candidate, Some(header))),
-                None if found.is_some() => break,
-                None => found = Some((candidate, None)),
+                Some(header) if any && header.previous >= found.number => {
+                    found.below = found.below.or(Some(header.first_sequence));
+                    break;
+                }
+                Some(header) => {
+                    found.number = candidate;
+                    found.first_sequence = Some(header.first_sequence);
+                    found.below = found.first_sequence;
+                    if header.previous == number {
+                        found.end = present.min(header.previous_bytes);
+                    }
+                }
+                None if !any => found.number = candidate,
+                None => {}
             }
+            any = true;
         }
-        Ok(match found {
-            Some((candidate, Some(header))) => Next {
-                number: candidate,
-                first_sequence: Some(header.first_sequence),
-                end: if header.previous == number {
-                    present.min(header.previous_bytes)
-                } else {
-                    present
-                },
-            },
-            Some((candidate, None)) => Next {
-                number: candidate,
-                first_sequence: None,
-                end: present,
-            },
-            // All that was published behind it has gone.
-            None => Next {
-                number: published.segment,
-                first_sequence: None,
-                end: present,
-            },
-        })
+        Ok(found)
     }
 
     fn notice(&mut self, text: String) {

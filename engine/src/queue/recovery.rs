@@ -5,7 +5,7 @@
 //! Bounds:  of each lane, what was written since the last index of its newest segment is scanned.
 //! Never:   refuses to start because of damage, or takes a folder that is not its own.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::reader::Reader;
 use super::segment::{index_name, lane_folder, parse_lane, segment_name};
 use super::survey::{Newest, Survey};
 use super::{Position, QueueError};
-use crate::io::disk::{Disk, DiskFile};
+use crate::io::disk::{Disk, DiskFile, Entry};
 
 /// Bytes of a segment, unless the settings say otherwise.
 const FILE_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
@@ -44,6 +44,7 @@ pub struct Queue<D: Disk> {
     pub lanes: Vec<OpenLane<D>>,
     /// What was found.
     pub recovery: Recovery,
+    pub(super) home: Arc<Home<D>>,
 }
 
 /// A lane, taken apart.
@@ -101,11 +102,8 @@ impl<D: Disk> Queue<D> {
     /// Opens the queue in `folder`, making it where it is missing.
     pub fn open(disk: D, folder: &Path, settings: &Settings) -> Result<Queue<D>, QueueError> {
         let mut notices = Vec::new();
-        let home = Arc::new(Home::take(disk, folder, &settings.owner, &mut notices)?);
-        let entries = home
-            .disk
-            .list(folder)
-            .map_err(|error| QueueError::disk("read the folder", folder, &error, UNUSABLE))?;
+        let home = Home::take(disk, folder, &settings.owner, &mut notices)?;
+        let entries = list(&home)?;
         if let Some(files) = HekaFiles::find(&home.disk, folder, &entries) {
             notices.push(format!(
                 "{} holds {} files of Heka's own queue with {} bytes that it has not delivered: they are left alone; `hekad buffer replay {}` sends them",
@@ -115,15 +113,39 @@ impl<D: Disk> Queue<D> {
                 folder.display()
             ));
         }
-        let mut numbers: BTreeSet<u16> = (0..settings.lanes).collect();
-        let found = entries.iter().filter(|entry| !entry.is_file);
-        numbers.extend(found.filter_map(|entry| parse_lane(&entry.name)));
+        let mut lanes: BTreeMap<u16, bool> = lanes_among(&entries, false).collect();
+        lanes.extend((0..settings.lanes).map(|number| (number, true)));
+        Queue::open_lanes(home, lanes, settings, notices)
+    }
+
+    /// Opens a queue that is there, whosever it is, with all its lanes.
+    pub fn open_found(disk: D, folder: &Path) -> Result<Queue<D>, QueueError> {
+        let home = Home::take_found(disk, folder)?;
+        let lanes = lanes_among(&list(&home)?, true).collect();
+        let settings = Settings {
+            owner: home.owner.clone(),
+            lanes: 0,
+            max_file_size: 0,
+            message_bytes_max: codecs::limits::MESSAGE_BYTES_MAX,
+        };
+        Queue::open_lanes(home, lanes, &settings, Vec::new())
+    }
+
+    /// Opens lanes: their numbers, and whether they are written to.
+    fn open_lanes(
+        home: Home<D>,
+        lanes: BTreeMap<u16, bool>,
+        settings: &Settings,
+        mut notices: Vec<String>,
+    ) -> Result<Queue<D>, QueueError> {
+        let home = Arc::new(home);
         let mut queue = Queue {
             lanes: Vec::new(),
             recovery: Recovery::default(),
+            home: Arc::clone(&home),
         };
-        for number in numbers {
-            if let Some(lane) = open_lane(&home, number, settings, &mut notices)? {
+        for (number, writes) in lanes {
+            if let Some(lane) = open_lane(&home, number, writes, settings, &mut notices)? {
                 queue.recovery.total.add(lane.recovery);
                 queue.lanes.push(lane);
             }
@@ -133,22 +155,37 @@ impl<D: Disk> Queue<D> {
     }
 }
 
+fn list<D: Disk>(home: &Home<D>) -> Result<Vec<Entry>, QueueError> {
+    let folder = &home.folder;
+    let entries = home.disk.list(folder);
+    entries.map_err(|error| QueueError::disk("read the folder", folder, &error, UNUSABLE))
+}
+
+/// The numbers of lanes whose folders are there.
+pub(super) fn lanes_among(entries: &[Entry], writes: bool) -> impl Iterator<Item = (u16, bool)> {
+    entries
+        .iter()
+        .filter(|entry| !entry.is_file)
+        .filter_map(move |entry| Some((parse_lane(&entry.name)?, writes)))
+}
+
 /// Opens a lane. One that nobody writes to any more and that is drained is removed.
 fn open_lane<D: Disk>(
     home: &Arc<Home<D>>,
     number: u16,
+    writes: bool,
     settings: &Settings,
     notices: &mut Vec<String>,
 ) -> Result<Option<OpenLane<D>>, QueueError> {
     let folder = lane_folder(&home.folder, number);
-    let unusable = |error: std::io::Error| QueueError::disk("make", &folder, &error, UNUSABLE);
-    home.disk.make_folder(&folder).map_err(unusable)?;
-    // It may have been made by an attempt that failed before the sync.
-    home.disk.sync_folder(&home.folder).map_err(unusable)?;
+    // The sync: it may have been made by an attempt that failed before that.
+    home.disk
+        .make_folder(&folder)
+        .and_then(|_| home.disk.sync_folder(&home.folder))
+        .map_err(|error| QueueError::disk("make", &folder, &error, UNUSABLE))?;
     let mut survey = Survey::take(home, number, folder.clone())?;
     notices.append(&mut survey.notices);
     remove_empty(home, number, &mut survey, notices);
-    let writes = number < settings.lanes;
     if !writes && survey.pending_records() == 0 && survey.newest.is_none_or(|it| !it.unreadable) {
         remove_lane(home, &survey, notices);
         return Ok(None);
@@ -161,15 +198,7 @@ fn open_lane<D: Disk>(
         cut_bytes: mended.cut_bytes,
         damaged_bytes: survey.newest.map_or(0, |newest| newest.damaged_bytes),
     };
-    let last = survey.listing.segments.keys().copied().max();
-    let next_number = last
-        .into_iter()
-        .chain(survey.listing.indexes.iter().copied())
-        .chain([survey.published.segment, survey.last_begun])
-        .max()
-        .unwrap_or(0)
-        + 1;
-    let (start, published) = (survey.start, survey.published);
+    let (start, published, floor) = (survey.start, survey.published, survey.floor);
     let writer = writes.then(|| {
         let start = Start {
             number,
@@ -179,7 +208,7 @@ fn open_lane<D: Disk>(
             },
             message_bytes_max: settings.message_bytes_max,
             current: mended.current,
-            next_number,
+            next_number: survey.last_number() + 1,
             synced: published,
             bytes_taken: recovery.bytes,
         };
@@ -191,6 +220,7 @@ fn open_lane<D: Disk>(
         .range(..start.segment)
         .next()
         .is_some();
+    let moved = survey.saved.is_some_and(|saved| saved != start);
     let mut cursor = Cursor::new(
         Arc::clone(home),
         folder.clone(),
@@ -198,13 +228,15 @@ fn open_lane<D: Disk>(
         start,
         survey.saved,
     );
-    if passed && let Err(error) = cursor.tidy() {
+    if (passed || moved)
+        && let Err(error) = cursor.tidy()
+    {
         notices.push(error.to_string());
     }
     Ok(Some(OpenLane {
         number,
         writer,
-        reader: Reader::new(Arc::clone(home), number, folder, start),
+        reader: Reader::new(Arc::clone(home), number, folder, start, floor),
         cursor,
         published,
         recovery,

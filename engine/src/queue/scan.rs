@@ -139,8 +139,8 @@ impl<'f, 'b, F: DiskFile> Walker<'f, 'b, F> {
         self.hold = true;
     }
 
-    /// The bytes of the buffer.
-    pub(super) fn buffer(&self) -> &[u8] {
+    /// Gives the buffer back.
+    pub(super) fn into_buffer(self) -> &'b mut [u8] {
         self.buffer
     }
 

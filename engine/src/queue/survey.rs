@@ -34,6 +34,8 @@ pub(super) struct Survey<D: Disk> {
     /// The cursor's file, and what stood in it.
     pub(super) slots: Slots<D>,
     pub(super) saved: Option<Position>,
+    /// Some of what stood there is not whole.
+    pub(super) cursor_is_damaged: bool,
     /// The newest segment with something in it.
     pub(super) newest: Option<Newest>,
     /// Segments behind it without even a header: they were begun, and nothing in them was synced.
@@ -42,6 +44,8 @@ pub(super) struct Survey<D: Disk> {
     pub(super) last_begun: u64,
     /// Where reading begins.
     pub(super) start: Position,
+    /// Records before this sequence are delivered, wherever they stand: where the cursor's place is of no use.
+    pub(super) floor: u64,
     /// Where it ends. Its sequence is the next record's.
     pub(super) published: Position,
     pub(super) notices: Vec<String>,
@@ -91,8 +95,10 @@ impl<D: Disk> Survey<D> {
             }
             empty.push(number);
         }
+        let damaged = loaded.damaged || (loaded.content.is_some() && saved.is_none());
         let mut survey = Survey {
             folder,
+            cursor_is_damaged: damaged,
             listing,
             slots,
             saved,
@@ -100,11 +106,11 @@ impl<D: Disk> Survey<D> {
             empty,
             last_begun: 0,
             start: Position::default(),
+            floor: 0,
             published: Position::default(),
             notices: Vec::new(),
         };
-        let damaged = loaded.damaged || (loaded.content.is_some() && saved.is_none());
-        survey.place(home, lane, damaged, &mut notices)?;
+        survey.place(home, lane, &mut notices)?;
         survey.notices = notices;
         Ok(survey)
     }
@@ -114,11 +120,18 @@ impl<D: Disk> Survey<D> {
         &mut self,
         home: &Home<D>,
         lane: u16,
-        damaged: bool,
         notices: &mut Vec<String>,
     ) -> Result<(), QueueError> {
+        let damaged = self.cursor_is_damaged;
         let Some(newest) = self.newest else {
             let position = self.saved.unwrap_or_default();
+            if position.segment > 0 {
+                notices.push(format!(
+                    "{} has no files, although it was delivered up to record {}: what came behind that is gone; the lane goes on there",
+                    self.folder.display(),
+                    position.sequence
+                ));
+            }
             (self.start, self.published) = (position, position);
             return Ok(());
         };
@@ -152,6 +165,7 @@ impl<D: Disk> Survey<D> {
                 self.start = saved;
             }
             Some(saved) if saved.sequence < newest.sequence => {
+                self.floor = saved.sequence;
                 self.start = Position {
                     sequence: saved.sequence,
                     ..Position::default()
@@ -182,7 +196,7 @@ impl<D: Disk> Survey<D> {
         Ok(())
     }
 
-    /// The place of the oldest record that there is.
+    /// The place before the oldest record that there is.
     pub(super) fn first_position(&self, home: &Home<D>, lane: u16) -> Result<Position, QueueError> {
         let mut buffer = Vec::new();
         for (&number, &bytes) in &self.listing.segments {
@@ -190,13 +204,23 @@ impl<D: Disk> Survey<D> {
                 .map_err(|error| cannot_read(&self.folder, number, &error))?;
             if let Some(sequence) = first {
                 return Ok(Position {
-                    segment: number,
-                    offset: SEGMENT_HEADER_BYTES as u64,
                     sequence,
+                    ..Position::default()
                 });
             }
         }
         Ok(self.published)
+    }
+
+    /// The greatest number that a segment has or had, as far as is known.
+    pub(super) fn last_number(&self) -> u64 {
+        let segments = self.listing.segments.keys().copied();
+        segments
+            .chain(self.listing.indexes.iter().copied())
+            .chain(self.saved.map(|saved| saved.segment))
+            .chain([self.published.segment, self.last_begun])
+            .max()
+            .unwrap_or(0)
     }
 
     /// Records that are not delivered yet.
@@ -379,7 +403,11 @@ fn first_sequence<D: Disk>(
     bytes: u64,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Option<u64>> {
-    let file = patiently(|| home.disk.open(&folder.join(segment_name(number)), false))?;
+    let file = match patiently(|| home.disk.open(&folder.join(segment_name(number)), false)) {
+        // A daemon that runs has removed it since it was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
     if let Ok(Some(header)) = patiently(|| SegmentHeader::read(&file)) {
         return Ok(Some(header.first_sequence));
     }

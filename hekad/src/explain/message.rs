@@ -46,6 +46,9 @@ struct Json {
     pid: Option<i32>,
     hostname: Option<String>,
     fields: Vec<JsonField>,
+    /// Why `hekad buffer cat` found it among dead letters: no part of the message.
+    #[serde(rename = "dead_letter")]
+    _dead_letter: serde::de::IgnoredAny,
 }
 
 /// A field of it.

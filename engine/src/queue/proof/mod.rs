@@ -5,5 +5,7 @@
 //! Bounds:  as its parts.
 //! Never:   waits for time to pass.
 
+mod bad_input;
+mod fixture;
 mod oracle;
 mod schedule;

@@ -1,0 +1,39 @@
+//! `hekad buffer repair`: sets aside what is damaged, so that what is left is whole.
+//!
+//! Owns:    what is said about it.
+//! Runs on: the main thread.            Plane: control.
+//! Bounds:  as `Queue::repair`.
+//! Never:   works on a folder that a daemon works on.
+
+use std::process::ExitCode;
+
+use engine::io::clock;
+use engine::io::disk::OsDisk;
+use engine::queue::Queue;
+
+use super::unusable;
+use crate::cli::BufferRepairArgs;
+use crate::failure::Failure;
+use crate::generate::print;
+
+/// Runs the command.
+pub(super) fn repair(args: &BufferRepairArgs) -> Result<ExitCode, Failure> {
+    let mut queue = Queue::open_found(OsDisk, &args.dir).map_err(|error| unusable(&error))?;
+    let repaired = queue
+        .repair(clock::wall())
+        .map_err(|error| Failure::new(1, error.to_string()))?;
+    let mut text = repaired.notices.join("\n");
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text += &format!(
+        "{} records in {} files are whole; {} damaged places with {} bytes were mended, {} records in them are lost; {} unfinished bytes were cut off\n",
+        repaired.records,
+        repaired.segments,
+        repaired.places,
+        repaired.damaged_bytes,
+        repaired.lost_records,
+        repaired.cut_bytes
+    );
+    print(text.as_bytes())
+}
