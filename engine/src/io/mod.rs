@@ -8,6 +8,7 @@
 //! Another implementation (a simulator) takes the place of `ring` as a whole; no generic parameter spreads.
 
 mod address;
+mod child;
 pub mod clock;
 pub mod datagram;
 pub mod descriptors;
@@ -20,6 +21,10 @@ mod stream;
 mod worker;
 
 pub use address::Family;
+pub use child::{
+    CHAIN_GRACE, CHAIN_LINKS_MAX, Chain, ChainEnd, ChainOptions, ChildOutput, Command, Started,
+    start_chain,
+};
 pub use file::File;
 pub use ring::{
     Accepted, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
