@@ -215,8 +215,8 @@ mod tests {
         let file = OsDisk.create_new(&path).expect("room");
         assert!(OsDisk.create_new(&path).is_err());
         let parts = [IoSlice::new(b"one"), IoSlice::new(b"two")];
-        assert_eq!(file.write_at(&parts, 0).expect("room"), 6);
-        assert_eq!(file.write_at(&parts[1..], 4).expect("room"), 3);
+        assert_eq!(DiskFile::write_at(&file, &parts, 0).expect("room"), 6);
+        assert_eq!(DiskFile::write_at(&file, &parts[1..], 4).expect("room"), 3);
         DiskFile::sync_data(&file).expect("a disk");
         file.truncate(6).expect("a file");
         let mut buffer = [0; 16];
