@@ -148,7 +148,7 @@ pub fn start_chain(
     let (stderr, stderr_side) = output(options.stderr);
     let watch = Watch::new(Arc::clone(&control), options.timeout);
     std::thread::Builder::new()
-        .name(name.to_owned())
+        .name(name.replace('\0', ""))
         .spawn(move || {
             let end = watch.run(&commands, stdout_side, stderr_side);
             // Nobody listens any more if the chain was dropped.
@@ -190,7 +190,7 @@ impl Chain {
     ///
     /// # Panics
     /// If the thread of the chain panicked.
-    pub async fn end(&mut self) -> ChainEnd {
+    pub async fn end(&self) -> ChainEnd {
         self.end
             .recv_async()
             .await

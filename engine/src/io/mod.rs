@@ -18,6 +18,7 @@ mod pacer;
 pub mod preflight;
 mod ring;
 mod stream;
+mod whole_file;
 mod worker;
 
 pub use address::Family;
@@ -35,4 +36,5 @@ pub use stream::{
     ByteStream, ConnectOptions, KeepAlive, check_congestion_control, connect, read, timeout,
     write_all,
 };
+pub use whole_file::WholeFile;
 pub use worker::Worker;

@@ -55,6 +55,16 @@ impl InputContext {
         self.shard.topology.message_bytes_max
     }
 
+    /// This host's name.
+    pub fn hostname(&self) -> &str {
+        &self.shard.topology.hostname
+    }
+
+    /// This process's number.
+    pub fn pid(&self) -> i32 {
+        self.shard.topology.pid
+    }
+
     /// Number of shards.
     pub fn shards(&self) -> u16 {
         self.shard.topology.shards

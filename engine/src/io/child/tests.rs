@@ -166,7 +166,7 @@ fn environment_directory_and_name_are_as_asked_for() {
 fn a_command_that_cannot_be_started_is_named_and_the_others_end() {
     let folder = tempfile::tempdir().expect("a folder");
     let script = folder.path().join("script");
-    fs::write(&script, "#!/nowhere/interpreter\n").expect("room");
+    fs::write(&script, "#!/no/such/interpreter\n").expect("room");
     let mut permissions = fs::metadata(&script).expect("there").permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
     fs::set_permissions(&script, permissions).expect("ours");
