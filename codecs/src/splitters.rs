@@ -1,4 +1,4 @@
-//! The five splitters, one file each.
+//! The five splitters and one more, one file each.
 //!
 //! Owns:    nothing itself; it names them.
 //! Runs on: every shard, one splitter a stream.            Plane: data.
@@ -13,6 +13,7 @@ mod null;
 mod pattern_grouping;
 mod regex;
 mod token;
+mod whole;
 
 pub use delimiter::RegexError;
 pub use heka_framing::HekaFramingSplitter;
@@ -20,3 +21,4 @@ pub use null::NullSplitter;
 pub use pattern_grouping::PatternGroupingSplitter;
 pub use regex::RegexSplitter;
 pub use token::{TokenError, TokenSplitter};
+pub use whole::WholeSplitter;

@@ -71,6 +71,12 @@ pub const NOTICES: usize = 512;
 /// Bytes that a stream's buffer for unfinished records may keep while the stream is idle and has none.
 pub const REST_BYTES_KEPT: usize = 4 * 1024;
 
+/// Fields that a stream can give all its messages.
+pub const STREAM_FIELDS_MAX: usize = 8;
+
+/// Longest text among what a stream gives all its messages, bytes; longer ones are cut off.
+pub const STREAM_TEXT_BYTES_MAX: usize = 4 * 1024;
+
 /// Memory of one batch for a message limit.
 pub const fn batch_limits(message_bytes_max: usize) -> TableLimits {
     TableLimits {
@@ -113,5 +119,6 @@ pub const fn mesh_capacity(consumers: usize) -> usize {
 }
 
 const _: () = assert!(batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == BATCHES);
+const _: () = assert!((STREAM_FIELDS_MAX + 3) * STREAM_TEXT_BYTES_MAX < TABLE_ARENA_BYTES);
 const _: () = assert!(TABLE_MESSAGES_MAX <= u16::MAX as usize);
 const _: () = assert!(CONSUMERS_MAX <= u16::MAX as usize);

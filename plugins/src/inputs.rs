@@ -5,5 +5,8 @@
 //! Bounds:  see each input.
 //! Never:   holds received bytes: they go straight into the engine's batches.
 
+pub mod file_polling;
+pub mod process;
 pub mod tcp;
+mod timer;
 pub mod udp;

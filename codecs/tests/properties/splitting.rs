@@ -7,8 +7,10 @@
 
 use codecs::framing::write_frame;
 use codecs::signing::{HashFunction, Signer};
-use codecs::splitter::{Splitter, SplitterOptions};
-use codecs::splitters::{HekaFramingSplitter, NullSplitter, RegexSplitter, TokenSplitter};
+use codecs::splitter::{SkipCause, Splitter, SplitterOptions};
+use codecs::splitters::{
+    HekaFramingSplitter, NullSplitter, RegexSplitter, TokenSplitter, WholeSplitter,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -179,4 +181,30 @@ fn what_a_read_returned_is_a_record_for_the_null_splitter() {
             .collect::<Vec<_>>(),
         [16, 16, 8]
     );
+}
+
+proptest! {
+    #[test]
+    fn a_whole_stream_is_one_record_however_it_comes(
+        stream in vec(any::<u8>(), 0..40),
+        mut cuts in vec(0..40usize, 0..6),
+        keep_truncated in any::<bool>(),
+    ) {
+        cuts.sort_unstable();
+        let options = SplitterOptions { keep_truncated, ..OPTIONS };
+        let mut splitter = WholeSplitter::new(options);
+        let kept = &stream[..stream.len().min(OPTIONS.record_bytes_max)];
+        let truncated = stream.len() >= OPTIONS.record_bytes_max;
+        let expected = match (stream.is_empty(), truncated && !keep_truncated) {
+            (true, _) => vec![],
+            (_, true) => vec![Event::Lost(SkipCause::TooLong)],
+            _ => vec![Event::Record { bytes: kept.to_vec(), signer: 0, truncated }],
+        };
+        // The splitter serves one stream after the other.
+        for _ in 0..2 {
+            let outcome = drive(&mut splitter, &stream, cuts.iter().copied(), 16);
+            prop_assert_eq!(&outcome.events, &expected);
+            splitter.reset();
+        }
+    }
 }

@@ -8,6 +8,7 @@
 //! Another implementation (a simulator) takes the place of `ring` as a whole; no generic parameter spreads.
 
 mod address;
+mod child;
 pub mod clock;
 pub mod datagram;
 pub mod descriptors;
@@ -17,9 +18,14 @@ mod pacer;
 pub mod preflight;
 mod ring;
 mod stream;
+mod whole_file;
 mod worker;
 
 pub use address::Family;
+pub use child::{
+    CHAIN_GRACE, CHAIN_LINKS_MAX, Chain, ChainEnd, ChainOptions, ChildOutput, Command, Started,
+    start_chain,
+};
 pub use file::File;
 pub use ring::{
     Accepted, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
@@ -30,4 +36,5 @@ pub use stream::{
     ByteStream, ConnectOptions, KeepAlive, check_congestion_control, connect, read, timeout,
     write_all,
 };
+pub use whole_file::WholeFile;
 pub use worker::Worker;

@@ -148,6 +148,19 @@ pub async fn yield_if_needed() {
     glommio::executor().yield_if_needed().await;
 }
 
+/// Has every descriptor of this process but the first three closed in a process that a child becomes. Those that were opened here are
+/// closed anyway; this is for those that this process was given itself.
+pub(super) fn close_others_on_exec() {
+    // SAFETY: the call takes only integers, and with this flag it closes nothing in this process.
+    unsafe {
+        libc::close_range(
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC as libc::c_int,
+        )
+    };
+}
+
 /// Runs `work` on one of the shard's blocking threads.
 pub async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
     glommio::executor().spawn_blocking(work).await

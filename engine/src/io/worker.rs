@@ -30,7 +30,7 @@ impl Worker {
     pub fn start(name: &str) -> io::Result<Worker> {
         let (jobs, waiting) = flume::bounded::<Job>(JOBS_WAITING);
         std::thread::Builder::new()
-            .name(name.to_owned())
+            .name(name.replace('\0', ""))
             .spawn(move || waiting.into_iter().for_each(|job| job()))?;
         Ok(Worker { jobs })
     }

@@ -17,6 +17,12 @@ pub trait SplitterFactory: Send + Sync {
     /// A splitter for one stream.
     fn make(&self) -> Box<dyn Splitter>;
 
+    /// A splitter for a stream whose reads mean nothing (a file, a command's output). Where what a read returned is a record, all bytes
+    /// until the stream's end are one instead.
+    fn make_whole(&self) -> Box<dyn Splitter> {
+        self.make()
+    }
+
     /// Whether records go to the decoder as message bytes, not as a payload.
     fn use_message_bytes(&self) -> bool;
 

@@ -19,6 +19,7 @@ use codecs::message::{Draft, Header, MessageTable, NewValue};
 use codecs::splitter::{Record, Split, Splitter};
 
 use super::Shard;
+use super::headers::{Shared, StreamHeaders, StreamOptions};
 use crate::event::{DropCause, Drops, InputCounters};
 use crate::io::clock::{self, Monotonic};
 use crate::io::{Accepted, ByteStream};
@@ -54,6 +55,16 @@ impl InputContext {
         self.shard.topology.message_bytes_max
     }
 
+    /// This host's name.
+    pub fn hostname(&self) -> &str {
+        &self.shard.topology.hostname
+    }
+
+    /// This process's number.
+    pub fn pid(&self) -> i32 {
+        self.shard.topology.pid
+    }
+
     /// Number of shards.
     pub fn shards(&self) -> u16 {
         self.shard.topology.shards
@@ -81,6 +92,14 @@ impl InputContext {
 
     /// Opens a stream. `hostname` becomes the Hostname of messages that are made of payloads. `None`: too many streams.
     pub fn open_stream(&self, hostname: &str) -> Option<Intake> {
+        self.open_stream_with(StreamOptions {
+            headers: StreamHeaders::with_hostname(hostname),
+            ..StreamOptions::default()
+        })
+    }
+
+    /// Opens a stream. `None`: too many streams.
+    pub fn open_stream_with(&self, options: StreamOptions) -> Option<Intake> {
         let Some(stream) = self.shard.streams.borrow_mut().open(self.input) else {
             self.count(|counters| counters.streams_refused += 1);
             return None;
@@ -89,10 +108,13 @@ impl InputContext {
         let unit = self.shard.topology.input(self.input);
         Some(Intake {
             stream,
-            splitter: unit.splitter.make(),
+            splitter: match options.whole {
+                true => unit.splitter.make_whole(),
+                false => unit.splitter.make(),
+            },
             decoder: unit.decoder.as_ref().map(|make| make()),
             message_bytes: unit.splitter.use_message_bytes(),
-            hostname: hostname.into(),
+            headers: options.headers,
             rest: Vec::new(),
             taken: 0,
             pending: None,
@@ -131,7 +153,7 @@ impl InputContext {
 pub enum Fill {
     /// So many bytes were read and went their way.
     Received(usize),
-    /// The stream has ended; the rest has been dealt with.
+    /// The stream has ended; the rest has been dealt with. What comes next, if anything does, begins a new one.
     End,
     /// The daemon is stopping, and nothing was waiting to be read (or the sender does not pause).
     Stopped,
@@ -144,7 +166,7 @@ pub struct Intake {
     splitter: Box<dyn Splitter>,
     decoder: Option<Box<dyn Decoder>>,
     message_bytes: bool,
-    hostname: Box<str>,
+    headers: StreamHeaders,
     /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
     rest: Vec<u8>,
     /// Bytes of the stream that the splitter has consumed.
@@ -169,14 +191,6 @@ impl std::fmt::Debug for Intake {
             .field("stream", &self.stream)
             .finish_non_exhaustive()
     }
-}
-
-/// Headers that all messages of a step share, placed once in the batch.
-#[derive(Clone, Copy)]
-struct Shared {
-    logger: Span,
-    hostname: Span,
-    now: i64,
 }
 
 /// What a step found.
@@ -299,6 +313,7 @@ impl Intake {
                     if self.pending.is_some() {
                         continue;
                     }
+                    self.splitter.reset();
                     Poll::Ready(Ok(Fill::End))
                 }
                 Poll::Ready(Ok(read)) => Poll::Ready(Ok(self.received(batch, read))),
@@ -403,7 +418,7 @@ impl Intake {
         }
         let cut = self
             .shared(&mut unique.table, hostname)
-            .map(|shared| self.split(&mut unique.table, filled, end, true, shared));
+            .map(|shared| self.split(&mut unique.table, filled, end, true, &shared));
         match cut {
             Ok(Cut {
                 end: StepEnd::Rest(_),
@@ -451,6 +466,11 @@ impl Intake {
         }
     }
 
+    /// What the messages say that are made from now on.
+    pub fn headers(&mut self) -> &mut StreamHeaders {
+        &mut self.headers
+    }
+
     /// Whether a delivery of this stream waits for a consumer.
     pub fn is_blocked(&self) -> bool {
         self.context.shard.streams.borrow().is_blocked(self.stream)
@@ -467,7 +487,7 @@ impl Intake {
         let shared = self
             .shared(&mut unique.table, None)
             .expect("names fit an empty table");
-        let cut = self.split(&mut unique.table, 0, filled, end, shared);
+        let cut = self.split(&mut unique.table, 0, filled, end, &shared);
         self.count_tally(&cut.tally);
         let rest = match cut.end {
             StepEnd::Rest(at) => at,
@@ -510,7 +530,7 @@ impl Intake {
         from: usize,
         filled: usize,
         end: bool,
-        shared: Shared,
+        shared: &Shared,
     ) -> Cut {
         let mut at = from;
         let mut tally = Tally::default();
@@ -571,19 +591,10 @@ impl Intake {
     fn shared(&self, table: &mut MessageTable, hostname: Option<&[u8]>) -> Result<Shared, Full> {
         let now = clock::wall();
         if self.message_bytes && self.decoder.is_some() {
-            return Ok(Shared {
-                logger: Span::EMPTY,
-                hostname: Span::EMPTY,
-                now,
-            });
+            return Ok(Shared::nothing(now));
         }
-        let logger = table.store(self.context.name().as_bytes())?;
-        let hostname = table.store(hostname.unwrap_or(self.hostname.as_bytes()))?;
-        Ok(Shared {
-            logger,
-            hostname,
-            now,
-        })
+        let name = self.context.name();
+        self.headers.place(table, name, hostname, now)
     }
 
     /// Makes the messages of one record.
@@ -593,7 +604,7 @@ impl Intake {
         table: &mut MessageTable,
         at: usize,
         record: &Record,
-        shared: Shared,
+        shared: &Shared,
     ) -> Result<Made, Full> {
         let mark = table.mark();
         let before = table.len();
@@ -634,7 +645,7 @@ impl Intake {
         table: &mut MessageTable,
         at: usize,
         record: &Record,
-        shared: Shared,
+        shared: &Shared,
     ) -> Result<Decoded, DecodeError> {
         let mut draft = table.begin()?;
         draft.set_record(shift(record.whole, at));
@@ -661,13 +672,14 @@ impl Intake {
         table: &mut MessageTable,
         at: usize,
         record: &Record,
-        mut shared: Shared,
+        shared: &Shared,
         reason: &str,
     ) -> Result<(), Full> {
-        if shared.logger.is_empty() {
-            shared.logger = table.store(self.context.name().as_bytes())?;
-            shared.hostname = table.store(self.hostname.as_bytes())?;
-        }
+        let name = self.context.name();
+        let shared = match shared.is_nothing() {
+            true => &self.headers.place(table, name, None, shared.now)?,
+            false => shared,
+        };
         let mut draft = table.begin()?;
         draft.set_record(shift(record.whole, at));
         draft.set_signer(record.signer);
@@ -678,24 +690,19 @@ impl Intake {
         draft.add_field("decode_error", NewValue::String(reason.into()), None)
     }
 
-    /// Headers of a message that is made of a payload: uuid, time, logger and type (the input's name), hostname, payload.
+    /// Headers of a message that is made of a payload: uuid, time, payload, and what all of the stream have.
     #[inline]
     fn fill_headers(
         &mut self,
         draft: &mut Draft<'_>,
         content: Span,
-        shared: Shared,
+        shared: &Shared,
     ) -> Result<(), Full> {
         let uuid = random_uuid(&mut self.random);
         draft.set(Header::Uuid, &uuid[..])?;
-        draft.set(Header::Type, shared.logger)?;
-        draft.set(Header::Logger, shared.logger)?;
         draft.set(Header::Payload, content)?;
-        if !shared.hostname.is_empty() {
-            draft.set(Header::Hostname, shared.hostname)?;
-        }
         draft.set_timestamp(shared.now);
-        Ok(())
+        shared.fill(draft)
     }
 
     /// Routes and delivers a filled batch.

@@ -11,6 +11,7 @@ mod acknowledgement;
 mod connections;
 pub mod delivery;
 mod filtering;
+pub mod headers;
 mod injection;
 pub mod intake;
 mod letters;

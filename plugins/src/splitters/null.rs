@@ -1,17 +1,18 @@
-//! NullSplitter: what a read returned is a record.
+//! NullSplitter: what a read returned is a record, or all of something that ends.
 //!
-//! Owns:    nothing; the codec passes bytes on.
+//! Owns:    the choice between the two; the codecs pass bytes on.
 //! Runs on: the factory at build time; one splitter a stream.            Plane: data.
 //! Bounds:  a record is at most the largest one allowed; a longer read becomes several.
-//! Never:   keeps bytes back.
+//! Never:   cuts by what stands in the bytes.
 
-use codecs::splitters::NullSplitter;
+use codecs::splitter::Splitter;
+use codecs::splitters::{NullSplitter, WholeSplitter};
 use engine::plugin::options::SplitterOptions;
 use engine::plugin::{PluginSpec, Section, SplitterFactory, SplitterPlugin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Copies, cut};
+use super::cut;
 
 /// `NullSplitter` has no options of its own, but its own default for `min_buffer_size`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -25,7 +26,8 @@ pub const SPEC: PluginSpec = PluginSpec::splitter::<Options>(
 )
 .auto()
 .notes(&[
-    "On a stream this cuts wherever the network happened to; it is meant for inputs whose reads are whole records, such as datagrams.",
+    "On a connection this cuts wherever the network happened to; it is meant for inputs whose reads are whole records, such as datagrams.",
+    "Of inputs that read something which ends, such as a file or the output of a command (FilePollingInput, ProcessInput), all of it becomes one record.",
 ]);
 
 impl SplitterPlugin for Options {
@@ -37,7 +39,31 @@ impl SplitterPlugin for Options {
     }
 
     fn build(self, section: &mut Section<'_, SplitterOptions>) -> Option<Box<dyn SplitterFactory>> {
-        Some(Copies::of(NullSplitter::new(cut(section)), section))
+        Some(Box::new(Factory {
+            of_reads: NullSplitter::new(cut(section)),
+            of_streams: WholeSplitter::new(cut(section)),
+            use_message_bytes: section.common().use_message_bytes,
+        }))
+    }
+}
+
+struct Factory {
+    of_reads: NullSplitter,
+    of_streams: WholeSplitter,
+    use_message_bytes: bool,
+}
+
+impl SplitterFactory for Factory {
+    fn make(&self) -> Box<dyn Splitter> {
+        Box::new(self.of_reads.clone())
+    }
+
+    fn make_whole(&self) -> Box<dyn Splitter> {
+        Box::new(self.of_streams.clone())
+    }
+
+    fn use_message_bytes(&self) -> bool {
+        self.use_message_bytes
     }
 }
 

@@ -6,17 +6,17 @@
 //! Never:   depends on speed, or on a port that another test could take.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use codecs::field::Value;
 use codecs::message::{Header, MessageRef};
 use engine::control::config::{Document, Surroundings};
 use engine::control::placement;
 use engine::control::plan::{Plan, Role};
 use engine::event::InputCounters;
-use engine::io::{ShardThread, mesh_channel, start_shard};
+use engine::io::{ShardThread, mesh_channel, sleep, start_shard};
 use engine::limits;
 use engine::pack::ShardId;
 use engine::plugin::{
@@ -30,17 +30,13 @@ use engine::shard::topology::Topology;
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An address of the loopback network that no other test has.
-pub(crate) fn own_address() -> IpAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(1);
-    let [high, low] = (std::process::id() as u16).to_be_bytes();
-    let number = NEXT.fetch_add(1, Ordering::Relaxed) as u8;
-    Ipv4Addr::new(127, high.max(1), low, number).into()
-}
-
-/// Messages as `Type|Logger|Hostname|Payload|signer number`.
+/// Messages as `Type|Logger|Hostname|Payload|signer number`, and then `|pid` and `|name=value` for each field.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Kept {
+    pub(crate) messages: Arc<Mutex<Vec<String>>>,
+    /// Nothing is taken meanwhile.
+    pub(crate) closed: Arc<AtomicBool>,
+}
 
 struct Shown;
 
@@ -67,6 +63,20 @@ impl Encoder for Shown {
             out.push(b'|');
         }
         write!(out, "{}", message.head().signer).expect("a Vec takes all");
+        if let Some(pid) = message.pid_opt() {
+            write!(out, "|{pid}").expect("a Vec takes all");
+        }
+        for field in message.fields() {
+            out.push(b'|');
+            out.extend_from_slice(field.name());
+            match field.first() {
+                Some(Value::String(text)) => out.extend_from_slice(&[b"=", text].concat()),
+                Some(Value::Integer(number)) => {
+                    write!(out, "={number}").expect("a Vec takes all");
+                }
+                other => panic!("no input makes {other:?}"),
+            }
+        }
         Ok(Encoded::Appended)
     }
 }
@@ -83,7 +93,10 @@ impl Output for Kept {
             loop {
                 match context.next(None).await {
                     OutputEvent::Parcel(parcel) => {
-                        let mut kept = self.0.lock().expect("no panic");
+                        while self.closed.load(Ordering::Acquire) {
+                            sleep(Duration::from_millis(1)).await;
+                        }
+                        let mut kept = self.messages.lock().expect("no panic");
                         kept.extend((0..parcel.len()).map(|index| {
                             String::from_utf8_lossy(parcel.record(index)).into_owned()
                         }));
@@ -102,9 +115,9 @@ impl Output for Kept {
 pub(crate) struct Daemon {
     threads: Vec<ShardThread<Snapshot>>,
     orders: Vec<flume::Sender<ToShard>>,
-    news: flume::Receiver<ToControl>,
-    kept: Kept,
-    notices: Mutex<Vec<String>>,
+    pub(crate) news: flume::Receiver<ToControl>,
+    pub(crate) kept: Kept,
+    pub(crate) notices: Mutex<Vec<String>>,
 }
 
 impl Daemon {
@@ -208,7 +221,7 @@ impl Daemon {
         }
     }
 
-    fn snapshots(&self) -> Vec<Snapshot> {
+    pub(crate) fn snapshots(&self) -> Vec<Snapshot> {
         let (reply, answers) = flume::bounded(self.orders.len());
         self.tell(|| ToShard::Snapshot(reply.clone()));
         self.orders
@@ -224,15 +237,6 @@ impl Daemon {
             sum.merge(&snapshot.ledgers[0]);
         }
         sum
-    }
-
-    /// A number of the input's ledger on each shard.
-    pub(crate) fn by_shard(&self, number: impl Fn(&InputCounters) -> u64) -> Vec<u64> {
-        let ledgers = self.snapshots();
-        ledgers
-            .iter()
-            .map(|snapshot| number(&snapshot.ledgers[0]))
-            .collect()
     }
 
     /// Waits until the ledger is as asked for.
@@ -256,7 +260,7 @@ impl Daemon {
     pub(crate) fn messages(&self, count: u64) -> Vec<String> {
         let ledger = self.wait_for("delivery", |ledger| ledger.delivered >= count);
         assert_eq!((ledger.delivered, ledger.in_flight()), (count, 0));
-        let mut kept = self.kept.0.lock().expect("no panic").clone();
+        let mut kept = self.kept.messages.lock().expect("no panic").clone();
         kept.sort();
         kept
     }
@@ -275,18 +279,6 @@ impl Daemon {
                 Err(_) => panic!("no notice about {text:?}: {notices:?}"),
             }
         }
-    }
-
-    /// Where it says that it listens: once, however many shards there are.
-    pub(crate) fn listening(&self) -> (SocketAddr, String) {
-        let notices = self.notices.lock().expect("no panic");
-        let mut lines = notices
-            .iter()
-            .filter_map(|notice| notice.strip_prefix("listening on "));
-        let line = lines.next().expect("an input says where it listens");
-        assert_eq!(lines.next(), None, "once");
-        let (address, how) = line.split_once(' ').expect("address and how");
-        (address.parse().expect("an address"), how.to_owned())
     }
 
     /// Has the inputs stop, waits until they have, and ends the shards.

@@ -8,6 +8,7 @@
 #[path = "../certificates/authority.rs"]
 mod authority;
 mod daemon;
+mod sockets;
 mod tcp;
 mod tls;
 mod udp;

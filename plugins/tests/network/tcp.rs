@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::event::DropCause;
 
-use crate::daemon::{Daemon, PATIENCE, own_address};
+use crate::daemon::{Daemon, PATIENCE};
+use crate::sockets::own_address;
 
 const PORT: u16 = 5565;
 

@@ -14,7 +14,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::authority::Authority;
-use crate::daemon::{Daemon, own_address};
+use crate::daemon::Daemon;
+use crate::sockets::own_address;
 
 const PORT: u16 = 5566;
 

@@ -13,7 +13,8 @@ use std::os::unix::net::UnixDatagram;
 
 use engine::event::DropCause;
 
-use crate::daemon::{Daemon, own_address};
+use crate::daemon::Daemon;
+use crate::sockets::own_address;
 
 const PORT: u16 = 5140;
 

@@ -1,0 +1,12 @@
+//! Inputs of files and commands on real shards, with real files and processes.
+//!
+//! Owns:    nothing itself; it names the tests of each input.
+//! Runs on: tests.            Plane: both.
+//! Bounds:  see `daemon`.
+//! Never:   leaves a process or a file behind.
+
+#[path = "../network/daemon.rs"]
+mod daemon;
+mod file_polling;
+mod process;
+mod questions;
