@@ -14,12 +14,15 @@ pub mod descriptors;
 mod file;
 mod pacer;
 pub mod preflight;
+mod replace;
 mod ring;
 mod stream;
+mod tail;
 mod worker;
 
 pub use address::Family;
 pub use file::File;
+pub use replace::{replace, sync_folder};
 pub use ring::{
     Accepted, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
     UnconnectedReceiver, UnconnectedSender, blocking, mesh_channel, sleep, spawn, start_shard,
@@ -29,4 +32,5 @@ pub use stream::{
     ByteStream, ConnectOptions, KeepAlive, check_congestion_control, connect, read, timeout,
     write_all,
 };
+pub use tail::{FileKind, FileState, Identity, TailFile};
 pub use worker::Worker;

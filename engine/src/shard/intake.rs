@@ -11,7 +11,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use codecs::error::Full;
 use codecs::field::Span;
@@ -19,12 +18,14 @@ use codecs::message::{Draft, Header, MessageTable, NewValue};
 use codecs::splitter::{Record, Split, Splitter};
 
 use super::Shard;
+use super::connections::Source;
+use super::stop::Stop;
 use crate::event::{DropCause, Drops, InputCounters};
-use crate::io::clock::{self, Monotonic};
+use crate::io::clock;
 use crate::io::{Accepted, ByteStream};
 use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
-use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, LocalFuture};
+use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder};
 
 /// Longest text in the field `decode_error`, bytes, as Heka.
 const DECODE_ERROR_BYTES: usize = 500;
@@ -81,6 +82,16 @@ impl InputContext {
 
     /// Opens a stream. `hostname` becomes the Hostname of messages that are made of payloads. `None`: too many streams.
     pub fn open_stream(&self, hostname: &str) -> Option<Intake> {
+        self.open_named_stream(hostname, self.name(), self.name())
+    }
+
+    /// As `open_stream`, with the Type and Logger of messages that are made of payloads; those of other inputs have its name.
+    pub fn open_named_stream(
+        &self,
+        hostname: &str,
+        message_type: &str,
+        logger: &str,
+    ) -> Option<Intake> {
         let Some(stream) = self.shard.streams.borrow_mut().open(self.input) else {
             self.count(|counters| counters.streams_refused += 1);
             return None;
@@ -93,6 +104,8 @@ impl InputContext {
             decoder: unit.decoder.as_ref().map(|make| make()),
             message_bytes: unit.splitter.use_message_bytes(),
             hostname: hostname.into(),
+            message_type: message_type.into(),
+            logger: logger.into(),
             rest: Vec::new(),
             taken: 0,
             pending: None,
@@ -107,7 +120,12 @@ impl InputContext {
 
     /// Has a connection served on the least-loaded shard.
     pub fn place(&self, connection: Accepted) {
-        self.shard.place(self.input, connection);
+        self.shard.place(self.input, Source::Connection(connection));
+    }
+
+    /// Has a stream that the input has found served on the least-loaded shard: `InputFactory::serve_stream` is called there.
+    pub fn place_stream(&self, number: u64) {
+        self.shard.place(self.input, Source::Stream(number));
     }
 
     /// Runs a task of this input beside the others.
@@ -145,12 +163,14 @@ pub struct Intake {
     decoder: Option<Box<dyn Decoder>>,
     message_bytes: bool,
     hostname: Box<str>,
+    message_type: Box<str>,
+    logger: Box<str>,
     /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
-    rest: Vec<u8>,
+    pub(super) rest: Vec<u8>,
     /// Bytes of the stream that the splitter has consumed.
     pub(super) taken: u64,
     /// A record at the start of `rest` that did not fit the last batch.
-    pending: Option<Record>,
+    pub(super) pending: Option<Record>,
     /// Once the daemon is stopping.
     stop: Option<Stop>,
     /// The batch that datagrams are being gathered in, and how far it is filled.
@@ -174,6 +194,7 @@ impl std::fmt::Debug for Intake {
 /// Headers that all messages of a step share, placed once in the batch.
 #[derive(Clone, Copy)]
 struct Shared {
+    message_type: Span,
     logger: Span,
     hostname: Span,
     now: i64,
@@ -201,41 +222,6 @@ impl Tally {
 struct Cut {
     end: StepEnd,
     tally: Tally,
-}
-
-/// What a stream has seen since the order to stop. What its sender had sent by then is still read, however long a slow destination
-/// holds that up: a part of it may wait on the sender's side of the connection.
-#[derive(Default)]
-struct Stop {
-    /// Bytes read.
-    read: usize,
-    /// How long nothing was there to be read, all waits but the present one together.
-    waited: Duration,
-    /// The present wait: since when, and its end.
-    wait: Option<(Monotonic, LocalFuture<'static, ()>)>,
-}
-
-impl Stop {
-    fn received(&mut self, bytes: usize) {
-        self.read += bytes;
-        if let Some((since, _)) = self.wait.take() {
-            self.waited += since.elapsed();
-        }
-    }
-
-    /// Ready when nothing has come for so long that nothing more is expected. Only waiting counts, not the time that a slow destination
-    /// takes: what waits meanwhile on the sender's side comes in parts, each of which may be short.
-    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let left = limits::STOP_GRACE.saturating_sub(self.waited);
-        if left.is_zero() {
-            return Poll::Ready(());
-        }
-        let (_, quiet) = self.wait.get_or_insert_with(|| {
-            let quiet = crate::io::sleep(limits::STOP_QUIET.min(left));
-            (Monotonic::now(), Box::pin(quiet))
-        });
-        quiet.as_mut().poll(cx)
-    }
 }
 
 /// Why a step ended.
@@ -357,7 +343,7 @@ impl Intake {
         }
     }
 
-    /// Deals with the rest of a stream that ends without saying so (a stop, a reset).
+    /// Deals with the rest of a stream that ends without saying so (a stop, a reset), or of a part of it behind which another one begins.
     pub async fn finish(&mut self) {
         while !self.rest.is_empty() {
             let batch = poll_fn(|cx| self.poll_batch(cx)).await;
@@ -366,6 +352,7 @@ impl Intake {
                 break;
             }
         }
+        self.splitter.reset();
     }
 
     /// Waits until a datagram can be taken.
@@ -572,16 +559,31 @@ impl Intake {
         let now = clock::wall();
         if self.message_bytes && self.decoder.is_some() {
             return Ok(Shared {
+                message_type: Span::EMPTY,
                 logger: Span::EMPTY,
                 hostname: Span::EMPTY,
                 now,
             });
         }
-        let logger = table.store(self.context.name().as_bytes())?;
-        let hostname = table.store(hostname.unwrap_or(self.hostname.as_bytes()))?;
+        self.place_names(table, hostname.unwrap_or(self.hostname.as_bytes()), now)
+    }
+
+    fn place_names(
+        &self,
+        table: &mut MessageTable,
+        hostname: &[u8],
+        now: i64,
+    ) -> Result<Shared, Full> {
+        let logger = table.store(self.logger.as_bytes())?;
+        let message_type = if self.message_type == self.logger {
+            logger
+        } else {
+            table.store(self.message_type.as_bytes())?
+        };
         Ok(Shared {
+            message_type,
             logger,
-            hostname,
+            hostname: table.store(hostname)?,
             now,
         })
     }
@@ -665,8 +667,7 @@ impl Intake {
         reason: &str,
     ) -> Result<(), Full> {
         if shared.logger.is_empty() {
-            shared.logger = table.store(self.context.name().as_bytes())?;
-            shared.hostname = table.store(self.hostname.as_bytes())?;
+            shared = self.place_names(table, self.hostname.as_bytes(), shared.now)?;
         }
         let mut draft = table.begin()?;
         draft.set_record(shift(record.whole, at));
@@ -678,7 +679,7 @@ impl Intake {
         draft.add_field("decode_error", NewValue::String(reason.into()), None)
     }
 
-    /// Headers of a message that is made of a payload: uuid, time, logger and type (the input's name), hostname, payload.
+    /// Headers of a message that is made of a payload: uuid, time, type, logger, hostname, payload.
     #[inline]
     fn fill_headers(
         &mut self,
@@ -688,7 +689,7 @@ impl Intake {
     ) -> Result<(), Full> {
         let uuid = random_uuid(&mut self.random);
         draft.set(Header::Uuid, &uuid[..])?;
-        draft.set(Header::Type, shared.logger)?;
+        draft.set(Header::Type, shared.message_type)?;
         draft.set(Header::Logger, shared.logger)?;
         draft.set(Header::Payload, content)?;
         if !shared.hostname.is_empty() {
