@@ -5,5 +5,6 @@
 //! Bounds:  see each input.
 //! Never:   holds received bytes: they go straight into the engine's batches.
 
+pub mod logstreamer;
 pub mod tcp;
 pub mod udp;

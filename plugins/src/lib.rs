@@ -21,6 +21,7 @@ use engine::plugin::PluginSpec;
 /// The plugins, by kind and name. `README.md` says how to add one.
 #[rustfmt::skip]
 pub const ALL: &[PluginSpec] = &[
+    inputs::logstreamer::SPEC,
     inputs::tcp::SPEC,
     inputs::udp::SPEC,
     splitters::heka_framing::SPEC,
