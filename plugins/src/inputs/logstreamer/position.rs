@@ -191,7 +191,8 @@ fn by_journal(
     let same = files
         .iter()
         .position(|file| Some(file.state.identity) == journal.identity());
-    let first: Vec<usize> = named.into_iter().chain(same).collect();
+    // Its number first: the beginnings of log files are often the same.
+    let first: Vec<usize> = same.into_iter().chain(named).collect();
     if journal.seek == 0 {
         // Every file has the beginning of a file.
         return Ok(match first.first() {
