@@ -13,6 +13,7 @@ use engine::io::{FileState, TailFile};
 
 use super::gunzip::{Gunzip, MAGIC, Piece};
 use super::position::WINDOW;
+use super::reader::Seen;
 
 /// Bytes that are skipped at a time.
 const SKIP_BYTES: usize = 64 * 1024;
@@ -156,6 +157,13 @@ impl Content {
             Form::Plain => size > self.raw.at,
             Form::Gzip(compressed) => compressed.damage.is_none() && size > self.raw.at,
         }
+    }
+
+    /// Whether a file that looks like this must be compared with what was read of it: it is as long, and was written to.
+    pub(super) fn may_differ(&self, state: &FileState, seen: &Seen) -> bool {
+        state.size >= self.raw.at
+            && !self.is_compressed()
+            && seen.file != Some((state.size, state.modified))
     }
 
     /// Whether what is compressed has no end where the file ends.

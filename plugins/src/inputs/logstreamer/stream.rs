@@ -22,7 +22,7 @@ use super::content::{Content, Patience, plain_before};
 use super::journal::{Journal, Kept};
 use super::order::LogFile;
 use super::position::{Mark, Refused, Start, Wanted, begin, find, fingerprint};
-use super::reader::Reader;
+use super::reader::{Halt, Reader, Seen};
 use super::registry::{Listed, Reading, Registry, Slot};
 use super::rotation::{Rotation, Sight, Step};
 use super::said;
@@ -246,16 +246,8 @@ fn is_passing(error: &io::Error) -> bool {
 /// What an attempt to read came to.
 enum Event {
     Received,
-    AtEnd,
+    Halted(Halt),
     Stop,
-}
-
-/// What the end of the file looked like when it was reached.
-struct End {
-    state: FileState,
-    /// The last bytes before it.
-    window: Vec<u8>,
-    since: Monotonic,
 }
 
 /// A stream with its file.
@@ -278,9 +270,11 @@ impl Stream {
         let identity = start.content.opened().identity;
         let seek = start.content.seek();
         base.checkpoints.begin_file(0, seek);
+        let files = base.registry.threads();
+        let seen = Seen::new(seek, start.before);
         let stream = Stream {
             rotation: Rotation::new(&listed.files, start.index, identity),
-            reader: Reader::new(start.content, Arc::clone(&base.registry.threads().files)),
+            reader: Reader::new(start.content, seen, Arc::clone(&files.files)),
             base,
             path,
             checkpoint_at: Monotonic::now(),
@@ -289,7 +283,7 @@ impl Stream {
         };
         if seek > 0 {
             // One that starts at the end of its files must not start at another end after a crash.
-            let position = stream.position(seek, &start.before);
+            let position = stream.position(seek, &stream.reader.seen().before);
             stream.base.registry.keep(&stream.base.slot.name, position);
         }
         stream
@@ -309,22 +303,32 @@ impl Stream {
     /// Reads until the stream is over, or the input is to stop.
     async fn read_all(&mut self) -> io::Result<()> {
         loop {
-            match self.fill().await? {
-                Event::Received => self.received().await,
-                Event::Stop => return Ok(()),
-                Event::AtEnd => {
-                    self.checkpoint().await;
-                    if !self.at_end().await? {
-                        return Ok(());
-                    }
+            let goes_on = match self.fill().await? {
+                Event::Received => {
+                    self.received().await;
+                    true
                 }
+                Event::Stop => false,
+                Event::Halted(Halt::End) => {
+                    self.note_end().await?;
+                    self.wait_for_more().await?
+                }
+                Event::Halted(Halt::Pause) if self.is_replaced().await? => {
+                    self.wait_for_more().await?
+                }
+                Event::Halted(Halt::Pause) => {
+                    self.reader.trust();
+                    true
+                }
+            };
+            if !goes_on {
+                return Ok(());
             }
         }
     }
 
     async fn fill(&mut self) -> io::Result<Event> {
         let (intake, reader) = (&mut self.base.intake, &mut self.reader);
-        reader.look_again();
         poll_fn(|cx| {
             if intake.poll_stop(cx).is_ready() {
                 return Poll::Ready(Ok(Event::Stop));
@@ -333,8 +337,10 @@ impl Stream {
                 Poll::Ready(Ok(Fill::Received(_))) => Poll::Ready(Ok(Event::Received)),
                 Poll::Ready(Ok(Fill::End | Fill::Stopped)) => Poll::Ready(Ok(Event::Stop)),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Pending if reader.at_end() => Poll::Ready(Ok(Event::AtEnd)),
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => match reader.take_halt() {
+                    Some(halt) => Poll::Ready(Ok(Event::Halted(halt))),
+                    None => Poll::Pending,
+                },
             }
         })
         .await
@@ -357,12 +363,19 @@ impl Stream {
         self.checkpoint_at = Monotonic::now().after(CHECKPOINT_INTERVAL);
         let taken = self.base.intake.taken();
         if let Some(seek) = self.base.checkpoints.new_seek(taken)
+            && self.is_sure().await
             && let Ok(Some(before)) = self.before(seek).await
         {
             let position = self.position(seek, &before);
             self.base.checkpoints.add(taken, position);
+            self.reader.note(Seen::new(seek, before));
         }
         self.base.keep();
+    }
+
+    /// Whether the file certainly has what was read of it, so that a position in it means what it should.
+    async fn is_sure(&self) -> bool {
+        !self.reader.is_doubtful() || self.is_replaced().await.is_ok_and(|replaced| !replaced)
     }
 
     /// The bytes before a position, wherever they are.
@@ -381,24 +394,33 @@ impl Stream {
 
     // ---- the end of a file ----
 
-    /// Waits for something to read. Answers whether there is; if not, the stream is over, or the input is to stop.
-    async fn at_end(&mut self) -> io::Result<bool> {
+    /// Notes what the end looks like.
+    async fn note_end(&mut self) -> io::Result<()> {
         self.tell_damage();
+        self.checkpoint().await;
+        let state = self.reader.content().file().state()?;
         let seek = self.reader.content().seek();
-        let end = End {
-            state: self.reader.content().file().state()?,
-            window: self.before(seek).await?.unwrap_or_default(),
-            since: Monotonic::now(),
-        };
+        let before = self.before(seek).await?.unwrap_or_default();
+        self.reader.note(Seen {
+            seek,
+            before,
+            file: Some((state.size, state.modified)),
+        });
+        Ok(())
+    }
+
+    /// Waits for something to read. Answers whether there is; if not, the stream is over, or the input is to stop.
+    async fn wait_for_more(&mut self) -> io::Result<bool> {
+        let since = Monotonic::now();
         // A file that seems to have more and gives nothing must not keep the shard busy.
         if !std::mem::take(&mut self.progressed) && self.base.wait().await == Waited::Stop {
             return Ok(false);
         }
         loop {
-            match self.look(&end).await? {
+            match self.look(since).await? {
                 Look::Read => return Ok(true),
                 Look::Over => {
-                    self.base.intake.finish().await;
+                    self.finish_file().await;
                     return Ok(false);
                 }
                 Look::Wait => {}
@@ -407,6 +429,16 @@ impl Stream {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether the file has other content where it was read.
+    async fn is_replaced(&self) -> io::Result<bool> {
+        let (content, seen) = (self.reader.content(), self.reader.seen());
+        let state = content.file().state()?;
+        if !content.may_differ(&state, seen) {
+            return Ok(state.size < content.raw_at());
+        }
+        Ok(self.before(seen.seek).await?.as_ref() != Some(&seen.before))
     }
 
     fn tell_damage(&mut self) {
@@ -422,19 +454,11 @@ impl Stream {
     }
 
     /// Looks whether there is something to read by now, and makes it so where that takes another file.
-    async fn look(&mut self, end: &End) -> io::Result<Look> {
-        let content = self.reader.content();
-        let state = content.file().state()?;
-        let changed = (state.size, state.modified) != (end.state.size, end.state.modified);
-        let (seek, more) = (content.seek(), content.has_more(state.size));
-        let mut replaced = state.size < content.raw_at();
-        if !replaced && (changed || more) {
-            if !content.is_compressed() {
-                replaced = self.before(seek).await?.as_ref() != Some(&end.window);
-            }
-            if !replaced && more {
-                return Ok(Look::Read);
-            }
+    async fn look(&mut self, since: Monotonic) -> io::Result<Look> {
+        let replaced = self.is_replaced().await?;
+        let state = self.reader.content().file().state()?;
+        if !replaced && self.reader.content().has_more(state.size) {
+            return Ok(Look::Read);
         }
         let listed = self.base.listed(Some(&state));
         if let Some(index) = self.rotation.index(&listed.files) {
@@ -449,12 +473,12 @@ impl Stream {
             next: self.next_with_content(&listed.files),
             at_path: self.at_path(),
             replaced,
-            seek,
-            aged: age >= patience.as_nanos() as i64 || end.since.elapsed() >= patience,
+            seek: self.reader.content().seek(),
+            aged: age >= patience.as_nanos() as i64 || since.elapsed() >= patience,
             cut: self.reader.content().is_cut(),
         };
         let step = self.rotation.at_end(&sight);
-        self.take(step, &sight, end).await
+        self.take(step, &sight).await
     }
 
     /// What stands at the file's path. Tells of a folder there.
@@ -481,7 +505,7 @@ impl Stream {
         (current + 1..files.len()).find(has_content)
     }
 
-    async fn take(&mut self, step: Step, sight: &Sight<'_>, end: &End) -> io::Result<Look> {
+    async fn take(&mut self, step: Step, sight: &Sight<'_>) -> io::Result<Look> {
         match step {
             Step::Wait => Ok(Look::Wait),
             Step::List => {
@@ -497,10 +521,12 @@ impl Stream {
             Step::Search => {
                 let candidates = self.rotation.candidates(sight);
                 if !candidates.is_empty() {
-                    let found = self.search(sight.files, candidates, sight.seek, end).await;
+                    let found = self.search(sight.files, candidates).await;
                     match found {
                         Ok(Some((index, content))) => {
-                            self.moved(sight.files, index, content);
+                            let seen = self.reader.seen();
+                            let seen = Seen::new(seen.seek, seen.before.clone());
+                            self.moved(sight.files, index, content, seen);
                             return Ok(Look::Read);
                         }
                         Ok(None) => {}
@@ -511,25 +537,32 @@ impl Stream {
                     }
                 }
                 let step = self.rotation.not_found(sight);
-                Box::pin(self.take(step, sight, end)).await
+                Box::pin(self.take(step, sight)).await
             }
         }
     }
 
+    /// Looks for what was read last, and then for the position.
     async fn search(
         &self,
         files: &[LogFile],
         candidates: Vec<usize>,
-        seek: u64,
-        end: &End,
     ) -> Result<Option<(usize, Content)>, Refused> {
+        let seen = self.reader.seen();
         let wanted = Wanted {
-            seek,
-            mark: Mark::Bytes(end.window.clone()),
+            seek: seen.seek,
+            mark: Mark::Bytes(seen.before.clone()),
         };
-        let files = files.to_vec();
+        let (files, seek) = (files.to_vec(), self.reader.content().seek());
         let threads = self.base.registry.threads();
-        let found = threads.files.run(move || find(&files, candidates, &wanted));
+        let found = threads.files.run(move || {
+            let found = find(&files, candidates, &wanted)?;
+            let there = found.and_then(|(index, mut content)| {
+                let there = content.skip_to(seek).is_ok_and(|there| there);
+                there.then_some((index, content))
+            });
+            Ok(there)
+        });
         found.await
     }
 
@@ -562,7 +595,7 @@ impl Stream {
         // The end of the file that is left: from there the next run would go on to the next one.
         self.checkpoint().await;
         self.base.checkpoints.begin_file(self.base.intake.taken(), 0);
-        self.moved(files, index, content);
+        self.moved(files, index, content, Seen::new(0, Vec::new()));
         Ok(Look::Read)
     }
 
@@ -579,12 +612,13 @@ impl Stream {
         .await
     }
 
-    fn moved(&mut self, files: &[LogFile], index: usize, content: Content) {
+    /// Goes on with another file's content.
+    fn moved(&mut self, files: &[LogFile], index: usize, content: Content, seen: Seen) {
         self.path.clone_from(&files[index].path);
         self.rotation
             .moved(files, index, content.opened().identity);
         let threads = self.base.registry.threads();
-        self.reader = Reader::new(content, Arc::clone(&threads.files));
+        self.reader = Reader::new(content, seen, Arc::clone(&threads.files));
         self.base.refused = None;
         self.told = false;
         self.progressed = true;
