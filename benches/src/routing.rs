@@ -13,8 +13,8 @@ use engine::control::config::{Document, Surroundings};
 use engine::control::placement;
 use engine::control::plan::Plan;
 use engine::limits;
-use engine::pack::ShardId;
 use engine::pack::pool::Pool;
+use engine::pack::{PoolKind, ShardId};
 use engine::shard::router::Router;
 
 use crate::matching::expressions;
@@ -50,7 +50,7 @@ pub(crate) fn ten(size: Size) -> Box<dyn FnMut() -> Pass> {
         1,
         limits::batch_limits(MESSAGE_BYTES_MAX),
         ShardId(0),
-        false,
+        PoolKind::Received,
     );
     let records = messages::encoded(size.items(), 256);
     Box::new(move || {

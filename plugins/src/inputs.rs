@@ -6,6 +6,7 @@
 //! Never:   holds received bytes: they go straight into the engine's batches.
 
 pub mod file_polling;
+pub mod logstreamer;
 pub mod process;
 pub mod tcp;
 mod timer;

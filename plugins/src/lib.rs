@@ -23,6 +23,7 @@ use engine::plugin::PluginSpec;
 pub const ALL: &[PluginSpec] = &[
     inputs::file_polling::SPEC,
     inputs::process::SPEC,
+    inputs::logstreamer::SPEC,
     inputs::tcp::SPEC,
     inputs::udp::SPEC,
     splitters::heka_framing::SPEC,

@@ -454,7 +454,10 @@ impl Supervisor {
         self.tell(|| ToShard::EndOutputs);
         if phase != Phase::Aborted {
             phase = self.wait_until("outputs", outputs, |_, _, snapshots| {
-                snapshots.iter().all(|shard| shard.plugins_running == 0)
+                // The last acknowledgements come with the end of outputs, and inputs write them down.
+                let all = snapshots.iter();
+                all.map(|shard| shard.plugins_running + shard.streams_left)
+                    .all(|left| left == 0)
             });
         }
         self.tell(|| ToShard::Quit);

@@ -16,8 +16,10 @@ pub mod disk;
 mod file;
 mod pacer;
 pub mod preflight;
+mod replace;
 mod ring;
 mod stream;
+mod tail;
 mod whole_file;
 mod worker;
 
@@ -27,6 +29,7 @@ pub use child::{
     start_chain,
 };
 pub use file::File;
+pub use replace::{replace, sync_folder};
 pub use ring::{
     Accepted, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
     UnconnectedReceiver, UnconnectedSender, blocking, mesh_channel, sleep, spawn, start_shard,
@@ -36,5 +39,6 @@ pub use stream::{
     ByteStream, ConnectOptions, KeepAlive, check_congestion_control, connect, read, timeout,
     write_all,
 };
+pub use tail::{FileKind, FileState, Identity, TailFile};
 pub use whole_file::WholeFile;
 pub use worker::Worker;

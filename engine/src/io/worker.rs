@@ -1,9 +1,9 @@
-//! A thread of one output for calls that may block for long: writes to files and to standard error, renames, syncs.
+//! A thread of one plugin for calls that may block for long: files, standard error, renames, syncs.
 //!
 //! Owns:    `Worker`.
 //! Runs on: a thread of its own; callers wait on their shard without holding it up.            Plane: data.
-//! Bounds:  `JOBS_WAITING` jobs wait; an output that awaits each job has one at a time.
-//! Never:   shared between plugins: a disk or terminal that hangs holds up nobody but its own output.
+//! Bounds:  `JOBS_WAITING` jobs wait; further ones wait with their callers.
+//! Never:   shared between plugins: a disk or terminal that hangs holds up nobody but its own plugin.
 //!
 //! A job that never returns does not keep the process from ending: the thread is not waited for.
 
@@ -42,7 +42,7 @@ impl Worker {
     pub async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> R {
         let (done, result) = flume::bounded(1);
         let job = Box::new(move || {
-            // Nobody waits any more if the output was ended meanwhile.
+            // Nobody waits any more if the plugin was ended meanwhile.
             let _ = done.send(work());
         });
         let accepted = self.jobs.send_async(job).await.is_ok();

@@ -39,4 +39,23 @@ pub trait InputFactory: Send + Sync {
     fn serve(&self, connection: Accepted, _context: InputContext) -> LocalFuture<'static, ()> {
         Box::pin(async move { connection.refuse() })
     }
+
+    /// Reads a stream that the input's instance has found and placed, on this shard or on another. Inputs that place none need not say.
+    fn serve_stream(&self, _number: u64, _context: InputContext) -> LocalFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    /// What it would read if it started now, found out without changing anything. Inputs whose configuration says that already have none.
+    fn survey(&self) -> Option<Survey> {
+        None
+    }
+}
+
+/// What an input would read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// For people, lines.
+    pub text: String,
+    /// How many problems it tells of.
+    pub problems: usize,
 }

@@ -20,7 +20,7 @@ pub use codec::{
     EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory,
 };
 pub use consumer::{Filter, FilterContext, FilterFactory, Output, OutputFactory, Selection};
-pub use input::{Input, InputFactory, Placement};
+pub use input::{Input, InputFactory, Placement, Survey};
 pub use section::{Complaint, Report, Section};
 pub use spec::{
     Build, DecoderPlugin, EncoderPlugin, EncoderUse, FilterPlugin, InputPlugin, Kind, Options,

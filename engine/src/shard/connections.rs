@@ -1,9 +1,9 @@
-//! Connections: which shard serves one, and its task there.
+//! Connections and other streams: which shard serves one, and its task there.
 //!
-//! Owns:    the placement of accepted connections.
+//! Owns:    the placement of accepted connections, and of streams that an input has found.
 //! Runs on: every shard.            Plane: data.
-//! Bounds:  `limits::CONNECTIONS_IN_TRANSIT` connections on their way to one shard.
-//! Never:   moves a connection that is being served.
+//! Bounds:  `limits::CONNECTIONS_IN_TRANSIT` of them on their way to one shard.
+//! Never:   moves one that is being served.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -15,9 +15,27 @@ use crate::io::Accepted;
 use crate::limits;
 use crate::pack::{InputId, ShardId};
 
+/// What is to be served.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A connection.
+    Connection(Accepted),
+    /// A stream that its input knows by this number.
+    Stream(u64),
+}
+
+impl Source {
+    fn frame(self, input: InputId) -> Frame {
+        match self {
+            Source::Connection(connection) => Frame::Connection { input, connection },
+            Source::Stream(number) => Frame::Stream { input, number },
+        }
+    }
+}
+
 impl Shard {
-    /// Serves a connection here or on the least-loaded shard.
-    pub(crate) fn place(&self, input: InputId, connection: Accepted) {
+    /// Serves a source here or on the least-loaded shard.
+    pub(crate) fn place(&self, input: InputId, source: Source) {
         let loads = &self.topology.loads;
         let mine = self.id.0 as usize;
         let mut target = (0..loads.len())
@@ -38,15 +56,22 @@ impl Shard {
         }
         loads[target].connections.fetch_add(1, Ordering::Relaxed);
         if target == mine {
-            self.serve(input, connection);
+            self.serve(input, source);
         } else {
-            let frame = Frame::Connection { input, connection };
-            self.send_frame(ShardId(target as u16), frame);
+            self.send_frame(ShardId(target as u16), source.frame(input));
         }
     }
 
-    /// Serves a connection that could not be sent to its shard.
-    pub(super) fn serve_instead_of(&self, target: ShardId, input: InputId, connection: Accepted) {
+    /// Serves a source that another shard has sent.
+    pub(super) fn arrived(&self, input: InputId, source: Source) {
+        self.topology.loads[self.id.0 as usize]
+            .in_transit
+            .fetch_sub(1, Ordering::Relaxed);
+        self.serve(input, source);
+    }
+
+    /// Serves a source that could not be sent to its shard.
+    pub(super) fn serve_instead_of(&self, target: ShardId, input: InputId, source: Source) {
         let loads = &self.topology.loads;
         let theirs = &loads[target.0 as usize];
         theirs.in_transit.fetch_sub(1, Ordering::Relaxed);
@@ -54,20 +79,20 @@ impl Shard {
         loads[self.id.0 as usize]
             .connections
             .fetch_add(1, Ordering::Relaxed);
-        self.serve(input, connection);
+        self.serve(input, source);
     }
 
-    /// Starts the task of a connection.
-    pub(super) fn serve(&self, input: InputId, connection: Accepted) {
+    /// Starts the task of a source.
+    fn serve(&self, input: InputId, source: Source) {
         let shard = self.me.upgrade().expect("the shard is running");
         crate::io::spawn(async move {
             let context = InputContext::new(Rc::clone(&shard), input);
-            shard
-                .topology
-                .input(input)
-                .factory
-                .serve(connection, context)
-                .await;
+            let factory = &shard.topology.input(input).factory;
+            match source {
+                Source::Connection(connection) => factory.serve(connection, context),
+                Source::Stream(number) => factory.serve_stream(number, context),
+            }
+            .await;
             shard.topology.loads[shard.id.0 as usize]
                 .connections
                 .fetch_sub(1, Ordering::Relaxed);

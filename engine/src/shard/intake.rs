@@ -11,7 +11,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use codecs::error::Full;
 use codecs::field::Span;
@@ -19,13 +18,15 @@ use codecs::message::{Draft, Header, MessageTable, NewValue};
 use codecs::splitter::{Record, Split, Splitter};
 
 use super::Shard;
+use super::connections::Source;
 use super::headers::{Shared, StreamHeaders, StreamOptions};
+use super::stop::Stop;
 use crate::event::{DropCause, Drops, InputCounters};
-use crate::io::clock::{self, Monotonic};
+use crate::io::clock;
 use crate::io::{Accepted, ByteStream};
 use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
-use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, LocalFuture};
+use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder};
 
 /// Longest text in the field `decode_error`, bytes, as Heka.
 const DECODE_ERROR_BYTES: usize = 500;
@@ -129,7 +130,12 @@ impl InputContext {
 
     /// Has a connection served on the least-loaded shard.
     pub fn place(&self, connection: Accepted) {
-        self.shard.place(self.input, connection);
+        self.shard.place(self.input, Source::Connection(connection));
+    }
+
+    /// Has a stream that the input has found served on the least-loaded shard: `InputFactory::serve_stream` is called there.
+    pub fn place_stream(&self, number: u64) {
+        self.shard.place(self.input, Source::Stream(number));
     }
 
     /// Runs a task of this input beside the others.
@@ -168,11 +174,11 @@ pub struct Intake {
     message_bytes: bool,
     headers: StreamHeaders,
     /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
-    rest: Vec<u8>,
+    pub(super) rest: Vec<u8>,
     /// Bytes of the stream that the splitter has consumed.
     pub(super) taken: u64,
     /// A record at the start of `rest` that did not fit the last batch.
-    pending: Option<Record>,
+    pub(super) pending: Option<Record>,
     /// Once the daemon is stopping.
     stop: Option<Stop>,
     /// The batch that datagrams are being gathered in, and how far it is filled.
@@ -215,41 +221,6 @@ impl Tally {
 struct Cut {
     end: StepEnd,
     tally: Tally,
-}
-
-/// What a stream has seen since the order to stop. What its sender had sent by then is still read, however long a slow destination
-/// holds that up: a part of it may wait on the sender's side of the connection.
-#[derive(Default)]
-struct Stop {
-    /// Bytes read.
-    read: usize,
-    /// How long nothing was there to be read, all waits but the present one together.
-    waited: Duration,
-    /// The present wait: since when, and its end.
-    wait: Option<(Monotonic, LocalFuture<'static, ()>)>,
-}
-
-impl Stop {
-    fn received(&mut self, bytes: usize) {
-        self.read += bytes;
-        if let Some((since, _)) = self.wait.take() {
-            self.waited += since.elapsed();
-        }
-    }
-
-    /// Ready when nothing has come for so long that nothing more is expected. Only waiting counts, not the time that a slow destination
-    /// takes: what waits meanwhile on the sender's side comes in parts, each of which may be short.
-    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let left = limits::STOP_GRACE.saturating_sub(self.waited);
-        if left.is_zero() {
-            return Poll::Ready(());
-        }
-        let (_, quiet) = self.wait.get_or_insert_with(|| {
-            let quiet = crate::io::sleep(limits::STOP_QUIET.min(left));
-            (Monotonic::now(), Box::pin(quiet))
-        });
-        quiet.as_mut().poll(cx)
-    }
 }
 
 /// Why a step ended.
@@ -372,7 +343,7 @@ impl Intake {
         }
     }
 
-    /// Deals with the rest of a stream that ends without saying so (a stop, a reset).
+    /// Deals with the rest of a stream that ends without saying so (a stop, a reset), or of a part of it behind which another one begins.
     pub async fn finish(&mut self) {
         while !self.rest.is_empty() {
             let batch = poll_fn(|cx| self.poll_batch(cx)).await;
@@ -381,6 +352,7 @@ impl Intake {
                 break;
             }
         }
+        self.splitter.reset();
     }
 
     /// Waits until a datagram can be taken.

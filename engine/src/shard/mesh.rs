@@ -63,6 +63,13 @@ pub enum Frame {
         /// The connection.
         connection: Accepted,
     },
+    /// A stream to read. Room: as `Connection`.
+    Stream {
+        /// The input that found it.
+        input: InputId,
+        /// The input's number for it.
+        number: u64,
+    },
 }
 
 const _: () = assert!(

@@ -23,6 +23,7 @@ pub(crate) mod queueing;
 pub mod router;
 pub mod run;
 mod settlement;
+mod stop;
 pub mod streams;
 pub mod topology;
 
@@ -30,12 +31,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use codecs::message::MessageRef;
 use matcher::Capturing;
 
+use self::connections::Source;
 use self::mesh::Frame;
 use self::parcel::Parcel;
 use self::router::Router;
@@ -352,7 +353,10 @@ impl Shard {
                     self.parcel_came_back(parcel);
                 }
                 Frame::Connection { input, connection } => {
-                    self.serve_instead_of(target, input, connection);
+                    self.serve_instead_of(target, input, Source::Connection(connection));
+                }
+                Frame::Stream { input, number } => {
+                    self.serve_instead_of(target, input, Source::Stream(number));
                 }
                 Frame::Release { .. }
                 | Frame::ParcelBack(_)
@@ -398,11 +402,9 @@ impl Shard {
             Frame::WrittenSeen { consumer } => self.written_seen(consumer),
             Frame::Drained { consumer, upto } => self.lane_drained(consumer, upto),
             Frame::Connection { input, connection } => {
-                self.topology.loads[self.id.0 as usize]
-                    .in_transit
-                    .fetch_sub(1, Ordering::Relaxed);
-                self.serve(input, connection);
+                self.arrived(input, Source::Connection(connection));
             }
+            Frame::Stream { input, number } => self.arrived(input, Source::Stream(number)),
         }
     }
 

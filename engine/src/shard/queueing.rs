@@ -61,7 +61,7 @@ impl Lane {
         }
     }
 
-    fn take(&mut self, group: &mut Vec<Box<Parcel>>) {
+    fn take(&mut self, group: &mut VecDeque<Box<Parcel>>) {
         group.extend(self.waiting.drain(..));
         self.bytes = 0;
         self.writes = true;
@@ -235,7 +235,7 @@ impl Shard {
     fn poll_lane(
         &self,
         consumer: ConsumerId,
-        group: &mut Vec<Box<Parcel>>,
+        group: &mut VecDeque<Box<Parcel>>,
         cx: &Context<'_>,
     ) -> Poll<bool> {
         let mut lanes = self.lanes.borrow_mut();
@@ -253,7 +253,7 @@ impl Shard {
     }
 
     /// Takes what waits in a lane, oldest first.
-    fn take_lane(&self, consumer: ConsumerId, group: &mut Vec<Box<Parcel>>) {
+    fn take_lane(&self, consumer: ConsumerId, group: &mut VecDeque<Box<Parcel>>) {
         self.lanes.borrow_mut()[consumer.0 as usize].take(group);
     }
 

@@ -87,6 +87,8 @@ pub struct Snapshot {
     pub injections_in_use: usize,
     /// Open streams.
     pub streams: usize,
+    /// Streams that have been read and wait to be acknowledged, so that this can be written down.
+    pub streams_left: usize,
     /// Batches that the pool has.
     pub batches: usize,
     /// Inputs and outputs that still run, those who work for disk queues, and what is to become dead letters.
@@ -367,6 +369,7 @@ fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
         batches_in_use: shard.pool.borrow().in_use(),
         injections_in_use: shard.injections.borrow().in_use(),
         streams: shard.streams.borrow().open_count().max(connections),
+        streams_left: shard.streams.borrow().kept_count(),
         batches: shard.pool.borrow().size(),
         plugins_running: running.inputs.get()
             + running.outputs.get()

@@ -28,6 +28,8 @@ struct Issued {
 struct Slot {
     input: InputId,
     open: bool,
+    /// Somebody still asks how far it is acknowledged.
+    kept: bool,
     issued: u64,
     watermark: u64,
     /// Batches from the watermark on.
@@ -66,6 +68,8 @@ pub struct Streams {
     /// Streams that wait for a batch, longest first. An entry whose stream no longer waits is passed over.
     queue: VecDeque<StreamId>,
     open: usize,
+    /// Slots that are kept.
+    kept: usize,
     /// Bytes that streams which are to end will give back.
     evicted_bytes: usize,
 }
@@ -79,6 +83,7 @@ impl Streams {
                 self.slots.push(Slot {
                     input,
                     open: false,
+                    kept: false,
                     issued: 0,
                     watermark: 0,
                     under_way: VecDeque::new(),
@@ -123,9 +128,24 @@ impl Streams {
         self.reuse(id);
     }
 
+    /// Keeps a stream's slot beyond its end, until it is forgotten.
+    pub fn keep(&mut self, id: StreamId) {
+        self.slot(id).kept = true;
+        self.kept += 1;
+    }
+
+    /// Lets go of a slot that was kept.
+    pub fn forget(&mut self, id: StreamId) {
+        let slot = self.slot(id);
+        slot.kept = false;
+        slot.journal = None;
+        self.kept -= 1;
+        self.reuse(id);
+    }
+
     fn reuse(&mut self, id: StreamId) {
         let slot = &self.slots[id.0 as usize];
-        if !slot.open && slot.under_way.is_empty() {
+        if !slot.open && !slot.kept && slot.under_way.is_empty() {
             self.free.push(id.0);
         }
     }
@@ -302,6 +322,11 @@ impl Streams {
         self.open
     }
 
+    /// Streams whose acknowledgements somebody waits for although they have been read.
+    pub fn kept_count(&self) -> usize {
+        self.kept
+    }
+
     /// Tasks of all open streams, to be told to stop.
     pub fn wakers(&self) -> impl Iterator<Item = &Waker> {
         self.slots.iter().filter_map(|slot| slot.waker.as_ref())
@@ -434,6 +459,22 @@ mod tests {
         assert_ne!(first, second);
         streams.settle(first, 0, true);
         assert_eq!(streams.open(InputId(2)), Some(first));
+    }
+
+    #[test]
+    fn a_slot_is_kept_for_those_who_ask_how_far_it_is_acknowledged() {
+        let mut streams = Streams::default();
+        let first = streams.open(InputId(0)).expect("room");
+        streams.issue(first, 7);
+        streams.keep(first);
+        streams.close(first);
+        assert_eq!((streams.open_count(), streams.kept_count()), (0, 1));
+        streams.settle(first, 0, true);
+        assert_eq!(streams.acknowledged(first), 7);
+        assert_ne!(streams.open(InputId(0)), Some(first));
+        streams.forget(first);
+        assert_eq!(streams.kept_count(), 0);
+        assert_eq!(streams.open(InputId(0)), Some(first));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Bounds:  one group under way, at most `limits::QUEUE_CREDITS` deliveries; while it is, the next one gathers.
 //! Never:   settles a delivery that the disk does not have for good, or drops one that does not fit unless `full_action` says so.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,24 +31,26 @@ const START_LOOK: Duration = Duration::from_secs(1);
 /// A lane on its way between the shard and its thread, with what is to be written.
 struct Job {
     lane: Lane,
-    group: Vec<Box<Parcel>>,
+    group: VecDeque<Box<Parcel>>,
 }
 
 impl Job {
     /// How many parcels of the group, from the first on, fit into so many bytes.
     fn fit(&self, mut room: u64) -> usize {
-        let fits = |parcel: &&Box<Parcel>| {
-            let bytes = (parcel.bytes() + parcel.len() * HEADER_BYTES) as u64;
-            let fits = bytes <= room;
-            room = room.saturating_sub(bytes);
-            fits
-        };
-        self.group.iter().take_while(fits).count()
+        let sizes = self.group.iter();
+        let sizes = sizes.map(|parcel| (parcel.bytes() + parcel.len() * HEADER_BYTES) as u64);
+        sizes
+            .take_while(|bytes| {
+                let fits = *bytes <= room;
+                room = room.saturating_sub(*bytes);
+                fits
+            })
+            .count()
     }
 
     /// Writes the first parcels of the group and waits until the disk has them.
     fn write(&mut self, count: usize, now: i64) -> Result<Synced, QueueError> {
-        let records = self.group[..count].iter().flat_map(|parcel| {
+        let records = self.group.iter().take(count).flat_map(|parcel| {
             (0..parcel.len()).map(|index| Entry {
                 message: parcel.record(index),
                 loops: parcel.message(index).head().loops,
@@ -76,7 +79,7 @@ pub(crate) async fn write_lane(shard: Rc<Shard>, consumer: ConsumerId, worker: W
         worker,
         unit,
     };
-    let group = Vec::with_capacity(limits::QUEUE_CREDITS as usize);
+    let group = VecDeque::with_capacity(limits::QUEUE_CREDITS as usize);
     let mut job = Job { lane, group };
     while writing.gather(&mut job.group).await {
         match writing.deal_with(job).await {
@@ -107,7 +110,7 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     /// Waits for deliveries, and for more of them as long as the options want a larger group. Answers `false` when none will come.
-    async fn gather(&self, group: &mut Vec<Box<Parcel>>) -> bool {
+    async fn gather(&self, group: &mut VecDeque<Box<Parcel>>) -> bool {
         let (shard, consumer) = (&self.shard, self.consumer);
         if !poll_fn(|cx| shard.poll_lane(consumer, group, cx)).await {
             return false;
