@@ -18,6 +18,7 @@ use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -46,6 +47,10 @@ const REGISTERED_BYTES: usize = 64 * 1024;
 
 /// Longest time one task runs before it is asked to yield.
 const PREEMPT: Duration = Duration::from_millis(2);
+
+/// How long a shard may take to begin before another executor is started for it, and how many are.
+const BEGIN: Duration = Duration::from_secs(1);
+const STARTS: usize = 8;
 
 /// Longest sleep of a shard.
 const HEARTBEAT: Duration = Duration::from_millis(10);
@@ -117,10 +122,18 @@ where
     T: Send + 'static,
     F: Future<Output = io::Result<T>> + 'static,
 {
-    let heartbeat = pacer::start(HEARTBEAT)?;
-    let handle = builder(cpu)
-        .name(name)
-        .spawn(move || async move {
+    // An executor that goes to sleep before its first task has run is never woken: then another one is started, and whichever begins takes the work.
+    let work = Arc::new(Mutex::new(Some((pacer::start(HEARTBEAT)?, main))));
+    let (sender, begun) = flume::bounded(STARTS);
+    let mut handles = Vec::with_capacity(STARTS);
+    for number in 0..STARTS {
+        let (work, begun_sender) = (Arc::clone(&work), sender.clone());
+        let (alive, gone) = flume::bounded::<()>(1);
+        let handle = builder(cpu).name(name).spawn(move || async move {
+            let _alive = alive;
+            let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (heartbeat, main) = taken.ok_or_else(|| io::Error::other("began too late"))?;
+            let _ = begun_sender.send(number);
             let (mut heartbeat, mut main) = (pin!(heartbeat), pin!(main()));
             // The first task that runs is the one that is woken: one of its own might not have run before the first sleep.
             poll_fn(|cx| {
@@ -128,8 +141,19 @@ where
                 main.as_mut().poll(cx)
             })
             .await
-        })
-        .map_err(io::Error::from)?;
+        });
+        handles.push(handle.map_err(io::Error::from)?);
+        if let Ok(first) = begun.recv_timeout(BEGIN) {
+            let handle = handles.swap_remove(first);
+            return Ok(ShardThread { handle });
+        }
+        if gone.is_disconnected() {
+            break;
+        }
+    }
+    let handle = handles
+        .pop()
+        .ok_or_else(|| io::Error::other("no executor"))?;
     Ok(ShardThread { handle })
 }
 
