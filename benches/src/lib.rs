@@ -11,6 +11,7 @@ mod encoding;
 mod matching;
 pub mod measure;
 mod messages;
+mod queue;
 mod routing;
 mod splitting;
 mod times;
@@ -51,6 +52,8 @@ pub const ALL: &[Benchmark] = &[
     Benchmark { name: "match-100", about: "100 matchers on one message, by message", digests: [0xf76e_170a_aced_ef25, 0x0bf2_19b9_476c_067c], prepare: matching::hundred },
     Benchmark { name: "match-1000", about: "1,000 matchers on one message, by message", digests: [0x02ba_440c_317d_e2ed, 0x505b_cbd8_c26d_fc82], prepare: matching::thousand },
     Benchmark { name: "route-batch-10", about: "index and route batches to 10 consumers, by message", digests: [0xf912_b60e_10e7_e266, 0x8221_ade3_0320_8c38], prepare: routing::ten },
+    Benchmark { name: "queue-append-1024", about: "append messages to a lane of the disk queue, unsynced, and take them back, by message", digests: [0x9c88_dc40_3441_deb6, 0x8b87_ec6f_e390_5690], prepare: queue::append_1024 },
+    Benchmark { name: "queue-read-1024", about: "read them from the page cache and check them, by message", digests: [0xa8dc_757d_d732_2f1e, 0xd4ed_26cd_13ef_f04c], prepare: queue::read_1024 },
     Benchmark { name: "encode-protobuf", about: "encode messages that were changed, by message", digests: [0x74be_9703_22df_4fdb, 0xaa1b_2775_8d7c_748a], prepare: encoding::protobuf },
     Benchmark { name: "encode-json", about: "write messages as JSON, by message", digests: [0x4f15_e10b_ed7f_62da, 0x3ebf_3b90_4cc1_9986], prepare: encoding::json },
     Benchmark { name: "time-parse", about: "read an access log's timestamp, by timestamp", digests: [0x119a_b24c_134b_9312, 0x9203_6874_1fa0_8536], prepare: times::parse },

@@ -13,6 +13,7 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use super::home::Home;
+use super::record::NUMBERS_END;
 use super::segment::{CURSOR_NAME, Listing, index_name, segment_name};
 use super::slots::Slots;
 use super::{Position, QueueError};
@@ -154,9 +155,13 @@ pub(super) fn load<D: Disk>(disk: &D, folder: &Path) -> Option<Position> {
 /// The position in a cursor's file.
 pub(super) fn read_saved(content: &AlignedVec) -> Option<Position> {
     let saved = rkyv::access::<ArchivedSaved, rkyv::rancor::Error>(content).ok()?;
-    Some(Position {
+    let position = Position {
         segment: saved.segment.to_native(),
         offset: saved.offset.to_native(),
         sequence: saved.sequence.to_native(),
-    })
+    };
+    let sane = [position.segment, position.offset, position.sequence]
+        .iter()
+        .all(|&number| number < NUMBERS_END);
+    sane.then_some(position)
 }

@@ -156,6 +156,13 @@ impl<D: Disk> Lane<D> {
         result
     }
 
+    /// Takes back what was appended since the last commit.
+    pub fn give_up(&mut self) {
+        if self.written != self.synced {
+            self.undo(true);
+        }
+    }
+
     /// Commits, then begins a new segment and publishes it empty, so that a cursor can leave the present one behind and it can be removed. To be called when the
     /// queue is full although the cursor has reached `published`.
     pub fn roll(&mut self, now: i64) -> Result<Synced, QueueError> {

@@ -12,6 +12,8 @@
 //! the lane has published. A [`Cursor`] remembers how far records were delivered, and removes what lies behind. The three parts of a lane may live on
 //! different threads: they share nothing but the files and the folder's lock; positions travel by value.
 
+#[cfg(any(test, fuzzing))]
+pub mod check;
 mod cursor;
 mod error;
 mod heka;

@@ -11,6 +11,9 @@
 /// Begins every record.
 pub(super) const MARKER: [u8; 4] = [0xa9, b'H', b'K', 0x1d];
 
+/// Numbers of records, segments and bytes are below: a greater one is damage that has a right checksum.
+pub(super) const NUMBERS_END: u64 = 1 << 62;
+
 /// Bytes in front of a record's meta and message.
 pub(crate) const HEADER_BYTES: usize = 36;
 
@@ -78,7 +81,7 @@ impl Entry<'_> {
     /// Appends the record without its message to `out`.
     pub(super) fn write_head(&self, salted: u32, sequence: u64, time: i64, out: &mut Vec<u8>) {
         let start = out.len();
-        out.resize(start + HEADER_BYTES, 0);
+        out.extend_from_slice(&[0; HEADER_BYTES]);
         if let Some(meta) = self.meta {
             meta.write(out);
         }
@@ -129,7 +132,7 @@ impl Header {
         let number = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| bytes[at + byte]));
         let long = |at: usize| u64::from(number(at)) | u64::from(number(at + 4)) << 32;
         let sum = crc32c::crc32c_append(salted, &bytes[8..]);
-        if bytes[..4] != MARKER || number(4) != sum {
+        if bytes[..4] != MARKER || number(4) != sum || long(8) >= NUMBERS_END {
             return None;
         }
         Some(Header {

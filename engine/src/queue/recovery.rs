@@ -214,16 +214,26 @@ fn open_lane<D: Disk>(
         };
         Lane::new(Arc::clone(home), start)
     });
-    let passed = survey
-        .listing
-        .segments
-        .range(..start.segment)
-        .next()
-        .is_some();
+    let cursor = cursor(home, survey, notices);
+    Ok(Some(OpenLane {
+        number,
+        writer,
+        reader: Reader::new(Arc::clone(home), number, folder, start, floor),
+        cursor,
+        published,
+        recovery,
+    }))
+}
+
+/// The cursor of a lane. Where its place was of no use the new one is written down at once, and segments before it are removed.
+fn cursor<D: Disk>(home: &Arc<Home<D>>, survey: Survey<D>, notices: &mut Vec<String>) -> Cursor<D> {
+    let start = survey.start;
+    let mut before = survey.listing.segments.range(..start.segment);
+    let passed = before.next().is_some();
     let moved = survey.saved.is_some_and(|saved| saved != start);
     let mut cursor = Cursor::new(
         Arc::clone(home),
-        folder.clone(),
+        survey.folder,
         survey.slots,
         start,
         survey.saved,
@@ -233,14 +243,7 @@ fn open_lane<D: Disk>(
     {
         notices.push(error.to_string());
     }
-    Ok(Some(OpenLane {
-        number,
-        writer,
-        reader: Reader::new(Arc::clone(home), number, folder, start, floor),
-        cursor,
-        published,
-        recovery,
-    }))
+    cursor
 }
 
 /// Removes segments that were begun and never synced: nothing in them was acknowledged.

@@ -8,6 +8,7 @@
 //! In the place of damaged bytes comes the head of a record that says how far they go: positions stay what they are, and a crash in between leaves either.
 
 use std::io::{self, IoSlice};
+use std::path::Path;
 
 use super::QueueError;
 use super::home::Place;
@@ -77,76 +78,86 @@ struct Mending<'a, D: Disk> {
     buffer: &'a mut [u8],
 }
 
+/// A segment that counts.
+struct Piece<F> {
+    number: u64,
+    file: F,
+    header: Option<SegmentHeader>,
+    salted: u32,
+    /// Sequence of its first record; without one, of the first one behind it.
+    first: u64,
+}
+
 impl<D: Disk> Mending<'_, D> {
     fn lane(&mut self) -> Result<(), QueueError> {
-        let home = &self.queue.home;
-        let folder = lane_folder(&home.folder, self.lane.number);
-        let failed = |error: io::Error, name: String| {
+        let folder = lane_folder(&self.queue.home.folder, self.lane.number);
+        let failed = |error: io::Error, name: &str| {
             let next = "what was repaired before it stays so; repair it again";
             QueueError::disk("repair", &folder.join(name), &error, next)
         };
-        let listing =
-            Listing::read(&home.disk, &folder).map_err(|error| failed(error, String::new()))?;
-        let mut segments = Vec::new();
-        for (number, _) in listing.segments {
-            let name = segment_name(number);
-            let opened = home.disk.open(&folder.join(&name), true).and_then(|file| {
-                let header = SegmentHeader::read(&file)?;
-                Ok((number, file, header))
-            });
-            segments.push(opened.map_err(|error| failed(error, name))?);
-        }
-        // One that another one behind it does not come behind holds nothing that counts.
-        let mut before = u64::MAX;
-        for at in (0..segments.len()).rev() {
-            let (number, _, header) = &segments[at];
-            if *number > before {
-                segments.remove(at);
-            } else if let Some(header) = header {
-                before = header.previous;
-            }
-        }
-        for (at, (number, file, header)) in segments.iter().enumerate() {
-            let next = segments.get(at + 1).and_then(|next| next.2);
-            let previous = at.checked_sub(1).map(|at| &segments[at]);
-            self.segment(*number, file, *header, next)
-                .and_then(|first| match header {
+        let pieces = self.pieces(&folder).map_err(|error| failed(error, ""))?;
+        for (at, piece) in pieces.iter().enumerate() {
+            let before = at.checked_sub(1).map(|at| &pieces[at]);
+            self.piece(piece, pieces.get(at + 1))
+                .and_then(|()| match piece.header {
                     Some(_) => Ok(()),
-                    None => self.write_header(*number, file, first, previous),
+                    None => self.write_header(piece, before),
                 })
-                .and_then(|()| file.sync_data())
-                .map_err(|error| failed(error, segment_name(*number)))?;
+                .and_then(|()| piece.file.sync_data())
+                .map_err(|error| failed(error, &segment_name(piece.number)))?;
             self.repaired.segments += 1;
         }
         Ok(())
     }
 
-    /// Mends the records of a segment; `next` is the header of the one behind it. Answers the sequence of its first record.
-    fn segment(
-        &mut self,
-        number: u64,
-        file: &D::File,
-        header: Option<SegmentHeader>,
-        next: Option<SegmentHeader>,
-    ) -> io::Result<u64> {
-        let published = self.lane.published;
-        let bytes = self.end(number, file, next)?;
-        let below = next.map_or(published.sequence, |next| next.first_sequence);
-        if let Some(header) = header {
-            self.meet(number, header.first_sequence);
+    /// The segments that count: one that another one behind it does not come behind holds the rest of something that failed.
+    fn pieces(&mut self, folder: &Path) -> io::Result<Vec<Piece<D::File>>> {
+        let disk = &self.queue.home.disk;
+        let listing = Listing::read(disk, folder)?;
+        let mut pieces: Vec<Piece<D::File>> = Vec::new();
+        let mut last = u64::MAX;
+        let mut first = self.lane.published.sequence;
+        for &number in listing.segments.keys().rev() {
+            if number > last {
+                continue;
+            }
+            let file = disk.open(&folder.join(segment_name(number)), true)?;
+            let header = SegmentHeader::read(&file)?;
+            let salted = header.map_or_else(
+                || salted(self.queue.home.salt, self.lane.number, number),
+                |header| header.salted(),
+            );
+            match header {
+                Some(header) => {
+                    last = header.previous;
+                    first = header.first_sequence;
+                }
+                None => first = first_record(&file, salted, first, self.buffer)?,
+            }
+            pieces.push(Piece {
+                number,
+                file,
+                header,
+                salted,
+                first,
+            });
         }
-        let salted = header.map_or_else(
-            || salted(self.queue.home.salt, self.lane.number, number),
-            |header| header.salted(),
-        );
+        pieces.reverse();
+        Ok(pieces)
+    }
+
+    /// Mends the records of a segment, with another one behind it or none.
+    fn piece(&mut self, piece: &Piece<D::File>, next: Option<&Piece<D::File>>) -> io::Result<()> {
+        let end = self.end(piece, next)?;
+        let below = next.map_or(self.lane.published.sequence, |next| next.first);
+        self.meet(piece);
         let stretch = Stretch {
-            file,
-            salted,
-            end: bytes,
+            file: &piece.file,
+            salted: piece.salted,
+            end,
             tolerant: true,
             unreadable: false,
         };
-        let mut first = None;
         let mut open = None;
         let mut holes = Vec::new();
         let buffer = std::mem::take(&mut self.buffer);
@@ -154,7 +165,6 @@ impl<D: Disk> Mending<'_, D> {
         loop {
             match walker.next()? {
                 Step::Record { header, .. } => {
-                    first = first.or(Some(header.sequence));
                     holes.extend(open.take().map(|hole| (hole, header.sequence)));
                     self.record(&header);
                 }
@@ -165,21 +175,21 @@ impl<D: Disk> Mending<'_, D> {
         self.buffer = walker.into_buffer();
         holes.extend(open.map(|hole| (hole, below)));
         for (hole, sequence) in holes {
-            self.fill(number, file, salted, hole, sequence)?;
+            self.fill(piece, hole, sequence)?;
         }
-        Ok(first.or(self.expected).unwrap_or(below))
+        Ok(())
     }
 
     /// Where a segment ends. What stands behind, the rest of something that failed, is cut off.
-    fn end(&mut self, number: u64, file: &D::File, next: Option<SegmentHeader>) -> io::Result<u64> {
-        let bytes = file.len()?;
-        let end = match next {
-            Some(next) if next.previous == number => next.previous_bytes,
-            _ if number == self.lane.published.segment => self.lane.published.offset,
+    fn end(&mut self, piece: &Piece<D::File>, next: Option<&Piece<D::File>>) -> io::Result<u64> {
+        let bytes = piece.file.len()?;
+        let end = match next.and_then(|next| next.header) {
+            Some(next) if next.previous == piece.number => next.previous_bytes,
+            _ if piece.number == self.lane.published.segment => self.lane.published.offset,
             _ => bytes,
         };
         if end < bytes {
-            file.truncate(end)?;
+            piece.file.truncate(end)?;
             self.repaired.cut_bytes += bytes - end;
         }
         Ok(end.min(bytes))
@@ -196,17 +206,20 @@ impl<D: Disk> Mending<'_, D> {
         }
     }
 
-    /// The first record of a segment has this sequence: what is missing before it has gone with segments.
-    fn meet(&mut self, number: u64, sequence: u64) {
-        let lost = self.lost(sequence);
+    /// What is missing before a segment's first record has gone with other segments.
+    fn meet(&mut self, piece: &Piece<D::File>) {
+        if piece.header.is_none() {
+            return;
+        }
+        let lost = self.lost(piece.first);
         if lost > 0 {
             self.repaired.notices.push(format!(
-                "lane {}: {lost} records before segment {number} are missing",
-                self.lane.number
+                "lane {}: {lost} records before segment {} are missing",
+                self.lane.number, piece.number
             ));
         }
         self.repaired.lost_records += lost;
-        self.expect(sequence);
+        self.expect(piece.first);
     }
 
     fn expect(&mut self, sequence: u64) {
@@ -220,12 +233,11 @@ impl<D: Disk> Mending<'_, D> {
     /// Puts fillers over damaged bytes.
     fn fill(
         &mut self,
-        segment: u64,
-        file: &D::File,
-        salted: u32,
+        piece: &Piece<D::File>,
         hole: std::ops::Range<u64>,
         sequence: u64,
     ) -> io::Result<()> {
+        let (segment, file) = (piece.number, &piece.file);
         let place = Place {
             lane: self.lane.number,
             segment,
@@ -253,7 +265,7 @@ impl<D: Disk> Mending<'_, D> {
             } else {
                 FILLER_BYTES_MAX / 2
             };
-            let header = Header::filler(len as u32, sequence, self.now).encode(salted);
+            let header = Header::filler(len as u32, sequence, self.now).encode(piece.salted);
             write_all(file, &mut [IoSlice::new(&header)], at)?;
             at += len;
         }
@@ -270,31 +282,53 @@ impl<D: Disk> Mending<'_, D> {
     /// Writes the header of a segment again.
     fn write_header(
         &mut self,
-        number: u64,
-        file: &D::File,
-        first_sequence: u64,
-        previous: Option<&(u64, D::File, Option<SegmentHeader>)>,
+        piece: &Piece<D::File>,
+        before: Option<&Piece<D::File>>,
     ) -> io::Result<()> {
-        let (previous, previous_bytes) = match previous {
-            Some((number, file, _)) => (*number, file.len()?),
+        let (previous, previous_bytes) = match before {
+            Some(before) => (before.number, before.file.len()?),
             None => (0, 0),
         };
         let header = SegmentHeader {
             lane: self.lane.number,
-            number,
-            first_sequence,
+            number: piece.number,
+            first_sequence: piece.first,
             previous,
             previous_bytes,
             salt: self.queue.home.salt,
             created: self.now,
         };
-        write_all(file, &mut [IoSlice::new(&header.encode())], 0)?;
+        write_all(&piece.file, &mut [IoSlice::new(&header.encode())], 0)?;
         self.repaired.places += 1;
         self.repaired.damaged_bytes += SEGMENT_HEADER_BYTES as u64;
         self.repaired.notices.push(format!(
-            "lane {}, segment {number}: its header was damaged and is written again",
-            self.lane.number
+            "lane {}, segment {}: its header was damaged and is written again",
+            self.lane.number, piece.number
         ));
         Ok(())
+    }
+}
+
+/// Sequence of the first record of a segment whose header is damaged; `next` if there is none.
+fn first_record<F: DiskFile>(
+    file: &F,
+    salted: u32,
+    next: u64,
+    buffer: &mut [u8],
+) -> io::Result<u64> {
+    let stretch = Stretch {
+        file,
+        salted,
+        end: file.len()?,
+        tolerant: true,
+        unreadable: false,
+    };
+    let mut walker = Walker::new(stretch, buffer, SEGMENT_HEADER_BYTES as u64, next);
+    loop {
+        match walker.next()? {
+            Step::Record { header, .. } => return Ok(header.sequence),
+            Step::Hole { .. } => {}
+            Step::Full | Step::End => return Ok(next),
+        }
     }
 }

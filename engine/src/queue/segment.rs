@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use super::record::salted;
+use super::record::{NUMBERS_END, salted};
 use super::slots::Slots;
 use crate::io::disk::{Disk, DiskFile};
 
@@ -68,7 +68,8 @@ impl SegmentHeader {
             u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|byte: usize| bytes[at + byte]))
         };
         let sum = u32::from_le_bytes([12, 13, 14, 15].map(|at: usize| bytes[at]));
-        if bytes[..8] != MAGIC || short(8) != FORMAT || sum != checksum(bytes) {
+        let too_great = [16, 24, 32, 40].iter().any(|&at| long(at) >= NUMBERS_END);
+        if bytes[..8] != MAGIC || short(8) != FORMAT || sum != checksum(bytes) || too_great {
             return None;
         }
         Some(SegmentHeader {
@@ -124,7 +125,10 @@ impl Index {
         let content = loaded.1.content?;
         let index = rkyv::access::<ArchivedIndex, rkyv::rancor::Error>(&content).ok()?;
         let index = rkyv::deserialize::<Index, rkyv::rancor::Error>(index).ok()?;
-        (index.number == number).then_some(index)
+        let sane = index.first_sequence <= index.sequence
+            && index.sequence < NUMBERS_END
+            && index.bytes >= SEGMENT_HEADER_BYTES as u64;
+        (index.number == number && sane).then_some(index)
     }
 
     /// Writes it down without waiting: it says nothing that could not be found out again. So failures do not matter either.
@@ -192,7 +196,10 @@ pub(super) fn parse_lane(name: &str) -> Option<u16> {
 /// The number that a name stands for, and whether it is a segment's.
 fn parse_name(name: &str) -> Option<(u64, bool)> {
     let (number, kind) = name.split_once('.')?;
-    let number: u64 = number.parse().ok().filter(|&number| number > 0)?;
+    let number: u64 = number.parse().ok()?;
+    if number == 0 || number >= NUMBERS_END {
+        return None;
+    }
     match kind {
         "seg" if name == segment_name(number) => Some((number, true)),
         "idx" if name == index_name(number) => Some((number, false)),
@@ -228,7 +235,9 @@ mod tests {
     #[test]
     fn names_are_taken_only_as_they_are_given() {
         assert_eq!(segment_name(7), "000000000007.seg");
-        assert_eq!(parse_name(&segment_name(u64::MAX)), Some((u64::MAX, true)));
+        let last = NUMBERS_END - 1;
+        assert_eq!(parse_name(&segment_name(last)), Some((last, true)));
+        assert_eq!(parse_name(&segment_name(NUMBERS_END)), None);
         assert_eq!(parse_name(&index_name(7)), Some((7, false)));
         for wrong in [
             "7.seg",

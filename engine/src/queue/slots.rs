@@ -87,7 +87,7 @@ impl<D: Disk> Slots<D> {
                 more => read += more,
             }
         }
-        if bytes.iter().all(|&byte| byte == 0) {
+        if bytes == [0; SLOT_BYTES] {
             return Ok(Slot::Empty);
         }
         let number = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| bytes[at + byte]));

@@ -122,7 +122,6 @@ impl<D: Disk> Survey<D> {
         lane: u16,
         notices: &mut Vec<String>,
     ) -> Result<(), QueueError> {
-        let damaged = self.cursor_is_damaged;
         let Some(newest) = self.newest else {
             let position = self.saved.unwrap_or_default();
             if position.segment > 0 {
@@ -136,64 +135,65 @@ impl<D: Disk> Survey<D> {
             return Ok(());
         };
         let saved_sequence = self.saved.map_or(0, |saved| saved.sequence);
-        let end = Position {
+        self.published = Position {
             segment: newest.number,
             offset: newest.end,
             sequence: newest.sequence.max(newest.indexed).max(saved_sequence),
         };
-        self.published = end;
         let oldest = self.listing.segments.keys().next().copied().unwrap_or(0);
-        let path = self.folder.join(CURSOR_NAME);
-        match self.saved {
+        let damaged = self.cursor_is_damaged;
+        match self
+            .saved
+            .filter(|saved| !damaged || saved.segment >= oldest)
+        {
+            Some(saved) => notices.extend(self.start_at(saved, &newest)),
             None => {
                 self.start = self.first_position(home, lane)?;
                 if damaged {
                     notices.push(format!(
                         "{} is damaged: what is in the lane is delivered from its beginning, some of it perhaps again",
-                        path.display()
+                        self.folder.join(CURSOR_NAME).display()
                     ));
                 }
             }
-            Some(saved) if damaged && saved.segment < oldest => {
-                self.start = self.first_position(home, lane)?;
-                notices.push(format!(
-                    "{} is damaged, and what is left of it is old: what is in the lane is delivered from its beginning, some of it perhaps again",
-                    path.display()
-                ));
-            }
-            Some(saved) if (saved.segment, saved.offset) <= (end.segment, end.offset) => {
-                self.start = saved;
-            }
-            Some(saved) if saved.sequence < newest.sequence => {
-                self.floor = saved.sequence;
-                self.start = Position {
-                    sequence: saved.sequence,
-                    ..Position::default()
-                };
-                notices.push(format!(
-                    "{} points past the end of the lane, to record {}: it is looked for by its number",
-                    path.display(),
-                    saved.sequence
-                ));
-            }
-            Some(saved) => {
-                self.published = Position {
-                    offset: if saved.segment == end.segment {
-                        end.offset
-                    } else {
-                        saved.offset
-                    },
-                    ..saved
-                };
-                self.start = self.published;
-                notices.push(format!(
-                    "{} points past the end of the lane, behind record {}: what is there was delivered, the lane goes on at its end",
-                    path.display(),
-                    newest.sequence
-                ));
-            }
         }
         Ok(())
+    }
+
+    /// Begins at the place that the cursor names, if there is such a place. Answers what there is to say about it.
+    fn start_at(&mut self, saved: Position, newest: &Newest) -> Option<String> {
+        let path = self.folder.join(CURSOR_NAME);
+        let end = self.published;
+        if (saved.segment, saved.offset) <= (end.segment, end.offset) {
+            self.start = saved;
+            return None;
+        }
+        if saved.sequence < newest.sequence {
+            self.floor = saved.sequence;
+            self.start = Position {
+                sequence: saved.sequence,
+                ..Position::default()
+            };
+            return Some(format!(
+                "{} points past the end of the lane, to record {}: it is looked for by its number",
+                path.display(),
+                saved.sequence
+            ));
+        }
+        self.start = if saved.segment == end.segment {
+            Position {
+                offset: end.offset,
+                ..saved
+            }
+        } else {
+            saved
+        };
+        self.published = self.start;
+        Some(format!(
+            "{} points past the end of the lane, behind record {}: what is there was delivered, the lane goes on at its end",
+            path.display(),
+            newest.sequence
+        ))
     }
 
     /// The place before the oldest record that there is.

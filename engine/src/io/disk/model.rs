@@ -128,10 +128,13 @@ impl Update {
         match self {
             Update::Write(at, written) => {
                 let end = at + written.len();
-                if bytes.len() < end {
-                    bytes.resize(end, 0);
+                if bytes.len() < *at {
+                    bytes.resize(*at, 0);
                 }
-                bytes[*at..end].copy_from_slice(written);
+                let over = (bytes.len() - at).min(written.len());
+                bytes[*at..at + over].copy_from_slice(&written[..over]);
+                bytes.extend_from_slice(&written[over..]);
+                debug_assert!(bytes.len() >= end);
             }
             Update::Truncate(len) => bytes.resize(*len, 0),
         }
@@ -567,7 +570,10 @@ impl DiskFile for ModelFile {
             return Err(error(libc::EBADF));
         }
         let at = at as usize;
-        let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let mut bytes = Vec::new();
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
         let wanted = bytes.len();
         let Faults {
             write,

@@ -533,6 +533,20 @@ fn a_failed_sync_goes_on_in_a_new_file() {
 }
 
 #[test]
+fn what_is_given_up_is_not_in_the_lane() {
+    let fixture = Fixture::new();
+    let mut queue = fixture.open();
+    for message in ["safe", "too"] {
+        let lane = queue.lanes[0].writer.as_mut().expect("a writer");
+        lane.append([entry("given up")], NOW).expect("room");
+        lane.give_up();
+        assert_eq!(lane.uncommitted_bytes(), 0);
+        put(&mut queue, &[message]);
+    }
+    assert_eq!(read(&mut queue.lanes[0]).messages, ["safe", "too"]);
+}
+
+#[test]
 fn lanes_of_shards_that_are_no_more_are_drained_and_removed() {
     let mut fixture = Fixture::new();
     fixture.settings.lanes = 2;

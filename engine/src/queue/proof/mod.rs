@@ -6,6 +6,7 @@
 //! Never:   waits for time to pass.
 
 mod bad_input;
+mod corpus;
 mod fixture;
 mod oracle;
 mod schedule;

@@ -70,12 +70,14 @@ impl Oracle {
 /// Bytes that follow from a number. Some of them look like the beginning of a record.
 fn bytes_of(number: u64, len: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(number);
-    let mut bytes = number.to_le_bytes().to_vec();
-    while bytes.len() < len {
-        if random.u8(..16) == 0 {
-            bytes.extend(crate::queue::record::MARKER);
+    let mut bytes = vec![0; len];
+    random.fill(&mut bytes);
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    if let Some(last) = len.checked_sub(12) {
+        for _ in 0..len / 64 {
+            let at = 8 + random.usize(..=last);
+            bytes[at..at + 4].copy_from_slice(&crate::queue::record::MARKER);
         }
-        bytes.push(random.u8(..));
     }
     bytes
 }

@@ -13,6 +13,7 @@ use super::oracle::Oracle;
 use crate::io::disk::model::{Faults, ModelDisk};
 use crate::queue::lane::Lane;
 use crate::queue::recovery::{OpenLane, Queue};
+use crate::queue::view::View;
 use crate::queue::{Entry, Item, Meta, Passed, Position, Settings, record_bytes_max};
 
 const FOLDER: &str = "/base/queue";
@@ -102,9 +103,12 @@ impl Case {
                 60..75 => self.read(),
                 75..85 => self.deliver(),
                 85..88 => self.save(),
-                88..90 => self.roll(),
-                90..92 => self.go_back(),
-                92..94 => self.close(),
+                88..89 => self.roll(),
+                89..90 => self.give_up(),
+                90..91 => self.go_back(),
+                91..92 => self.look(),
+                92..93 => self.close(),
+                93..94 => self.repair(),
                 94..96 => {
                     self.tell(format_args!("kill"));
                     self.running = None;
@@ -261,6 +265,16 @@ impl Case {
         }
     }
 
+    /// Takes back what is not synced.
+    fn give_up(&mut self) {
+        let number = self.writer();
+        let running = self.running();
+        running.groups.remove(&number);
+        let lane = lane_of(&mut running.queue, number);
+        lane.give_up();
+        assert_eq!(lane.uncommitted_bytes(), 0);
+    }
+
     fn any_lane(&mut self) -> usize {
         let lanes = self.running().queue.lanes.len();
         self.random.usize(..lanes)
@@ -353,6 +367,42 @@ impl Case {
         }
     }
 
+    /// Looks at it from outside, and reads what is there.
+    fn look(&mut self) {
+        let Ok(view) = View::look(self.disk.clone(), Path::new(FOLDER)) else {
+            return;
+        };
+        let mut items = Vec::new();
+        for lane in &view.lanes {
+            let mut reader = lane.reader_of_all();
+            let mut failures = 0;
+            while reader.position() < lane.published && failures < 20 {
+                let result = reader.read(&mut self.buffer, lane.published, 16, &mut items);
+                failures += u32::from(result.is_err());
+                for item in &items {
+                    self.oracle.recognise(item.message.of(&self.buffer));
+                }
+            }
+        }
+    }
+
+    /// Repairs it while nobody works on it. Afterwards there is nothing to repair.
+    fn repair(&mut self) {
+        self.close();
+        self.disk.set_faults(Faults::default());
+        for places in [u64::MAX, 0] {
+            let opened = Queue::open_found(self.disk.clone(), Path::new(FOLDER));
+            let Ok(mut queue) = opened else {
+                assert!(places > 0, "it was opened before");
+                break;
+            };
+            let repaired = queue.repair(self.now).expect("a good disk");
+            self.tell(format_args!("{repaired:?}"));
+            assert!(repaired.places <= places, "{repaired:?}");
+        }
+        self.disk.set_faults(self.faults);
+    }
+
     fn crash(&mut self, flips: bool) {
         self.running = None;
         self.disk.crash();
@@ -374,6 +424,9 @@ impl Case {
         }
         self.running = None;
         self.faults = Faults::default();
+        if self.random.bool() {
+            self.repair();
+        }
         let found = self.drain();
         let lost = self.oracle.lost(&found);
         assert!(
