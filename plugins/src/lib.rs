@@ -24,6 +24,7 @@ pub const ALL: &[PluginSpec] = &[
     inputs::file_polling::SPEC,
     inputs::process::SPEC,
     inputs::logstreamer::SPEC,
+    inputs::process_directory::SPEC,
     inputs::tcp::SPEC,
     inputs::udp::SPEC,
     splitters::heka_framing::SPEC,

@@ -79,7 +79,9 @@ struct Wanted {
 fn wanted(options: &[&Table]) -> BTreeMap<String, Wanted> {
     let mut wanted = BTreeMap::new();
     for option in options {
-        let name = text(option, "name").replace("<name>_<version>", "<name>");
+        let name = text(option, "name")
+            .replace("<name>_<version>", "<name>")
+            .replace("<N>", "<name>");
         let default = text(option, "default");
         let required = default == "required";
         let note = text(option, "note");

@@ -10,6 +10,7 @@ mod authority;
 mod back_pressure;
 mod bad_input;
 mod chaos;
+mod commands;
 mod counts;
 mod descriptors;
 mod files;

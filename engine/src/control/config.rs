@@ -130,6 +130,21 @@ pub struct Entry {
     pub item: Item,
 }
 
+impl Entry {
+    /// A key that nobody has written.
+    pub(super) fn unwritten(key: &str, value: Written) -> Entry {
+        Entry {
+            key: key.to_owned(),
+            key_span: 0..0,
+            item: Item {
+                value,
+                span: 0..0,
+                file: 0,
+            },
+        }
+    }
+}
+
 /// A section: one plugin.
 #[derive(Clone, Debug)]
 pub struct Section {
@@ -160,6 +175,11 @@ impl Document {
     /// Reads a file, or the `*.toml` files of a folder in the order of their names.
     pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Document, Problems> {
         Document::parse(read::texts(path)?, surroundings)
+    }
+
+    /// The text of a file.
+    pub fn text(path: &Path) -> Result<String, Box<Problem>> {
+        read::text(path)
     }
 
     /// Parses texts, each with the name under which problems are reported.

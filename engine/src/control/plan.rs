@@ -10,6 +10,7 @@
 
 mod complaints;
 mod known_types;
+mod loader;
 mod queues;
 mod references;
 mod sections;
@@ -27,9 +28,10 @@ use crate::plugin::options::{
 };
 use crate::plugin::spec::OptionSet;
 use crate::plugin::{
-    Decoder, DecoderFactory, EncoderFactory, FilterFactory, InputFactory, OutputFactory,
-    PluginSpec, SplitterFactory,
+    Decoder, DecoderFactory, EncoderFactory, FilterFactory, InputFactory, InputLoader,
+    OutputFactory, PluginSpec, SplitterFactory,
 };
+use loader::Loader;
 use references::Resolved;
 
 /// How deep decoders may call decoders.
@@ -194,11 +196,18 @@ impl Plan {
         queues::check(&sections, &mut problems);
         let matchers = sections::matchers(document, &sections, &mut problems);
         let Resolved {
-            inputs,
+            mut inputs,
             consumers,
             used,
+            names,
         } = references::resolve(document, specs, &hekad, &mut sections, &mut problems);
-        if problems.iter().all(|problem| problem.warning) {
+        let loader: Arc<dyn InputLoader> = Arc::new(Loader::new(specs, hekad.clone(), names));
+        let mut may_load = false;
+        for input in &mut inputs {
+            may_load |= input.factory.use_loader(&loader);
+        }
+        // What is loaded later may use anything.
+        if problems.iter().all(|problem| problem.warning) && !may_load {
             problems.extend(unused::warnings(document, &sections, &used));
         }
         let problems = Problems::new(Arc::clone(&document.sources), problems);

@@ -31,7 +31,8 @@ use watch::Watch;
 /// Most commands in a chain.
 pub const CHAIN_LINKS_MAX: usize = 64;
 
-/// How long a chain that was told to end has for that before it is killed.
+/// How long a chain that was told to end has for that before it is killed. Its first command is told at once, the others after half of that
+/// if they have not ended with it.
 pub const CHAIN_GRACE: Duration = Duration::from_secs(2);
 
 /// Bytes of one buffer: as much as a pipe holds.

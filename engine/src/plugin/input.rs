@@ -5,7 +5,11 @@
 //! Bounds:  an input holds no bytes of its own; it reads into the intake's batch.
 //! Never:   splits, decodes or routes by itself.
 
-use super::{Fault, LocalFuture};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::options::Retries;
+use super::{Decoder, Fault, LocalFuture, SplitterFactory};
 use crate::io::Accepted;
 use crate::shard::intake::InputContext;
 
@@ -40,6 +44,11 @@ pub trait InputFactory: Send + Sync {
         Box::pin(async move { connection.refuse() })
     }
 
+    /// Is given what reads further inputs from files, at the end of the plan. Answers whether it will use that.
+    fn use_loader(&mut self, _loader: &Arc<dyn InputLoader>) -> bool {
+        false
+    }
+
     /// Reads a stream that the input's instance has found and placed, on this shard or on another. Inputs that place none need not say.
     fn serve_stream(&self, _number: u64, _context: InputContext) -> LocalFuture<'static, ()> {
         Box::pin(async {})
@@ -58,4 +67,57 @@ pub struct Survey {
     pub text: String,
     /// How many problems it tells of.
     pub problems: usize,
+}
+
+/// Makes decoder instances, sub-decoders included.
+pub type MakeDecoder = Box<dyn Fn() -> Box<dyn Decoder> + Send + Sync>;
+
+/// Reads inputs from files of their own while the daemon runs. Its calls may wait for the disk.
+pub trait InputLoader: Send + Sync {
+    /// The text of a file; an error for people.
+    fn read(&self, path: &Path) -> Result<String, String>;
+
+    /// The input that a text describes. An error is for people, with file, line and caret.
+    fn load(&self, wanted: Wanted<'_>) -> Result<LoadedInput, String>;
+}
+
+/// What is to be loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Type of the input, and the name of its section in the text. Other sections are not looked at.
+    pub type_name: &'a str,
+    /// The file, which is also the name of the input.
+    pub path: &'a Path,
+    /// What stands there.
+    pub text: &'a str,
+    /// Its `ticker_interval`, whatever the text says.
+    pub ticker_interval: u32,
+}
+
+/// An input that another one runs.
+pub struct LoadedInput {
+    /// Its name.
+    pub name: String,
+    /// Makes its instances.
+    pub factory: Box<dyn InputFactory>,
+    /// Makes its splitters.
+    pub splitter: Arc<dyn SplitterFactory>,
+    /// Makes its decoders.
+    pub decoder: Option<MakeDecoder>,
+    /// Deliver what the decoder refused, marked.
+    pub send_decode_failures: bool,
+    /// It may end without ending the one that runs it; unless written otherwise it may.
+    pub can_exit: bool,
+    /// How it is started again after a failure.
+    pub retries: Retries,
+    /// What works, but hardly as its writer thinks; empty, or a text for people.
+    pub warnings: String,
+}
+
+impl std::fmt::Debug for LoadedInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedInput")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }

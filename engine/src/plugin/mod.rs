@@ -20,7 +20,9 @@ pub use codec::{
     EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory,
 };
 pub use consumer::{Filter, FilterContext, FilterFactory, Output, OutputFactory, Selection};
-pub use input::{Input, InputFactory, Placement, Survey};
+pub use input::{
+    Input, InputFactory, InputLoader, LoadedInput, MakeDecoder, Placement, Survey, Wanted,
+};
 pub use section::{Complaint, Report, Section};
 pub use spec::{
     Build, DecoderPlugin, EncoderPlugin, EncoderUse, FilterPlugin, InputPlugin, Kind, Options,

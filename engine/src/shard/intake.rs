@@ -20,6 +20,7 @@ use codecs::splitter::{Record, Split, Splitter};
 use super::Shard;
 use super::connections::Source;
 use super::headers::{Shared, StreamHeaders, StreamOptions};
+use super::nested::Nested;
 use super::stop::Stop;
 use crate::event::{DropCause, Drops, InputCounters};
 use crate::io::clock;
@@ -38,17 +39,26 @@ const REMARKS_INTERVAL: i64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 pub struct InputContext {
     pub(super) shard: Rc<Shard>,
-    input: InputId,
+    pub(super) input: InputId,
+    /// If another input runs this one.
+    pub(super) nested: Option<Rc<Nested>>,
 }
 
 impl InputContext {
     pub(crate) fn new(shard: Rc<Shard>, input: InputId) -> InputContext {
-        InputContext { shard, input }
+        InputContext {
+            shard,
+            input,
+            nested: None,
+        }
     }
 
     /// Section name of the input.
     pub fn name(&self) -> &str {
-        &self.shard.topology.input(self.input).name
+        match &self.nested {
+            Some(nested) => &nested.input.name,
+            None => &self.shard.topology.input(self.input).name,
+        }
     }
 
     /// Largest message that the daemon takes, bytes.
@@ -73,7 +83,8 @@ impl InputContext {
 
     /// Whether the input is to stop.
     pub fn stopping(&self) -> bool {
-        self.shard.stopping()
+        let nested = self.nested.as_ref();
+        self.shard.stopping() || nested.is_some_and(|nested| nested.is_stopping.get())
     }
 
     /// Polls `next`, or answers `None` when the input is to stop.
@@ -82,7 +93,7 @@ impl InputContext {
         mut next: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Option<T> {
         poll_fn(|cx| {
-            if self.shard.stopping() {
+            if self.stopping() {
                 return Poll::Ready(None);
             }
             self.shard.register_for_stop(cx);
@@ -106,15 +117,15 @@ impl InputContext {
             return None;
         };
         self.count(|counters| counters.streams_opened += 1);
-        let unit = self.shard.topology.input(self.input);
+        let splitter = self.splitter();
         Some(Intake {
             stream,
             splitter: match options.whole {
-                true => unit.splitter.make_whole(),
-                false => unit.splitter.make(),
+                true => splitter.make_whole(),
+                false => splitter.make(),
             },
-            decoder: unit.decoder.as_ref().map(|make| make()),
-            message_bytes: unit.splitter.use_message_bytes(),
+            decoder: self.decoder().map(|make| make()),
+            message_bytes: splitter.use_message_bytes(),
             headers: options.headers,
             rest: Vec::new(),
             taken: 0,
@@ -244,7 +255,7 @@ impl Intake {
         source: &mut dyn ByteStream,
     ) -> Poll<io::Result<Fill>> {
         let shard = Rc::clone(&self.context.shard);
-        if shard.stopping() {
+        if self.context.stopping() {
             let stop = self.stop.get_or_insert_with(|| {
                 // A peer that listens learns that it is to send to somebody else; nobody waits for that.
                 let _ = source.poll_close(cx);
@@ -271,7 +282,7 @@ impl Intake {
             let kept = self.rest.len();
             let space = &mut unique.table.received_mut()[kept..kept + limits::READ_BYTES];
             let mut read = source.poll_read(cx, space);
-            if read.is_pending() && shard.stopping() {
+            if read.is_pending() && self.context.stopping() {
                 // Readiness may not have been reported yet: ask the source itself.
                 read = match source.read_now(space) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -593,13 +604,7 @@ impl Intake {
             }
             Err(DecodeError::Failed(failure)) => {
                 table.rollback(mark);
-                if !self
-                    .context
-                    .shard
-                    .topology
-                    .input(self.context.input)
-                    .send_decode_failures
-                {
+                if !self.context.sends_decode_failures() {
                     return Ok(Made::Refused(failure));
                 }
                 let marked = self.make_marked(table, at, record, shared, failure.reason);

@@ -17,6 +17,7 @@ pub mod intake;
 mod letters;
 pub mod matchers;
 pub mod mesh;
+mod nested;
 pub mod parcel;
 pub mod probe;
 pub(crate) mod queueing;
@@ -535,6 +536,11 @@ impl Shard {
     /// Inputs stop as soon as nothing is waiting to be read.
     pub(crate) fn stop_inputs(&self) {
         self.stopping.set(true);
+        self.wake_inputs();
+    }
+
+    /// Has inputs look whether they are to stop.
+    pub(crate) fn wake_inputs(&self) {
         self.stop_wakers
             .borrow_mut()
             .drain(..)

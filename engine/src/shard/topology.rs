@@ -14,11 +14,10 @@ use super::matchers::Matchers;
 use crate::pack::{ConsumerId, InputId, ShardId};
 use crate::plugin::options::FullAction;
 use crate::plugin::{
-    Decoder, EncoderFactory, FilterFactory, InputFactory, OutputFactory, Placement, SplitterFactory,
+    EncoderFactory, FilterFactory, InputFactory, OutputFactory, Placement, SplitterFactory,
 };
 
-/// Makes decoder instances, sub-decoders included.
-pub type MakeDecoder = Box<dyn Fn() -> Box<dyn Decoder> + Send + Sync>;
+pub use crate::plugin::MakeDecoder;
 
 /// An input of the plan.
 pub struct InputUnit {

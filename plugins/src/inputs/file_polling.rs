@@ -6,7 +6,8 @@
 //! Never:   ends because of the file: what is wrong with it is told, and it is read again at the next time.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -87,6 +88,7 @@ impl InputFactory for Factory {
         Box::new(Polling {
             settings: self.clone(),
             worker: None,
+            told: None,
         })
     }
 }
@@ -94,6 +96,8 @@ impl InputFactory for Factory {
 struct Polling {
     settings: Factory,
     worker: Option<Rc<Worker>>,
+    /// What was wrong at the last reading.
+    told: Option<String>,
 }
 
 impl Input for Polling {
@@ -109,23 +113,12 @@ impl Input for Polling {
             let mut timer = Timer::new(interval, false);
             let mut intake = None;
             while timer.tick(context).await {
-                let stream = match &mut intake {
-                    Some(stream) => stream,
-                    none => none.insert(self.settings.stream(context)?),
+                let trouble = match self.settings.open(&worker, context).await {
+                    None => break,
+                    Some(Err(error)) => Some(error.to_string()),
+                    Some(Ok(file)) => self.settings.read(file, &mut intake, context).await?,
                 };
-                let path = &self.settings.path;
-                let too_long = dropped(context);
-                if let Err(error) = read(&worker, path, stream, context).await {
-                    // With what was read of the file goes the unfinished record.
-                    intake = None;
-                    self.settings.complain(context, &error.to_string());
-                } else if dropped(context) > too_long {
-                    let max = context.message_bytes_max();
-                    self.settings.complain(
-                        context,
-                        &format!("it holds a record of more than {max} bytes (`max_message_size`), which is dropped"),
-                    );
-                }
+                self.complain(trouble, context);
             }
             Ok(())
         })
@@ -152,15 +145,63 @@ impl Factory {
             .ok_or_else(|| Fault::new("this shard has as many streams as it can"))
     }
 
-    fn complain(&self, context: &InputContext, why: &str) {
-        context.count(|counters| counters.stream_errors += 1);
-        context.notice(|| {
+    /// Opens the file. `None`: the input is to stop.
+    async fn open(
+        &self,
+        worker: &Rc<Worker>,
+        context: &InputContext,
+    ) -> Option<io::Result<WholeFile>> {
+        let mut opening = pin!(WholeFile::open(worker, &self.path));
+        context.until_stop(|cx| opening.as_mut().poll(cx)).await
+    }
+
+    /// Reads the file to its end. Answers what was wrong with it.
+    async fn read(
+        &self,
+        mut file: WholeFile,
+        intake: &mut Option<Intake>,
+        context: &InputContext,
+    ) -> Result<Option<String>, Fault> {
+        if intake.is_none() {
+            *intake = Some(self.stream(context)?);
+        }
+        let too_long = dropped(context);
+        while let Some(stream) = intake {
+            match stream.fill(&mut file).await {
+                Ok(Fill::Received(_)) => yield_if_needed().await,
+                Ok(Fill::End | Fill::Stopped) => break,
+                Err(error) => {
+                    // With it goes the unfinished record.
+                    *intake = None;
+                    return Ok(Some(error.to_string()));
+                }
+            }
+        }
+        let max = context.message_bytes_max();
+        Ok((dropped(context) > too_long).then(|| {
             format!(
-                "{}: {why}; it is read again in {} s",
-                self.path.display(),
-                self.interval
+                "it holds a record of more than {max} bytes (`max_message_size`), which is dropped"
             )
-        });
+        }))
+    }
+}
+
+impl Polling {
+    /// Tells what is wrong with the file, unless it was at the last reading.
+    fn complain(&mut self, trouble: Option<String>, context: &InputContext) {
+        if let Some(why) = &trouble {
+            context.count(|counters| counters.stream_errors += 1);
+            if self.told != trouble {
+                let Factory { path, interval } = &self.settings;
+                context.notice(|| {
+                    format!(
+                        "{}: {why}; it is read again every {interval} s, and this is told again only after a change",
+                        path.display()
+                    )
+                });
+            }
+        }
+        self.told = trouble;
     }
 }
 
@@ -169,25 +210,6 @@ fn dropped(context: &InputContext) -> u64 {
     let mut dropped = 0;
     context.count(|counters| dropped = counters.dropped.get(DropCause::TooLong));
     dropped
-}
-
-/// Reads the file, unless the input is to stop.
-async fn read(
-    worker: &Rc<Worker>,
-    path: &Path,
-    intake: &mut Intake,
-    context: &InputContext,
-) -> io::Result<()> {
-    let mut opening = std::pin::pin!(WholeFile::open(worker, path));
-    let opened = context.until_stop(|cx| opening.as_mut().poll(cx)).await;
-    let Some(opened) = opened else {
-        return Ok(());
-    };
-    let mut file = opened?;
-    while let Fill::Received(_) = intake.fill(&mut file).await? {
-        yield_if_needed().await;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -84,8 +84,9 @@ pub const SPEC: PluginSpec =
              tells of that run; what is delivered while the commands still run tells of the run before, at first `0`.",
             "`ticker_interval` is the time between the beginnings of two runs. A run that takes longer delays the next one; two never run at \
              once. With zero the commands run once, and their end is the end of the input: it is started again by `retries`.",
-            "When the time of a run is up, and when the daemon stops, all commands and what they have started in turn get SIGTERM, and SIGKILL \
-             two seconds later. What they have written until then is still read. A command can escape that only by starting a session of its own.",
+            "When the time of a run is up, and when the daemon stops, command 0 gets SIGTERM, so that the others read to its end; a second later all \
+             commands and what they have started in turn get it, and SIGKILL another second later. What they have written until then is still \
+             read. A command can escape that only by starting a session of its own.",
             "While messages are not taken, the output is not read, and the commands wait in the middle of their writing.",
         ]);
 
@@ -215,7 +216,7 @@ mod tests {
         let zero = "[ProcessInput.command.0]\nbin = 'true'\n";
         for (options, expected) in [
             ("", "command"),
-            ("[ProcessInput.command]", "at least one command"),
+            ("[ProcessInput.command]", "lacks `command`"),
             (
                 "[ProcessInput.command.1]\nbin = 'true'",
                 "there is no command 0",
@@ -233,7 +234,7 @@ mod tests {
                 "`00` is no number",
             ),
             ("[ProcessInput.command.0]\nargs = []", "lacks `bin`"),
-            ("[ProcessInput.command.0]\nbin = ''", "`bin` is empty"),
+            ("[ProcessInput.command.0]\nbin = ''", "lacks `bin`"),
             ("[ProcessInput.command.0]\nbin = \"a\\u0000b\"", "zero byte"),
             (&format!("{zero}env = ['PATH']"), "NAME=value"),
             (&format!("{zero}env = ['=x']"), "NAME=value"),

@@ -17,14 +17,14 @@ const DELAY_STOPPING: Duration = Duration::from_secs(1);
 
 /// Failed attempts in a row, and what follows from them.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     retries: Retries,
     failures: u32,
     random: fastrand::Rng,
 }
 
 impl Backoff {
-    pub(super) fn new(retries: Retries) -> Backoff {
+    pub(crate) fn new(retries: Retries) -> Backoff {
         Backoff {
             retries,
             failures: 0,
@@ -33,17 +33,17 @@ impl Backoff {
     }
 
     /// An attempt succeeded: the next failure is a first one.
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
     }
 
     /// Failed attempts since the last success.
-    pub(super) fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
     /// An attempt failed. Answers how long to wait before the next; `None` when `max_retries` have been made.
-    pub(super) fn failed(&mut self, stopping: bool) -> Option<Duration> {
+    pub(crate) fn failed(&mut self, stopping: bool) -> Option<Duration> {
         self.failures = self.failures.saturating_add(1);
         if i64::from(self.failures) > self.retries.max_retries && self.retries.max_retries >= 0 {
             return None;

@@ -75,7 +75,7 @@ fn whatever_is_wrong_is_told_and_polling_goes_on() {
     let file = folder.path().join("file");
     let path = file.to_str().expect("text");
     let daemon = Daemon::start(1, &section(path, ""));
-    daemon.wait_for_notice("(os error 2); it is read again in 1 s");
+    daemon.wait_for_notice("(os error 2); it is read again every 1 s");
     fs::create_dir(&file).expect("a new name");
     daemon.wait_for_notice("it is a folder");
     fs::remove_dir(&file).expect("empty");
@@ -84,7 +84,7 @@ fn whatever_is_wrong_is_told_and_polling_goes_on() {
         "a record of more than 65536 bytes (`max_message_size`), which is dropped",
     );
     if !nix::unistd::geteuid().is_root() {
-        fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("ours");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("ours");
         daemon.wait_for_notice("Permission denied");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
     }

@@ -9,4 +9,5 @@
 mod daemon;
 mod file_polling;
 mod process;
+mod process_directory;
 mod questions;

@@ -243,7 +243,7 @@ impl Daemon {
     pub(crate) fn wait_for(
         &self,
         what: &str,
-        condition: impl Fn(&InputCounters) -> bool,
+        mut condition: impl FnMut(&InputCounters) -> bool,
     ) -> InputCounters {
         let deadline = Instant::now() + PATIENCE;
         loop {

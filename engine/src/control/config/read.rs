@@ -94,7 +94,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
     Ok(files)
 }
 
-fn text(path: &Path) -> Result<String, Box<Problem>> {
+/// The text of a file.
+pub(super) fn text(path: &Path) -> Result<String, Box<Problem>> {
     let file = fs::File::open(path).map_err(|error| failed(path, &error))?;
     let mut bytes = Vec::new();
     file.take(CONFIG_BYTES_MAX + 1)

@@ -60,6 +60,49 @@ pub(super) struct Resolved {
     pub(super) consumers: Vec<ConsumerPlan>,
     /// Names by which sections call splitters, decoders and encoders.
     pub(super) used: HashSet<String>,
+    /// What inputs can call that are not there yet.
+    pub(super) names: Names,
+}
+
+/// What an input can call.
+pub(super) struct Names {
+    kinds: HashMap<String, Option<Kind>>,
+    splitters: Splitters,
+    decoders: HashMap<String, Arc<DecoderPlan>>,
+}
+
+impl Names {
+    /// Puts together an input of another document with what it calls here.
+    pub(super) fn input(
+        &self,
+        document: &Document,
+        specs: &'static [PluginSpec],
+        hekad: &HekadOptions,
+        made: Made<'_>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<InputPlan> {
+        let done = |(name, plan): (&String, &Arc<DecoderPlan>)| {
+            (name.clone(), Link::Done(Arc::clone(plan)))
+        };
+        let kinds = self.kinds.iter().map(|(name, kind)| (name.as_str(), *kind));
+        let mut resolver = Resolver {
+            document,
+            specs,
+            problems,
+            kinds: kinds.collect(),
+            splitters: self.splitters.clone(),
+            encoders: HashMap::new(),
+            decoders: self.decoders.iter().map(done).collect(),
+            decoder_sections: HashMap::new(),
+            used: HashSet::new(),
+        };
+        match (made.factory, made.spec) {
+            (Some(Factory::Input(factory, common)), Some(spec)) => {
+                resolver.input(made.section, spec, factory, common, hekad)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Takes the factories out of the sections and puts together who works with whom.
@@ -418,10 +461,20 @@ impl<'a> Resolver<'a, '_> {
             }));
         }
         self.unknown_signers(&consumers);
+        let done = |(name, link)| match link {
+            Link::Done(plan) => Some((name, plan)),
+            Link::Waiting(_) | Link::Open | Link::Failed => None,
+        };
+        let kinds = self.kinds.into_iter();
         Resolved {
             inputs,
             consumers,
             used: self.used,
+            names: Names {
+                kinds: kinds.map(|(name, kind)| (name.to_owned(), kind)).collect(),
+                splitters: self.splitters,
+                decoders: self.decoders.into_iter().filter_map(done).collect(),
+            },
         }
     }
 

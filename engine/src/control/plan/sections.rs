@@ -57,7 +57,8 @@ pub(super) fn build<'a>(
         .collect()
 }
 
-fn one<'a>(
+/// One section.
+pub(super) fn one<'a>(
     document: &'a Document,
     specs: &'static [PluginSpec],
     hekad: &HekadOptions,

@@ -10,17 +10,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::super::clock::Monotonic;
 use super::start::{Failure, Started, start};
 use super::{CHAIN_GRACE, ChainEnd, Chunk, Command, Control, KILL, OutputSide, RUN};
 
 /// How long a killed command is waited for: one that waits for a device may not end before the device answers.
 const GIVE_UP: Duration = Duration::from_secs(2);
+
+/// What tells a command to end. One that was stopped hears of it only when it goes on.
+const TERMINATION: [Signal; 2] = [Signal::SIGTERM, Signal::SIGCONT];
 
 /// How long a chain may run, and who says so.
 pub(super) struct Watch {
@@ -40,7 +44,7 @@ impl Watch {
         stdout: Option<OutputSide>,
         stderr: Option<OutputSide>,
     ) -> ChainEnd {
-        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = self.timeout.map(|timeout| Monotonic::now().after(timeout));
         let started = start(commands, stdout.is_some(), stderr.is_some());
         let started = match started {
             Ok(started) => started,
@@ -77,11 +81,13 @@ impl Watch {
 #[derive(Clone, Copy)]
 enum Phase {
     /// It runs, until then at most.
-    Running { deadline: Option<Instant> },
-    /// It was told to end, and will be killed then.
-    Ending { kill: Instant },
+    Running { deadline: Option<Monotonic> },
+    /// Its first command was told to end, so that the others read to its end. Then all of them are.
+    Draining { all: Monotonic, kill: Monotonic },
+    /// All were told to end, and will be killed then.
+    Ending { kill: Monotonic },
     /// It was killed, and is waited for until then.
-    Killed { give_up: Instant },
+    Killed { give_up: Monotonic },
 }
 
 struct Link {
@@ -237,17 +243,18 @@ impl Watched {
     fn patience(&mut self) -> PollTimeout {
         let until = match self.phase {
             Phase::Running { deadline } => deadline,
+            Phase::Draining { all, .. } => Some(all),
             Phase::Ending { kill } => Some(kill),
             Phase::Killed { give_up } if self.is_running() => Some(give_up),
             // What is not there now will not come. An output without a free buffer is not asked yet.
             Phase::Killed { .. } => {
                 let mut outputs = self.outputs.iter_mut();
                 let is_asked = outputs.any(|output| output.readable().is_some());
-                is_asked.then(Instant::now)
+                is_asked.then(Monotonic::now)
             }
         };
         until.map_or(PollTimeout::NONE, |until| {
-            let patience = until.saturating_duration_since(Instant::now());
+            let patience = until.remaining();
             // A millisecond more, so that it is not asked again and again before the time has come.
             let millis = patience.as_millis() as u64 + u64::from(!patience.is_zero());
             PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
@@ -271,31 +278,55 @@ impl Watched {
 
     /// Does what was ordered, or what the time demands.
     fn obey(&mut self) {
-        let now = Instant::now();
+        let now = Monotonic::now();
         let order = self.control.order.load(Ordering::Acquire);
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let due = |at: Option<Monotonic>| at.is_some_and(|at| at <= now);
         match self.phase {
             Phase::Killed { .. } => {}
-            Phase::Ending { kill } if order == KILL || due(Some(kill)) => self.kill(now),
+            _ if order == KILL => self.kill(now),
+            Phase::Ending { kill } if due(Some(kill)) => self.kill(now),
             Phase::Ending { .. } => {}
-            Phase::Running { .. } if order == KILL => self.kill(now),
+            Phase::Draining { all, kill } if due(Some(all)) => self.terminate_all(kill),
+            Phase::Draining { .. } => {}
             Phase::Running { deadline } if order != RUN || due(deadline) => {
                 self.timed_out = order == RUN;
-                self.signal(Signal::SIGTERM);
-                // One that was stopped hears of it only when it goes on.
-                self.signal(Signal::SIGCONT);
-                self.phase = Phase::Ending {
-                    kill: now + CHAIN_GRACE,
-                };
+                self.terminate(now);
             }
             Phase::Running { .. } => {}
         }
     }
 
-    fn kill(&mut self, now: Instant) {
+    /// Tells the commands to end: at first the first one, if others read what it writes. They may have something of it left to write.
+    fn terminate(&mut self, now: Monotonic) {
+        let kill = now.after(CHAIN_GRACE);
+        let others = self.links.iter().skip(1).any(Link::is_running);
+        match self.links.first() {
+            Some(first) if first.is_running() && others => {
+                let first = Pid::from_raw(first.child.id() as i32);
+                for signal in TERMINATION {
+                    // It has not been waited for, so the number is its own.
+                    let _ = nix::sys::signal::kill(first, signal);
+                }
+                self.phase = Phase::Draining {
+                    all: now.after(CHAIN_GRACE / 2),
+                    kill,
+                };
+            }
+            _ => self.terminate_all(kill),
+        }
+    }
+
+    fn terminate_all(&mut self, kill: Monotonic) {
+        for signal in TERMINATION {
+            self.signal(signal);
+        }
+        self.phase = Phase::Ending { kill };
+    }
+
+    fn kill(&mut self, now: Monotonic) {
         self.signal(Signal::SIGKILL);
         self.phase = Phase::Killed {
-            give_up: now + GIVE_UP,
+            give_up: now.after(GIVE_UP),
         };
     }
 
@@ -308,7 +339,7 @@ impl Watched {
 
     fn is_given_up(&self) -> bool {
         matches!(self.phase, Phase::Killed { give_up }
-            if give_up <= Instant::now() && self.is_running())
+            if give_up <= Monotonic::now() && self.is_running())
     }
 
     fn end(self) -> ChainEnd {
