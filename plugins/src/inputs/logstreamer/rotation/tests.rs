@@ -197,7 +197,8 @@ fn a_file_that_is_gone_is_looked_for_when_two_lists_lack_it() {
     assert_eq!(rotation.at_end(&gone(4)), Step::Search);
     assert_eq!(rotation.candidates(&gone(4)), [2, 1], "newest first, not what is dealt with");
     assert_eq!(rotation.not_found(&gone(4)), Step::Next(1), "behind what was read");
-    assert_eq!(rotation.at_end(&gone(4)), Step::Wait);
+    assert_eq!(rotation.at_end(&gone(4)), Step::Next(1), "the same list, the same answer");
+    assert_eq!(rotation.at_end(&gone(5)), Step::Search);
 }
 
 #[test]
