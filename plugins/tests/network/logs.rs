@@ -7,6 +7,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -34,6 +35,14 @@ impl Logs {
     /// The journal of a stream.
     pub(crate) fn journal(&self, stream: &str) -> PathBuf {
         self.folder.path().join("journals").join(stream)
+    }
+
+    /// Lets every user work in the folder.
+    pub(crate) fn open_to_all(&self) {
+        let all = || fs::Permissions::from_mode(0o777);
+        for path in [self.folder.path().to_owned(), self.path("")] {
+            fs::set_permissions(path, all()).expect("one's own folder");
+        }
     }
 
     pub(crate) fn append(&self, name: &str, text: impl AsRef<[u8]>) {
@@ -70,7 +79,7 @@ impl Logs {
                 let path = entry.expect("a readable folder").path();
                 let text = fs::read(&path).expect("a file of the test");
                 let text = String::from_utf8_lossy(&text);
-                let inode = fs::metadata(&path).map_or(0, |data| std::os::unix::fs::MetadataExt::ino(&data));
+                let inode = fs::metadata(&path).map_or(0, |data| data.ino());
                 format!(
                     "{} {inode} {} {:.30?} {:.30?}",
                     path.display(),

@@ -98,7 +98,7 @@ fn what_was_fetched_is_read_before_the_file() {
     let path = folder.path().join("log");
     fs::write(&path, b"0123456789").unwrap();
     let mut content = Content::open(&path).unwrap();
-    content.put_ahead(b"01234".to_vec());
+    content.put_ahead(b"0123456789".to_vec());
     assert_eq!(read(&mut content, 3), b"0123456789");
     assert!(content.skip_to(4).unwrap());
     assert_eq!(content.fetch_at(), 0);
