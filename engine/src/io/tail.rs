@@ -11,7 +11,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -107,24 +107,31 @@ impl TailFile {
         self.inner.metadata().map(|data| FileState::of(&data))
     }
 
-    /// Reads from `offset` on; 0 at the end.
-    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.inner.read_at(buffer, offset) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
+    /// Reads what follows `offset` into the first buffer and then into the second; 0 at the end.
+    pub fn read(&self, offset: u64, first: &mut [u8], second: &mut [u8]) -> io::Result<usize> {
+        self.read_by(offset, first, second, ReadWriteFlags::empty())
     }
 
     /// As `read`, of what is in memory: an error of kind `WouldBlock` if the disk would have to be waited for, and always where the file
-    /// system cannot tell.
-    pub fn read_now(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut parts = [IoSliceMut::new(buffer)];
+    /// system cannot tell. It may read less than there is.
+    pub fn read_now(&self, offset: u64, first: &mut [u8], second: &mut [u8]) -> io::Result<usize> {
+        self.read_by(offset, first, second, ReadWriteFlags::NOWAIT)
+    }
+
+    fn read_by(
+        &self,
+        offset: u64,
+        first: &mut [u8],
+        second: &mut [u8],
+        flags: ReadWriteFlags,
+    ) -> io::Result<usize> {
+        let mut parts = [IoSliceMut::new(first), IoSliceMut::new(second)];
         loop {
-            match rustix::io::preadv2(&self.inner, &mut parts, offset, ReadWriteFlags::NOWAIT) {
+            match rustix::io::preadv2(&self.inner, &mut parts, offset, flags) {
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS)
+                    if flags == ReadWriteFlags::NOWAIT =>
+                {
                     return Err(ErrorKind::WouldBlock.into());
                 }
                 result => return result.map_err(io::Error::from),
@@ -147,12 +154,12 @@ mod tests {
         let file = TailFile::open(&path).expect("it is there");
         let mut buffer = [0; 16];
         // Whether it is in memory is the system's business.
-        let read = file.read(0, &mut buffer).expect("readable");
+        let read = file.read(0, &mut [], &mut buffer).expect("readable");
         assert_eq!(&buffer[..read], b"one\n");
-        if let Ok(read) = file.read_now(0, &mut buffer) {
+        if let Ok(read) = file.read_now(0, &mut [], &mut buffer) {
             assert_eq!(&buffer[..read], b"one\n");
         }
-        assert_eq!(file.read(4, &mut buffer).expect("readable"), 0);
+        assert_eq!(file.read(4, &mut [], &mut buffer).expect("readable"), 0);
         let before = file.state().expect("open");
         std::fs::rename(&path, folder.path().join("log.1")).expect("same folder");
         writer.write_all(b"two\n").expect("room");
@@ -161,7 +168,9 @@ mod tests {
         assert!(FileState::at(&path).is_err());
         let moved = FileState::at(&folder.path().join("log.1")).expect("moved");
         assert_eq!(moved.identity, after.identity);
-        assert_eq!(file.read(4, &mut buffer).expect("readable"), 4);
+        let (first, second) = buffer.split_at_mut(3);
+        assert_eq!(file.read(2, first, second).expect("readable"), 6);
+        assert_eq!((&*first, &second[..3]), (&b"e\nt"[..], &b"wo\n"[..]));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use engine::control::config::{Document, Surroundings};
 use engine::control::placement;
 use engine::control::plan::{Plan, Role};
 use engine::event::InputCounters;
+use engine::io::clock::Monotonic;
 use engine::io::{ShardThread, mesh_channel, sleep, start_shard};
 use engine::limits;
 use engine::pack::ShardId;
@@ -36,7 +37,12 @@ pub(crate) struct Kept {
     pub(crate) messages: Arc<Mutex<Vec<String>>>,
     /// Nothing is taken meanwhile.
     pub(crate) closed: Arc<AtomicBool>,
+    /// What comes is not settled.
+    withholding: Arc<AtomicBool>,
 }
+
+/// Between two looks of the output whether it is to settle what it has.
+const SETTLE_LOOK: Duration = Duration::from_millis(2);
 
 struct Shown;
 
@@ -90,21 +96,25 @@ impl OutputFactory for Kept {
 impl Output for Kept {
     fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
+            let mut withheld = Vec::new();
             loop {
-                match context.next(None).await {
-                    OutputEvent::Parcel(parcel) => {
-                        while self.closed.load(Ordering::Acquire) {
-                            sleep(Duration::from_millis(1)).await;
-                        }
-                        let mut kept = self.messages.lock().expect("no panic");
-                        kept.extend((0..parcel.len()).map(|index| {
-                            String::from_utf8_lossy(parcel.record(index)).into_owned()
-                        }));
-                        drop(kept);
-                        context.settle(parcel);
+                let look = (!withheld.is_empty()).then(|| Monotonic::now().after(SETTLE_LOOK));
+                let event = context.next(look).await;
+                let ending = matches!(event, OutputEvent::End);
+                if let OutputEvent::Parcel(parcel) = event {
+                    while self.closed.load(Ordering::Acquire) {
+                        sleep(Duration::from_millis(1)).await;
                     }
-                    OutputEvent::End => return Ok(()),
-                    OutputEvent::Deadline | OutputEvent::Tick | OutputEvent::Reopen => {}
+                    let records = (0..parcel.len()).map(|index| parcel.record(index));
+                    let texts = records.map(|record| String::from_utf8_lossy(record).into_owned());
+                    self.messages.lock().expect("no panic").extend(texts);
+                    withheld.push(parcel);
+                }
+                if ending || !self.withholding.load(Ordering::Acquire) {
+                    withheld.drain(..).for_each(|parcel| context.settle(parcel));
+                }
+                if ending {
+                    return Ok(());
                 }
             }
         })
@@ -265,6 +275,35 @@ impl Daemon {
         kept
     }
 
+    /// A way to ask, even after the daemon's end, what has arrived, in the order in which it did.
+    pub(crate) fn arrivals(&self) -> impl Fn() -> Vec<String> + use<> {
+        let messages = Arc::clone(&self.kept.messages);
+        move || messages.lock().expect("no panic").clone()
+    }
+
+    /// Waits until what has arrived is as asked for.
+    /// `None` says that it is, a text what is amiss.
+    pub(crate) fn wait_for_arrival(&self, amiss: impl Fn(&[String]) -> Option<String>) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(amiss) = amiss(&self.kept.messages.lock().expect("no panic")) {
+            if Instant::now() >= deadline {
+                let notices: Vec<ToControl> = self.news.drain().collect();
+                panic!("{amiss}\n{:?}\n{notices:?}", self.ledger());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Has the output settle nothing from now on, or all that it has and what comes.
+    pub(crate) fn withhold(&self, withhold: bool) {
+        self.kept.withholding.store(withhold, Ordering::Release);
+    }
+
+    /// Ends the shards at once, as a crash would.
+    pub(crate) fn abandon(self) {
+        self.quit();
+    }
+
     /// Waits for a notice that contains a text.
     pub(crate) fn wait_for_notice(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -288,7 +327,10 @@ impl Daemon {
         loop {
             let snapshots = self.snapshots();
             let running: usize = snapshots.iter().map(|shard| shard.plugins_running).sum();
-            let streams: usize = snapshots.iter().map(|shard| shard.streams).sum();
+            let streams: usize = snapshots
+                .iter()
+                .map(|shard| shard.streams + shard.streams_left)
+                .sum();
             // The output is what still runs.
             if (running, streams) == (1, 0) {
                 break;

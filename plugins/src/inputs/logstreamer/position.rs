@@ -8,9 +8,10 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use engine::io::FileState;
 use sha1::{Digest, Sha1};
 
-use super::content::Content;
+use super::content::{Content, Patience};
 use super::journal::Journal;
 use super::order::LogFile;
 
@@ -58,19 +59,38 @@ pub(super) struct Wanted {
     pub(super) seek: u64,
     /// What they end with.
     pub(super) mark: Mark,
+    /// A file that has it is read from its beginning nevertheless.
+    pub(super) from_the_beginning: bool,
 }
 
 impl Wanted {
-    /// The file at `path`, at the position, if it has it.
-    pub(super) fn open(&self, path: &str) -> io::Result<Option<Content>> {
-        let mut content = Content::open(Path::new(path))?;
+    /// The file, at the position, if it has it.
+    pub(super) fn open(&self, file: &LogFile) -> io::Result<Option<Content>> {
+        let mut content = open_listed(file)?;
         if !content.skip_to(self.seek)? {
             return Ok(None);
         }
-        let before = content.before(self.seek)?;
-        Ok(before
-            .is_some_and(|before| self.mark.fits(&before))
-            .then_some(content))
+        let before = content.before(self.seek, Patience::Wait)?;
+        if !before.is_some_and(|before| self.mark.fits(&before)) {
+            return Ok(None);
+        }
+        if self.from_the_beginning {
+            return open_listed(file).map(Some);
+        }
+        Ok(Some(content))
+    }
+}
+
+/// Opens a file, if it still is the one that was listed; else an error of kind `NotFound`.
+pub(super) fn open_listed(file: &LogFile) -> io::Result<Content> {
+    let content = Content::open(Path::new(&file.path))?;
+    if content.opened().identity == file.state.identity {
+        Ok(content)
+    } else {
+        Err(io::Error::new(
+            ErrorKind::NotFound,
+            "another file has its name by now",
+        ))
     }
 }
 
@@ -83,6 +103,13 @@ pub(super) struct Refused {
     pub(super) error: io::Error,
 }
 
+impl Refused {
+    pub(super) fn new(file: &LogFile, error: io::Error) -> Refused {
+        let path = file.path.clone();
+        Refused { path, error }
+    }
+}
+
 /// Looks for a position in files, in this order. An error if it was found nowhere and one could not be looked into.
 pub(super) fn find(
     files: &[LogFile],
@@ -91,31 +118,23 @@ pub(super) fn find(
 ) -> Result<Option<(usize, Content)>, Refused> {
     let mut refused = None;
     for index in order {
-        let path = &files[index].path;
-        match wanted.open(path) {
+        match wanted.open(&files[index]) {
             Ok(Some(content)) => return Ok(Some((index, content))),
             Ok(None) => {}
-            Err(error) if is_gone(&error) => {}
+            Err(error) if is_no_log(&error) => {}
             Err(error) => {
-                refused.get_or_insert(Refused {
-                    path: path.clone(),
-                    error,
-                });
+                refused.get_or_insert(Refused::new(&files[index], error));
             }
         }
     }
     refused.map_or(Ok(None), Err)
 }
 
-/// Whether an error says that the file is not there any more, or is not one that could have the position.
-fn is_gone(error: &io::Error) -> bool {
+/// Whether an error says that it is no file that could have the position.
+fn is_no_log(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::NotFound
-            | ErrorKind::NotADirectory
-            | ErrorKind::IsADirectory
-            | ErrorKind::InvalidInput
-            | ErrorKind::InvalidData
+        ErrorKind::IsADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidData
     )
 }
 
@@ -134,6 +153,13 @@ pub(super) enum Reason {
     Lost,
 }
 
+impl Reason {
+    /// Whether it is at the beginning of the oldest file that there is: one that was not listed yet could be older.
+    pub(super) fn is_the_beginning(self) -> bool {
+        matches!(self, Reason::Oldest | Reason::Lost)
+    }
+}
+
 /// Where a stream starts.
 #[derive(Debug)]
 pub(super) struct Start {
@@ -147,67 +173,96 @@ pub(super) struct Start {
     pub(super) reason: Reason,
 }
 
-/// Where to start in a stream's files (at least one): where its journal says, or at one of its ends.
+/// The first file that has content, now if not when it was listed.
+pub(super) fn first_with_content(files: &[LogFile], from: usize) -> Option<usize> {
+    let has_content = |&index: &usize| {
+        let file = &files[index];
+        let now = || FileState::at(Path::new(&file.path));
+        file.state.size > 0
+            || now().is_ok_and(|now| now.identity == file.state.identity && now.size > 0)
+    };
+    (from..files.len()).find(has_content)
+}
+
+/// Where to start in a stream's files: where its journal says, or at one of its ends. `None` while there is nothing to read.
 pub(super) fn begin(
     files: &[LogFile],
     journal: Option<&Journal>,
     at_the_end: bool,
-) -> Result<Start, Refused> {
-    let (index, content, reason) = match journal {
+) -> Result<Option<Start>, Refused> {
+    let found = match journal {
         Some(journal) => by_journal(files, journal)?,
-        None if at_the_end => {
-            let newest = files.len() - 1;
-            let mut content = open(files, newest)?;
-            let skipped = content.skip_to_end();
-            skipped.map_err(|error| refused(files, newest, error))?;
-            (newest, content, Reason::Tail)
-        }
-        None => (0, open(files, 0)?, Reason::Oldest),
+        None if at_the_end => at_end(files)?,
+        None => at_beginning(files, Reason::Oldest)?,
     };
-    let before = content.before(content.seek());
-    let before = before.map_err(|error| refused(files, index, error))?;
-    Ok(Start {
+    let Some((index, content, reason)) = found else {
+        return Ok(None);
+    };
+    let before = content.before(content.seek(), Patience::Wait);
+    let before = before.map_err(|error| Refused::new(&files[index], error))?;
+    Ok(Some(Start {
         index,
         content,
         before: before.unwrap_or_default(),
         reason,
-    })
+    }))
 }
 
-fn refused(files: &[LogFile], index: usize, error: io::Error) -> Refused {
-    let path = files[index].path.clone();
-    Refused { path, error }
-}
+type Found = Option<(usize, Content, Reason)>;
 
 fn open(files: &[LogFile], index: usize) -> Result<Content, Refused> {
-    Content::open(Path::new(&files[index].path)).map_err(|error| refused(files, index, error))
+    open_listed(&files[index]).map_err(|error| Refused::new(&files[index], error))
 }
 
-fn by_journal(files: &[LogFile], journal: &Journal) -> Result<(usize, Content, Reason), Refused> {
+fn at_beginning(files: &[LogFile], reason: Reason) -> Result<Found, Refused> {
+    let Some(index) = first_with_content(files, 0) else {
+        return Ok(None);
+    };
+    Ok(Some((index, open(files, index)?, reason)))
+}
+
+fn at_end(files: &[LogFile]) -> Result<Found, Refused> {
+    let Some(newest) = files.len().checked_sub(1) else {
+        return Ok(None);
+    };
+    let mut content = open(files, newest)?;
+    let skipped = content.skip_to_end();
+    skipped.map_err(|error| Refused::new(&files[newest], error))?;
+    Ok(Some((newest, content, Reason::Tail)))
+}
+
+fn by_journal(files: &[LogFile], journal: &Journal) -> Result<Found, Refused> {
     let named = files.iter().position(|file| file.path == journal.file_name);
     let same = files
         .iter()
         .position(|file| Some(file.state.identity) == journal.identity());
     // Its number first: the beginnings of log files are often the same.
     let first: Vec<usize> = same.into_iter().chain(named).collect();
+    let reason = |index: usize| {
+        if Some(index) == named {
+            Reason::Journal
+        } else {
+            Reason::Moved
+        }
+    };
     if journal.seek == 0 {
         // Every file has the beginning of a file.
-        return Ok(match first.first() {
-            Some(&index) => (index, open(files, index)?, Reason::Journal),
-            None => (0, open(files, 0)?, Reason::Lost),
-        });
+        return match first.first() {
+            Some(&index) => Ok(Some((index, open(files, index)?, reason(index)))),
+            None => at_beginning(files, Reason::Lost),
+        };
     }
     let wanted = Wanted {
         seek: journal.seek,
         mark: Mark::Hash(journal.last_hash.clone()),
+        from_the_beginning: false,
     };
     let others = (0..files.len()).rev().filter(|at| !first.contains(at));
     let order: Vec<usize> = first.iter().copied().chain(others).collect();
-    Ok(match find(files, order, &wanted)? {
-        Some((index, content)) if Some(index) == named => (index, content, Reason::Journal),
-        Some((index, content)) => (index, content, Reason::Moved),
-        None => (0, open(files, 0)?, Reason::Lost),
-    })
+    match find(files, order, &wanted)? {
+        Some((index, content)) => Ok(Some((index, content, reason(index)))),
+        None => at_beginning(files, Reason::Lost),
+    }
 }
 
 #[cfg(test)]

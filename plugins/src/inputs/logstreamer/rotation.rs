@@ -122,7 +122,7 @@ impl Rotation {
     pub(super) fn at_end(&mut self, sight: &Sight<'_>) -> Step {
         if sight.replaced {
             return if self.is_newer(sight) {
-                Step::Search
+                self.search(sight)
             } else {
                 Step::List
             };
@@ -173,10 +173,16 @@ impl Rotation {
         if sight.files.is_empty() {
             return Step::Over;
         }
+        self.search(sight)
+    }
+
+    /// A list is searched once.
+    fn search(&mut self, sight: &Sight<'_>) -> Step {
         if self.searched == Some(sight.list) {
-            return Step::Wait;
+            self.not_found(sight)
+        } else {
+            Step::Search
         }
-        Step::Search
     }
 
     /// Whether the list was begun after the first wish for a new one.

@@ -19,11 +19,11 @@ use engine::shard::headers::{StreamHeaders, StreamOptions};
 use engine::shard::intake::{Fill, InputContext, Intake};
 
 use super::checkpoints::Checkpoints;
-use super::content::{Content, Patience, plain_before};
+use super::content::{Content, Patience};
 use super::journal::{Journal, Kept};
 use super::order::LogFile;
-use super::position::{Mark, Refused, Start, Wanted, begin, find, fingerprint};
-use super::reader::{Halt, Reader, Seen};
+use super::position::{Refused, Start, begin, find, fingerprint, first_with_content, open_listed};
+use super::reader::{Halt, Reader};
 use super::registry::{Listed, Reading, Registry, Slot};
 use super::rotation::{Rotation, Sight, Step};
 use super::said;
@@ -64,7 +64,7 @@ pub(super) async fn serve(registry: Arc<Registry>, number: u64, context: InputCo
         context,
         intake,
         checkpoints: Checkpoints::default(),
-        refused: None,
+        told: None,
     };
     match waiting.begin().await {
         Some((start, listed)) => {
@@ -88,8 +88,8 @@ struct Waiting {
     context: InputContext,
     intake: Intake,
     checkpoints: Checkpoints,
-    /// What was said last of files that cannot be read.
-    refused: Option<String>,
+    /// What was told last.
+    told: Option<String>,
 }
 
 /// How a wait ended.
@@ -119,14 +119,39 @@ impl Waiting {
 
     /// Opens the stream's first file; `None` if the input is to stop.
     async fn begin(&mut self) -> Option<(Start, Listed)> {
-        let mut tried = None;
+        // A list in which nothing was to be read.
+        let mut vain = None;
+        // A beginning that a newer list has to confirm, and the last list that had been begun then.
+        let mut doubtful: Option<(Start, u64)> = None;
         loop {
             let listed = self.listed(None);
-            if !listed.files.is_empty() && tried != Some(listed.list) {
-                tried = Some(listed.list);
-                if let Some(start) = self.try_begin(&listed).await {
-                    return Some((start, listed));
+            let first = first_with_content(&listed.files, 0);
+            doubtful = match doubtful {
+                Some((mut start, begun)) if listed.list > begun => {
+                    let identity = start.content.opened().identity;
+                    let confirmed =
+                        first.filter(|&first| listed.files[first].state.identity == identity);
+                    if let Some(index) = confirmed {
+                        start.index = index;
+                        return Some((start, listed));
+                    }
+                    None
                 }
+                doubtful => doubtful,
+            };
+            // The end of an empty file is a start as well.
+            let ready = first.is_some() || self.begins_at_the_end();
+            if doubtful.is_none() && ready && vain != Some(listed.list) {
+                vain = Some(listed.list);
+                if let Some(start) = self.try_begin(&listed).await {
+                    if !is_in_doubt(&start, &listed) {
+                        return Some((start, listed));
+                    }
+                    doubtful = Some((start, self.registry.begun()));
+                }
+            }
+            if doubtful.is_some() {
+                self.registry.ask_for_list();
             }
             if self.wait().await == Waited::Stop {
                 return None;
@@ -134,9 +159,13 @@ impl Waiting {
         }
     }
 
+    fn begins_at_the_end(&self) -> bool {
+        self.registry.settings.tail && self.slot.first
+    }
+
     async fn try_begin(&mut self, listed: &Listed) -> Option<Start> {
         let journal = self.registry.settings.journal(&self.slot.name);
-        let tail = self.registry.settings.tail && self.slot.first;
+        let tail = self.begins_at_the_end();
         let files = Arc::clone(&listed.files);
         let threads = self.registry.threads();
         let begun = threads.files.run(move || {
@@ -155,18 +184,26 @@ impl Waiting {
         });
         match begun.await {
             Ok((start, kept)) => {
+                let start = start?;
                 let name = &self.slot.name;
                 let journal = self.registry.settings.journal(name);
                 if let Some(text) = said::start(name, &journal, &kept, &start, &listed.files) {
-                    self.context.notice(|| text);
+                    self.tell(text);
                 }
-                self.refused = None;
                 Some(start)
             }
             Err(refused) => {
                 self.refused(&refused);
                 None
             }
+        }
+    }
+
+    /// Tells something, once until something else is told.
+    fn tell(&mut self, text: String) {
+        if self.told.as_ref() != Some(&text) {
+            self.context.notice(|| text.clone());
+            self.told = Some(text);
         }
     }
 
@@ -177,11 +214,10 @@ impl Waiting {
             return;
         }
         let text = said::refused(&self.slot.name, refused);
-        if self.refused.as_ref() != Some(&text) {
-            self.context.notice(|| text.clone());
+        if self.told.as_ref() != Some(&text) {
             self.context.count(|counters| counters.stream_errors += 1);
-            self.refused = Some(text);
         }
+        self.tell(text);
     }
 
     /// Waits for one `check_data_interval`; positions that are acknowledged meanwhile go to be journalled.
@@ -252,6 +288,18 @@ impl Waiting {
     }
 }
 
+/// Whether a file that was not listed yet may be older: the one that it starts with was written to since, and may have been copied and
+/// truncated.
+fn is_in_doubt(start: &Start, listed: &Listed) -> bool {
+    start.reason.is_the_beginning() && was_changed(&start.content, &listed.files[start.index])
+}
+
+/// Whether a file was written to between its listing and its opening.
+fn was_changed(content: &Content, file: &LogFile) -> bool {
+    let now = content.opened();
+    (now.size, now.modified) != (file.state.size, file.state.modified)
+}
+
 /// Whether an error says that a file was moved just now.
 fn is_passing(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound
@@ -264,6 +312,12 @@ enum Event {
     Stop,
 }
 
+/// A file that a newer list has to confirm as the next one, and the last list that had been begun when it was opened.
+struct Entering {
+    content: Content,
+    begun: u64,
+}
+
 /// A stream with its file.
 struct Stream {
     base: Waiting,
@@ -272,10 +326,13 @@ struct Stream {
     path: String,
     rotation: Rotation,
     checkpoint_at: Monotonic,
-    /// Something was said of the file's end.
-    told: bool,
+    /// The file was replaced.
+    replaced: bool,
+    /// Its size and time when its end was reached.
+    noted: Option<(u64, i64)>,
     /// Something was read since the end was last reached.
     progressed: bool,
+    entering: Option<Entering>,
 }
 
 impl Stream {
@@ -284,20 +341,21 @@ impl Stream {
         let identity = start.content.opened().identity;
         let seek = start.content.seek();
         base.checkpoints.begin_file(0, seek);
-        let files = base.registry.threads();
-        let seen = Seen::new(seek, start.before);
+        let files = Arc::clone(&base.registry.threads().files);
         let stream = Stream {
             rotation: Rotation::new(&listed.files, start.index, identity),
-            reader: Reader::new(start.content, seen, Arc::clone(&files.files)),
+            reader: Reader::new(start.content, files),
             base,
             path,
             checkpoint_at: Monotonic::now(),
-            told: false,
+            replaced: false,
+            noted: None,
             progressed: true,
+            entering: None,
         };
-        if seek > 0 {
+        if !start.reason.is_the_beginning() {
             // One that starts at the end of its files must not start at another end after a crash.
-            let position = stream.position(seek, &stream.reader.seen().before);
+            let position = stream.position(seek, &start.before);
             stream.base.registry.keep(&stream.base.slot.name, position);
         }
         stream
@@ -323,16 +381,10 @@ impl Stream {
                     true
                 }
                 Event::Stop => false,
-                Event::Halted(Halt::End) => {
-                    self.note_end().await?;
+                Event::Halted(halt) => {
+                    self.replaced = halt == Halt::Replaced;
+                    self.checkpoint().await;
                     self.wait_for_more().await?
-                }
-                Event::Halted(Halt::Pause) if self.is_replaced().await? => {
-                    self.wait_for_more().await?
-                }
-                Event::Halted(Halt::Pause) => {
-                    self.reader.trust();
-                    true
                 }
             };
             if !goes_on {
@@ -377,32 +429,25 @@ impl Stream {
         self.checkpoint_at = Monotonic::now().after(CHECKPOINT_INTERVAL);
         let taken = self.base.intake.taken();
         if let Some(seek) = self.base.checkpoints.new_seek(taken)
-            && self.is_sure().await
             && let Ok(Some(before)) = self.before(seek).await
         {
             let position = self.position(seek, &before);
             self.base.checkpoints.add(taken, position);
-            self.reader.note(Seen::new(seek, before));
         }
         self.base.keep();
     }
 
-    /// Whether the file certainly has what was read of it, so that a position in it means what it should.
-    async fn is_sure(&self) -> bool {
-        !self.reader.is_doubtful() || self.is_replaced().await.is_ok_and(|replaced| !replaced)
-    }
-
-    /// The bytes before a position, wherever they are.
+    /// The bytes before a position, wherever they are; `None` if the file has been replaced.
     async fn before(&self, seek: u64) -> io::Result<Option<Vec<u8>>> {
         let content = self.reader.content();
-        match content.before_now(seek) {
+        match content.before(seek, Patience::Now) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let file = Arc::clone(content.file());
+                let place = content.place(seek);
                 let threads = self.base.registry.threads();
-                let before = threads
+                threads
                     .files
-                    .run(move || plain_before(&file, seek, Patience::Wait));
-                before.await
+                    .run(move || place.before(Patience::Wait))
+                    .await
             }
             result => result,
         }
@@ -410,24 +455,12 @@ impl Stream {
 
     // ---- the end of a file ----
 
-    /// Notes what the end looks like.
-    async fn note_end(&mut self) -> io::Result<()> {
-        self.tell_damage();
-        self.checkpoint().await;
-        let state = self.reader.content().file().state()?;
-        let seek = self.reader.content().seek();
-        let before = self.before(seek).await?.unwrap_or_default();
-        self.reader.note(Seen {
-            seek,
-            before,
-            file: Some((state.size, state.modified)),
-        });
-        Ok(())
-    }
-
     /// Waits for something to read. Answers whether there is; if not, the stream is over, or the input is to stop.
     async fn wait_for_more(&mut self) -> io::Result<bool> {
+        self.tell_damage();
         let since = Monotonic::now();
+        let state = self.reader.content().file().state()?;
+        self.noted = Some((state.size, state.modified));
         // A file that seems to have more and gives nothing must not keep the shard busy.
         if !std::mem::take(&mut self.progressed) && self.base.wait().await == Waited::Stop {
             return Ok(false);
@@ -447,179 +480,158 @@ impl Stream {
         }
     }
 
-    /// Whether the file has other content where it was read.
-    async fn is_replaced(&self) -> io::Result<bool> {
-        let (content, seen) = (self.reader.content(), self.reader.seen());
-        let state = content.file().state()?;
-        if !content.may_differ(&state, seen) {
-            return Ok(state.size < content.raw_at());
-        }
-        Ok(self.before(seen.seek).await?.as_ref() != Some(&seen.before))
-    }
-
     fn tell_damage(&mut self) {
         let content = self.reader.content();
-        if let Some(damage) = content.damage()
-            && !self.told
-        {
+        if let Some(damage) = content.damage() {
             let text = said::damaged(&self.base.slot.name, &self.path, content.seek(), damage);
-            self.base.context.notice(|| text);
-            self.base
-                .context
-                .count(|counters| counters.stream_errors += 1);
-            self.told = true;
+            self.base.tell(text);
         }
     }
 
     /// Looks whether there is something to read by now, and makes it so where that takes another file.
     async fn look(&mut self, since: Monotonic) -> io::Result<Look> {
-        let replaced = self.is_replaced().await?;
         let state = self.reader.content().file().state()?;
-        if !replaced && self.reader.content().has_more(state.size) {
-            return Ok(Look::Read);
+        if !self.replaced {
+            // A read finds out what it is.
+            let written = self.noted != Some((state.size, state.modified));
+            if written || self.reader.content().differs(state.size) {
+                self.noted = Some((state.size, state.modified));
+                return Ok(Look::Read);
+            }
         }
         let listed = self.base.listed(Some(&state));
-        if let Some(index) = self.rotation.index(&listed.files) {
+        let index = self.rotation.index(&listed.files);
+        if let Some(index) = index {
             self.path.clone_from(&listed.files[index].path);
         }
-        let patience = if self.reader.content().is_cut() {
-            AGED_CUT
-        } else {
-            AGED
-        };
+        let cut = self.reader.content().is_cut();
+        let patience = if cut { AGED_CUT } else { AGED };
         let age = clock::wall().saturating_sub(state.modified);
         let sight = Sight {
             files: &listed.files,
             list: listed.list,
             begun: self.base.registry.begun(),
-            next: self.next_with_content(&listed.files),
+            next: index.and_then(|index| first_with_content(&listed.files, index + 1)),
             at_path: self.at_path(),
-            replaced,
+            replaced: self.replaced,
             seek: self.reader.content().seek(),
             aged: age >= patience.as_nanos() as i64 || since.elapsed() >= patience,
-            cut: self.reader.content().is_cut(),
+            cut,
         };
-        let step = self.rotation.at_end(&sight);
-        self.take(step, &sight).await
+        let mut step = self.rotation.at_end(&sight);
+        if step == Step::Search {
+            match self.search(&sight).await {
+                Ok(Some((index, content))) => {
+                    self.moved(&listed.files, index, content);
+                    return Ok(Look::Read);
+                }
+                Ok(None) => step = self.rotation.not_found(&sight),
+                Err(refused) => {
+                    self.base.refused(&refused);
+                    step = Step::Wait;
+                }
+            }
+        }
+        Ok(self.take(step, &sight).await)
     }
 
     /// What stands at the file's path. Tells of a folder there.
     fn at_path(&mut self) -> Option<Identity> {
         let state = FileState::at(Path::new(&self.path)).ok()?;
-        if state.kind == FileKind::Folder && !self.told {
-            self.told = true;
+        if state.kind == FileKind::Folder {
             let text = said::folder(&self.base.slot.name, &self.path);
-            self.base.context.notice(|| text);
+            self.base.tell(text);
         }
         Some(state.identity)
     }
 
-    /// The first file behind the current one that has content, now if not when it was listed.
-    fn next_with_content(&self, files: &[LogFile]) -> Option<usize> {
-        let current = self.rotation.index(files)?;
-        let has_content = |&index: &usize| {
-            let file = &files[index];
-            file.state.size > 0
-                || FileState::at(Path::new(&file.path))
-                    .is_ok_and(|state| state.identity == file.state.identity && state.size > 0)
+    async fn take(&mut self, step: Step, sight: &Sight<'_>) -> Look {
+        let next = match step {
+            Step::Next(index) => Some(index),
+            Step::Again => self.rotation.index(sight.files),
+            Step::Wait | Step::List | Step::Search | Step::Over => None,
         };
-        (current + 1..files.len()).find(has_content)
-    }
-
-    async fn take(&mut self, step: Step, sight: &Sight<'_>) -> io::Result<Look> {
-        match step {
-            Step::Wait => Ok(Look::Wait),
-            Step::List => {
-                self.base.registry.ask_for_list();
-                Ok(Look::Wait)
-            }
-            Step::Over => Ok(Look::Over),
-            Step::Next(index) => self.next(sight.files, index).await,
-            Step::Again => match self.rotation.index(sight.files) {
-                Some(index) => self.next(sight.files, index).await,
-                None => Ok(Look::Wait),
-            },
-            Step::Search => {
-                let candidates = self.rotation.candidates(sight);
-                if !candidates.is_empty() {
-                    let found = self.search(sight.files, candidates).await;
-                    match found {
-                        Ok(Some((index, content))) => {
-                            let seen = self.reader.seen();
-                            let seen = Seen::new(seen.seek, seen.before.clone());
-                            self.moved(sight.files, index, content, seen);
-                            return Ok(Look::Read);
-                        }
-                        Ok(None) => {}
-                        Err(refused) => {
-                            self.base.refused(&refused);
-                            return Ok(Look::Wait);
-                        }
-                    }
+        match next {
+            Some(index) => self.enter(sight, index).await,
+            None => {
+                self.entering = None;
+                match step {
+                    Step::Over => return Look::Over,
+                    Step::List => self.base.registry.ask_for_list(),
+                    _ => {}
                 }
-                let step = self.rotation.not_found(sight);
-                Box::pin(self.take(step, sight)).await
+                Look::Wait
             }
         }
     }
 
-    /// Looks for what was read last, and then for the position.
-    async fn search(
-        &self,
-        files: &[LogFile],
-        candidates: Vec<usize>,
-    ) -> Result<Option<(usize, Content)>, Refused> {
-        let seen = self.reader.seen();
-        let wanted = Wanted {
-            seek: seen.seek,
-            mark: Mark::Bytes(seen.before.clone()),
+    async fn search(&self, sight: &Sight<'_>) -> Result<Option<(usize, Content)>, Refused> {
+        let candidates = self.rotation.candidates(sight);
+        let Some(wanted) = self
+            .reader
+            .content()
+            .wanted()
+            .filter(|_| !candidates.is_empty())
+        else {
+            return Ok(None);
         };
-        let (files, seek) = (files.to_vec(), self.reader.content().seek());
+        let files = sight.files.to_vec();
         let threads = self.base.registry.threads();
-        let found = threads.files.run(move || {
-            let found = find(&files, candidates, &wanted)?;
-            let there = found.and_then(|(index, mut content)| {
-                let there = content.skip_to(seek).is_ok_and(|there| there);
-                there.then_some((index, content))
-            });
-            Ok(there)
-        });
+        let found = threads.files.run(move || find(&files, candidates, &wanted));
         found.await
     }
 
-    /// Goes on with a file from its beginning, if it still is the one that was listed.
-    async fn next(&mut self, files: &[LogFile], index: usize) -> io::Result<Look> {
-        let path = files[index].path.clone();
+    /// Goes on with a file from its beginning. If it was written to since it was listed, a newer list has to say that it still is the next
+    /// one: it may have been copied and truncated, and then its copy is.
+    async fn enter(&mut self, sight: &Sight<'_>, index: usize) -> Look {
+        let file = &sight.files[index];
+        let entering = self.entering.take();
+        let same = |entering: &Entering| entering.content.opened().identity == file.state.identity;
+        if let Some(entering) = entering.filter(same) {
+            if sight.list > entering.begun {
+                return self.go_on(sight.files, index, entering.content).await;
+            }
+            self.entering = Some(entering);
+            self.base.registry.ask_for_list();
+            return Look::Wait;
+        }
         let threads = self.base.registry.threads();
-        let opened = threads.files.run({
-            let path = path.clone();
-            move || Content::open(Path::new(&path))
-        });
-        let content = match opened.await {
+        let listed = file.clone();
+        let content = match threads.files.run(move || open_listed(&listed)).await {
             Ok(content) => content,
             Err(error) => {
-                self.base.refused(&Refused { path, error });
-                return Ok(Look::Wait);
+                self.base.refused(&Refused::new(file, error));
+                return Look::Wait;
             }
         };
-        if content.opened().identity != files[index].state.identity {
-            self.base.registry.ask_for_list();
-            return Ok(Look::Wait);
+        if content.was_empty() {
+            return Look::Wait;
         }
+        if !was_changed(&content, file) {
+            return self.go_on(sight.files, index, content).await;
+        }
+        let begun = self.base.registry.begun();
+        self.entering = Some(Entering { content, begun });
+        self.base.registry.ask_for_list();
+        Look::Wait
+    }
+
+    /// Leaves the file for the next one.
+    async fn go_on(&mut self, files: &[LogFile], index: usize, content: Content) -> Look {
         if self.reader.content().is_cut() {
             let text = said::cut(&self.base.slot.name, &self.path);
-            self.base.context.notice(|| text);
+            self.base.tell(text);
         }
         if !self.finish_file().await {
-            return Ok(Look::Wait);
+            return Look::Wait;
         }
         // The end of the file that is left: from there the next run would go on to the next one.
         self.checkpoint().await;
         self.base
             .checkpoints
             .begin_file(self.base.intake.taken(), 0);
-        self.moved(files, index, content, Seen::new(0, Vec::new()));
-        Ok(Look::Read)
+        self.moved(files, index, content);
+        Look::Read
     }
 
     /// Deals with an unfinished record at the end of a file that is left. Answers `false` if the input is to stop instead.
@@ -636,26 +648,22 @@ impl Stream {
     }
 
     /// Goes on with another file's content.
-    fn moved(&mut self, files: &[LogFile], index: usize, content: Content, seen: Seen) {
+    fn moved(&mut self, files: &[LogFile], index: usize, content: Content) {
         self.path.clone_from(&files[index].path);
         self.rotation.moved(files, index, content.opened().identity);
         let threads = self.base.registry.threads();
-        self.reader = Reader::new(content, seen, Arc::clone(&threads.files));
-        self.base.refused = None;
-        self.told = false;
+        self.reader = Reader::new(content, Arc::clone(&threads.files));
+        self.replaced = false;
         self.progressed = true;
+        self.entering = None;
     }
 
     /// Tells that the stream cannot be read; it is begun again when the folder is listed next.
     fn failed(&self, error: &io::Error) {
         let base = &self.base;
         base.context.count(|counters| counters.stream_errors += 1);
-        let text = said::failed(
-            &base.slot.name,
-            &self.path,
-            self.reader.content().seek(),
-            error,
-        );
+        let seek = self.reader.content().seek();
+        let text = said::failed(&base.slot.name, &self.path, seek, error);
         base.context.notice(|| text);
     }
 }

@@ -128,7 +128,8 @@ fn starts(
     };
     let tail = settings.tail && *kept == Kept::Nothing;
     match begin(files, position, tail) {
-        Ok(start) => {
+        Ok(None) => line(survey, "Starts: as soon as one of its files has content"),
+        Ok(Some(start)) => {
             line(survey, &starts_at(&start, files));
             if let Some(text) = said::start(name, journal, kept, &start, files) {
                 problem(survey, &text);

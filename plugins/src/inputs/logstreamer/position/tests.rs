@@ -82,10 +82,10 @@ fn without_a_journal_it_starts_at_one_of_the_ends() {
         write(&folder, "log.1", lines(0, 50)),
         write(&folder, "log", lines(50, 60)),
     ];
-    let mut start = begin(&files, None, false).unwrap();
+    let mut start = begin(&files, None, false).unwrap().unwrap();
     assert_eq!((start.index, start.reason), (0, Reason::Oldest));
     assert_eq!(rest(&mut start.content), lines(0, 50));
-    let mut start = begin(&files, None, true).unwrap();
+    let mut start = begin(&files, None, true).unwrap().unwrap();
     assert_eq!((start.index, start.reason), (1, Reason::Tail));
     assert_eq!(start.content.seek(), lines(50, 60).len() as u64);
     assert_eq!(start.before, lines(50, 60).as_bytes());
@@ -96,7 +96,7 @@ fn without_a_journal_it_starts_at_one_of_the_ends() {
 fn the_end_of_a_compressed_file_is_a_start_too() {
     let folder = tempfile::tempdir().unwrap();
     let files = [write(&folder, "log.gz", compressed(&lines(0, 5000)))];
-    let start = begin(&files, None, true).unwrap();
+    let start = begin(&files, None, true).unwrap().unwrap();
     let text = lines(0, 5000);
     assert_eq!(start.content.seek(), text.len() as u64);
     assert_eq!(start.before, text.as_bytes()[text.len() - WINDOW..]);
@@ -113,13 +113,17 @@ fn a_journal_is_followed_into_files_of_any_kind_and_name() {
     ];
     for seek in [499, 500, 501, 30_000, old.len()] {
         // It was called `log` when the journal was written.
-        let mut start = begin(&files, Some(&journal(&files[2].path, &old, seek)), true).unwrap();
+        let mut start = begin(&files, Some(&journal(&files[2].path, &old, seek)), true)
+            .unwrap()
+            .unwrap();
         assert_eq!((start.index, start.reason), (0, Reason::Moved), "{seek}");
         assert_eq!(start.content.seek(), seek as u64);
         assert_eq!(rest(&mut start.content), old[seek..]);
     }
     let text = lines(3000, 3100);
-    let mut start = begin(&files, Some(&journal(&files[1].path, &text, 777)), false).unwrap();
+    let mut start = begin(&files, Some(&journal(&files[1].path, &text, 777)), false)
+        .unwrap()
+        .unwrap();
     assert_eq!((start.index, start.reason), (1, Reason::Journal));
     assert_eq!(rest(&mut start.content), text[777..]);
 }
@@ -132,14 +136,20 @@ fn of_equal_contents_the_numbered_and_then_the_named_file_is_meant() {
         .map(|name| write(&folder, name, &text))
         .into();
     let mut journal = journal(&files[1].path, &text, 180);
-    assert_eq!(begin(&files, Some(&journal), false).unwrap().index, 1);
+    assert_eq!(
+        begin(&files, Some(&journal), false).unwrap().unwrap().index,
+        1
+    );
     let identity = files[0].state.identity;
     (journal.device, journal.inode) = (Some(identity.device), Some(identity.inode));
-    assert_eq!(begin(&files, Some(&journal), false).unwrap().index, 0);
+    assert_eq!(
+        begin(&files, Some(&journal), false).unwrap().unwrap().index,
+        0
+    );
     (journal.device, journal.inode) = (None, None);
     journal.file_name = "gone".to_owned();
     assert_eq!(
-        begin(&files, Some(&journal), false).unwrap().index,
+        begin(&files, Some(&journal), false).unwrap().unwrap().index,
         2,
         "the newest"
     );
@@ -164,11 +174,13 @@ fn a_position_that_is_nowhere_means_the_beginning() {
         no_hash,
         journal("gone", "", 0),
     ] {
-        let start = begin(&files, Some(&journal), true).unwrap();
+        let start = begin(&files, Some(&journal), true).unwrap().unwrap();
         assert_eq!((start.index, start.reason), (0, Reason::Lost));
         assert_eq!(start.content.seek(), 0);
     }
-    let start = begin(&files, Some(&journal(&files[1].path, "", 0)), false).unwrap();
+    let start = begin(&files, Some(&journal(&files[1].path, "", 0)), false)
+        .unwrap()
+        .unwrap();
     assert_eq!((start.index, start.reason), (1, Reason::Journal));
 }
 
@@ -204,11 +216,39 @@ fn a_copy_is_found_by_the_bytes_before_the_position() {
     let wanted = Wanted {
         seek: seek as u64,
         mark: Mark::Bytes(text.as_bytes()[seek - WINDOW..seek].to_vec()),
+        from_the_beginning: false,
     };
     let (index, mut content) = find(&files, [3, 2, 1, 0], &wanted).unwrap().unwrap();
     assert_eq!(index, 1);
     assert_eq!(rest(&mut content), text[seek..]);
     assert!(find(&files, [3, 2, 0], &wanted).unwrap().is_none());
-    fs::remove_file(&files[1].path).unwrap();
-    assert!(find(&files, [1], &wanted).unwrap().is_none());
+    let beginning = Wanted {
+        from_the_beginning: true,
+        ..wanted.clone()
+    };
+    let (_, mut content) = find(&files, [1], &beginning).unwrap().unwrap();
+    assert_eq!(rest(&mut content), text);
+    // What was listed is not there any more: the list is old.
+    fs::rename(&files[2].path, &files[1].path).unwrap();
+    for index in [1, 2] {
+        let refused = find(&files, [index], &wanted).unwrap_err();
+        assert_eq!(refused.error.kind(), ErrorKind::NotFound);
+    }
+}
+
+#[test]
+fn files_without_content_are_no_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [write(&folder, "log.1", ""), write(&folder, "log", "")];
+    assert!(begin(&files, None, false).unwrap().is_none());
+    assert_eq!(first_with_content(&files, 0), None);
+    fs::write(&files[1].path, "x").unwrap();
+    assert_eq!(first_with_content(&files, 0), Some(1));
+    assert_eq!(begin(&files, None, false).unwrap().unwrap().index, 1);
+    assert_eq!(
+        begin(&[], None, true).unwrap().map(|start| start.index),
+        None
+    );
+    let start = begin(&files[..1], None, true).unwrap().unwrap();
+    assert_eq!((start.reason, start.content.seek()), (Reason::Tail, 0));
 }

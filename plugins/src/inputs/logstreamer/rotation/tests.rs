@@ -219,7 +219,12 @@ fn a_file_that_is_gone_is_looked_for_when_two_lists_lack_it() {
         Step::Next(1),
         "behind what was read"
     );
-    assert_eq!(rotation.at_end(&gone(4)), Step::Wait);
+    assert_eq!(
+        rotation.at_end(&gone(4)),
+        Step::Next(1),
+        "the same list, the same answer"
+    );
+    assert_eq!(rotation.at_end(&gone(5)), Step::Search);
 }
 
 #[test]
