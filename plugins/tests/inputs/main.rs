@@ -5,9 +5,13 @@
 //! Bounds:  see `daemon`.
 //! Never:   leaves a process or a file behind.
 
+mod arrivals;
 #[path = "../network/daemon.rs"]
 mod daemon;
 mod file_polling;
+mod logs;
+mod logstreamer;
+mod logstreamer_model;
 mod process;
 mod process_directory;
 mod questions;

@@ -38,7 +38,7 @@ pub(crate) struct Kept {
     /// Nothing is taken meanwhile.
     pub(crate) closed: Arc<AtomicBool>,
     /// What comes is not settled.
-    withholding: Arc<AtomicBool>,
+    pub(crate) withholding: Arc<AtomicBool>,
 }
 
 /// Between two looks of the output whether it is to settle what it has.
@@ -275,35 +275,6 @@ impl Daemon {
         kept
     }
 
-    /// A way to ask, even after the daemon's end, what has arrived, in the order in which it did.
-    pub(crate) fn arrivals(&self) -> impl Fn() -> Vec<String> + use<> {
-        let messages = Arc::clone(&self.kept.messages);
-        move || messages.lock().expect("no panic").clone()
-    }
-
-    /// Waits until what has arrived is as asked for.
-    /// `None` says that it is, a text what is amiss.
-    pub(crate) fn wait_for_arrival(&self, amiss: impl Fn(&[String]) -> Option<String>) {
-        let deadline = Instant::now() + PATIENCE;
-        while let Some(amiss) = amiss(&self.kept.messages.lock().expect("no panic")) {
-            if Instant::now() >= deadline {
-                let notices: Vec<ToControl> = self.news.drain().collect();
-                panic!("{amiss}\n{:?}\n{notices:?}", self.ledger());
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    /// Has the output settle nothing from now on, or all that it has and what comes.
-    pub(crate) fn withhold(&self, withhold: bool) {
-        self.kept.withholding.store(withhold, Ordering::Release);
-    }
-
-    /// Ends the shards at once, as a crash would.
-    pub(crate) fn abandon(self) {
-        self.quit();
-    }
-
     /// Waits for a notice that contains a text.
     pub(crate) fn wait_for_notice(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -346,7 +317,7 @@ impl Daemon {
         ledger
     }
 
-    fn quit(self) {
+    pub(crate) fn quit(self) {
         self.tell(|| ToShard::Quit);
         for thread in self.threads {
             thread.join().expect("a shard ends in order");

@@ -8,9 +8,6 @@
 #[path = "../certificates/authority.rs"]
 mod authority;
 mod daemon;
-mod logs;
-mod logstreamer;
-mod logstreamer_model;
 mod sockets;
 mod tcp;
 mod tls;
