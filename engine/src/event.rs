@@ -39,11 +39,13 @@ pub enum DropCause {
     KernelDrop,
     /// A datagram that is longer than the receive buffer.
     DatagramTruncated,
+    /// A plugin failed or panicked while it had it, and would perhaps do so again.
+    PluginFailed,
 }
 
 impl DropCause {
     /// All causes, in the order of their numbers.
-    pub const ALL: [DropCause; 14] = [
+    pub const ALL: [DropCause; 15] = [
         DropCause::TooLong,
         DropCause::BadFrame,
         DropCause::WrongSignature,
@@ -58,6 +60,7 @@ impl DropCause {
         DropCause::DestinationEnded,
         DropCause::KernelDrop,
         DropCause::DatagramTruncated,
+        DropCause::PluginFailed,
     ];
 
     /// Its name in reports and metrics.
@@ -77,6 +80,7 @@ impl DropCause {
             DropCause::DestinationEnded => "destination_ended",
             DropCause::KernelDrop => "kernel_drop",
             DropCause::DatagramTruncated => "datagram_truncated",
+            DropCause::PluginFailed => "plugin_failed",
         }
     }
 
@@ -118,6 +122,9 @@ impl DropCause {
             }
             DropCause::DatagramTruncated => {
                 "a datagram is longer than its slot; raise max_message_size"
+            }
+            DropCause::PluginFailed => {
+                "a plugin failed over them and goes on without; its own lines in the log say how"
             }
         }
     }
@@ -244,6 +251,13 @@ pub struct ConsumerCounters {
 }
 
 impl ConsumerCounters {
+    /// Messages that matched and that it is not done with. The counters of all shards together; those of one alone say nothing.
+    pub fn in_flight(&self) -> u64 {
+        // Shards do not tell their counters at the same moment.
+        self.matched
+            .saturating_sub(self.processed + self.dropped.total())
+    }
+
     /// Adds another shard's counters.
     pub fn merge(&mut self, other: &ConsumerCounters) {
         self.matched += other.matched;

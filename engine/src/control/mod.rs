@@ -8,9 +8,11 @@
 pub mod config;
 mod fit;
 pub mod log;
+mod panics;
 pub mod placement;
 pub mod plan;
 pub mod problem;
 pub mod reference;
 pub mod report;
 pub mod supervisor;
+mod watchdog;

@@ -118,6 +118,9 @@ fn input_unit(input: InputPlan, home: ShardId) -> InputUnit {
         send_decode_failures: input.common.send_decode_failures,
         log_decode_failures: input.common.log_decode_failures,
         can_exit: input.common.can_exit,
+        retries: input.common.retries,
+        splitter_name: input.common.splitter,
+        decoder_name: input.common.decoder,
         home,
     }
 }
@@ -128,6 +131,10 @@ fn consumer_unit(consumer: ConsumerPlan, home: ShardId) -> ConsumerUnit {
         seconds => Some(Duration::from_secs(u64::from(seconds))),
     };
     let (matcher, can_exit) = (consumer.matcher().to_owned(), consumer.can_exit());
+    let (retries, encoder_name) = match &consumer.role {
+        plan::Role::Filter { common, .. } => (common.retries.clone(), String::new()),
+        plan::Role::Output { common, .. } => (common.retries.clone(), common.encoder.clone()),
+    };
     let role = match consumer.role {
         plan::Role::Filter { factory, .. } => Role::Filter(factory),
         plan::Role::Output {
@@ -148,6 +155,8 @@ fn consumer_unit(consumer: ConsumerPlan, home: ShardId) -> ConsumerUnit {
         role,
         ticker_interval,
         can_exit,
+        retries,
+        encoder_name,
         home,
     }
 }

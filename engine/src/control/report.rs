@@ -38,7 +38,10 @@ pub struct Report {
 
 impl Report {
     /// The sum of snapshots.
-    pub fn new(topology: &Topology, snapshots: &[Snapshot]) -> Report {
+    pub fn new<'a>(
+        topology: &Topology,
+        snapshots: impl IntoIterator<Item = &'a Snapshot>,
+    ) -> Report {
         let (inputs, consumers) = (topology.inputs.len(), topology.consumers.len());
         let mut report = Report {
             inputs: vec![InputCounters::default(); inputs],
@@ -53,9 +56,10 @@ impl Report {
             injections_in_use: 0,
             streams: 0,
             notices_lost: 0,
-            shards: snapshots.len(),
+            shards: 0,
         };
         for snapshot in snapshots {
+            report.shards += 1;
             let (of_inputs, of_injections) = snapshot.ledgers.split_at(inputs);
             merge(&mut report.inputs, of_inputs, InputCounters::merge);
             merge(&mut report.injections, of_injections, InputCounters::merge);
@@ -87,11 +91,6 @@ impl Report {
         report
     }
 
-    /// Streams that are open.
-    pub fn streams(&self) -> usize {
-        self.streams
-    }
-
     /// A number that changes whenever a message is made, routed or settled.
     pub fn activity(&self) -> u64 {
         let made: u64 = self
@@ -108,12 +107,34 @@ impl Report {
         made + settled
     }
 
-    /// Messages that were dropped because their destination had ended.
-    pub fn lost_to_the_end(&self) -> u64 {
-        let ledgers = self.inputs.iter().chain(&self.injections);
-        ledgers
-            .map(|ledger| ledger.dropped.get(DropCause::DestinationEnded))
-            .sum()
+    /// What filters and outputs have not taken: how many messages wait for each of them, or were dropped since an earlier report because it had
+    /// ended, unless it is excused. A line for each; and how many were dropped, altogether.
+    pub fn undelivered_since(
+        &self,
+        earlier: &Report,
+        topology: &Topology,
+        excused: impl Fn(&str) -> bool,
+    ) -> (Vec<String>, u64) {
+        let (mut lines, mut lost) = (Vec::new(), 0);
+        for (index, unit) in topology.consumers.iter().enumerate() {
+            let ended = |report: &Report| {
+                let dropped = &report.consumers[index].dropped;
+                dropped.get(DropCause::DestinationEnded)
+            };
+            let dropped = match excused(&unit.name) {
+                true => 0,
+                false => ended(self).saturating_sub(ended(earlier)),
+            };
+            let count = self.consumers[index].in_flight() + dropped;
+            if count > 0 {
+                lines.push(format!(
+                    "Plugin '{}': {count} messages were not delivered to it, and nothing keeps them",
+                    unit.name
+                ));
+            }
+            lost += dropped;
+        }
+        (lines, lost)
     }
 
     /// Messages that some destination still holds.
@@ -224,6 +245,7 @@ impl Report {
         let drops = counters.dropped.total();
         let _ = writeln!(out, "    DropMessageCount: {drops}");
         drop_lines(out, &counters.dropped);
+        let _ = writeln!(out, "    InFlight: {}", counters.in_flight());
         if counters.retries > 0 {
             let _ = writeln!(out, "    Retries: {}", counters.retries);
         }
@@ -260,6 +282,7 @@ impl Report {
                 "delivered": counters.processed,
                 "dropped": drops_json(&counters.dropped),
                 "queued": self.queues[index],
+                "in_flight": counters.in_flight(),
             });
             match unit.role {
                 Role::Filter(_) => {
@@ -396,12 +419,16 @@ fn dropped_lines(name: &str, now: &InputCounters, then: &InputCounters) -> Vec<S
     let garbage = now.garbage_bytes - then.garbage_bytes;
     if garbage > 0 {
         // What is left of a record that was given up at its beginning is skipped like what never was one.
-        let given_up = [DropCause::TooLong, DropCause::BadFrame];
+        let given_up = [
+            DropCause::TooLong,
+            DropCause::BadFrame,
+            DropCause::PluginFailed,
+        ];
         let is_rest = given_up
             .iter()
             .any(|cause| now.dropped.get(*cause) > then.dropped.get(*cause));
         let advice = if is_rest {
-            "the rest of the records that were too long or damaged is among them"
+            "the rest of the records that were too long or damaged, or that the splitter failed over, is among them"
         } else {
             "the sender does not send what the splitter expects"
         };

@@ -11,7 +11,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use codecs::error::Full;
 use codecs::field::Span;
@@ -19,12 +18,16 @@ use codecs::message::{Draft, Header, MessageTable, NewValue};
 use codecs::splitter::{Record, Split, Splitter};
 
 use super::Shard;
+use super::pulse::Running;
+use super::recovery::{Trouble, Work};
+use super::stop::Stop;
+use super::tasks::Tasks;
 use crate::event::{DropCause, Drops, InputCounters};
-use crate::io::clock::{self, Monotonic};
+use crate::io::clock;
 use crate::io::{Accepted, ByteStream};
 use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
-use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, LocalFuture};
+use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, Remark};
 
 /// Longest text in the field `decode_error`, bytes, as Heka.
 const DECODE_ERROR_BYTES: usize = 500;
@@ -36,12 +39,18 @@ const REMARKS_INTERVAL: i64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 pub struct InputContext {
     pub(super) shard: Rc<Shard>,
-    input: InputId,
+    pub(super) input: InputId,
+    /// Of an instance of the input; a connection has none.
+    pub(super) tasks: Option<Rc<Tasks>>,
 }
 
 impl InputContext {
-    pub(crate) fn new(shard: Rc<Shard>, input: InputId) -> InputContext {
-        InputContext { shard, input }
+    pub(super) fn new(shard: Rc<Shard>, input: InputId, tasks: Option<Rc<Tasks>>) -> InputContext {
+        InputContext {
+            shard,
+            input,
+            tasks,
+        }
     }
 
     /// Section name of the input.
@@ -96,6 +105,7 @@ impl InputContext {
             rest: Vec::new(),
             taken: 0,
             pending: None,
+            trouble: None,
             stop: None,
             datagrams: None,
             resume: 0,
@@ -110,9 +120,9 @@ impl InputContext {
         self.shard.place(self.input, connection);
     }
 
-    /// Runs a task of this input beside the others.
+    /// Runs a task of this input beside the others. If it panics, the instance of the input has failed; if the instance fails, it is dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        crate::io::spawn(task);
+        Tasks::of(self).spawn(task);
     }
 
     /// Changes the input's counters.
@@ -141,8 +151,8 @@ pub enum Fill {
 pub struct Intake {
     pub(super) context: InputContext,
     pub(super) stream: StreamId,
-    splitter: Box<dyn Splitter>,
-    decoder: Option<Box<dyn Decoder>>,
+    pub(super) splitter: Box<dyn Splitter>,
+    pub(super) decoder: Option<Box<dyn Decoder>>,
     message_bytes: bool,
     hostname: Box<str>,
     /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
@@ -151,6 +161,8 @@ pub struct Intake {
     pub(super) taken: u64,
     /// A record at the start of `rest` that did not fit the last batch.
     pending: Option<Record>,
+    /// Once the splitter or the decoder has panicked, until it is certain that they work again.
+    pub(super) trouble: Option<Box<Trouble>>,
     /// Once the daemon is stopping.
     stop: Option<Stop>,
     /// The batch that datagrams are being gathered in, and how far it is filled.
@@ -173,7 +185,7 @@ impl std::fmt::Debug for Intake {
 
 /// Headers that all messages of a step share, placed once in the batch.
 #[derive(Clone, Copy)]
-struct Shared {
+pub(super) struct Shared {
     logger: Span,
     hostname: Span,
     now: i64,
@@ -181,10 +193,10 @@ struct Shared {
 
 /// What a step found.
 #[derive(Default)]
-struct Tally {
-    messages: u64,
-    garbage_bytes: u64,
-    drops: Drops,
+pub(super) struct Tally {
+    pub(super) messages: u64,
+    pub(super) garbage_bytes: u64,
+    pub(super) drops: Drops,
     /// Records that the decoder refused, and why the last one.
     refused: u64,
     refusal: Option<DecodeFailure>,
@@ -198,48 +210,13 @@ impl Tally {
 }
 
 /// The end of a step, and what it found.
-struct Cut {
-    end: StepEnd,
-    tally: Tally,
-}
-
-/// What a stream has seen since the order to stop. What its sender had sent by then is still read, however long a slow destination
-/// holds that up: a part of it may wait on the sender's side of the connection.
-#[derive(Default)]
-struct Stop {
-    /// Bytes read.
-    read: usize,
-    /// How long nothing was there to be read, all waits but the present one together.
-    waited: Duration,
-    /// The present wait: since when, and its end.
-    wait: Option<(Monotonic, LocalFuture<'static, ()>)>,
-}
-
-impl Stop {
-    fn received(&mut self, bytes: usize) {
-        self.read += bytes;
-        if let Some((since, _)) = self.wait.take() {
-            self.waited += since.elapsed();
-        }
-    }
-
-    /// Ready when nothing has come for so long that nothing more is expected. Only waiting counts, not the time that a slow destination
-    /// takes: what waits meanwhile on the sender's side comes in parts, each of which may be short.
-    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let left = limits::STOP_GRACE.saturating_sub(self.waited);
-        if left.is_zero() {
-            return Poll::Ready(());
-        }
-        let (_, quiet) = self.wait.get_or_insert_with(|| {
-            let quiet = crate::io::sleep(limits::STOP_QUIET.min(left));
-            (Monotonic::now(), Box::pin(quiet))
-        });
-        quiet.as_mut().poll(cx)
-    }
+pub(super) struct Cut {
+    pub(super) end: StepEnd,
+    pub(super) tally: Tally,
 }
 
 /// Why a step ended.
-enum StepEnd {
+pub(super) enum StepEnd {
     /// Every whole record was taken; the rest begins there.
     Rest(usize),
     /// The batch is full; the record that did not fit begins there.
@@ -259,10 +236,13 @@ impl Intake {
         source: &mut dyn ByteStream,
     ) -> Poll<io::Result<Fill>> {
         let shard = Rc::clone(&self.context.shard);
+        let _step = shard.engine_step();
+        std::task::ready!(self.poll_recovered(cx))?;
         if shard.stopping() {
             let stop = self.stop.get_or_insert_with(|| {
                 // A peer that listens learns that it is to send to somebody else; nobody waits for that.
-                let _ = source.poll_close(cx);
+                let who = Running::Input(self.context.input);
+                let _ = shard.contain(who, || source.poll_close(cx));
                 Stop::default()
             });
             if stop.read >= limits::STOP_BYTES {
@@ -285,14 +265,17 @@ impl Intake {
             let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
             let kept = self.rest.len();
             let space = &mut unique.table.received_mut()[kept..kept + limits::READ_BYTES];
-            let mut read = source.poll_read(cx, space);
-            if read.is_pending() && shard.stopping() {
-                // Readiness may not have been reported yet: ask the source itself.
-                read = match source.read_now(space) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                    now => Poll::Ready(now),
-                };
-            }
+            let read = shard.contain(Running::Input(self.context.input), || {
+                match source.poll_read(cx, space) {
+                    // Readiness may not have been reported yet: ask the source itself.
+                    Poll::Pending if shard.stopping() => match source.read_now(space) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                        now => Poll::Ready(now),
+                    },
+                    read => read,
+                }
+            });
+            let read = read.unwrap_or_else(|panicked| Poll::Ready(Err(panicked.into())));
             return match read {
                 Poll::Ready(Ok(0)) => {
                     self.step(batch, 0, true);
@@ -371,6 +354,7 @@ impl Intake {
     /// Waits until a datagram can be taken.
     pub async fn ready_for_datagrams(&mut self) {
         if self.datagrams.is_none() {
+            self.recovered().await;
             let batch = poll_fn(|cx| self.poll_batch(cx)).await;
             self.datagrams = Some((batch, 0));
         }
@@ -403,7 +387,7 @@ impl Intake {
         }
         let cut = self
             .shared(&mut unique.table, hostname)
-            .map(|shared| self.split(&mut unique.table, filled, end, true, shared));
+            .map(|shared| self.cut(&mut unique.table, filled, end, true, shared));
         match cut {
             Ok(Cut {
                 end: StepEnd::Rest(_),
@@ -467,7 +451,7 @@ impl Intake {
         let shared = self
             .shared(&mut unique.table, None)
             .expect("names fit an empty table");
-        let cut = self.split(&mut unique.table, 0, filled, end, shared);
+        let cut = self.cut(&mut unique.table, 0, filled, end, shared);
         self.count_tally(&cut.tally);
         let rest = match cut.end {
             StepEnd::Rest(at) => at,
@@ -496,46 +480,48 @@ impl Intake {
     #[cold]
     fn tell_remarks_now(&mut self) {
         let context = &self.context;
+        let who = Running::Stream(context.input);
         if let Some(decoder) = &mut self.decoder {
-            decoder.take_remarks(&mut |remark| {
-                context.notice(|| remark.to_string());
-            });
+            let remarks = &mut |remark: Remark<'_>| context.notice(|| remark.to_string());
+            // One that panics here will do so over a record, or is harmless.
+            let _ = context.shard.contain(who, || decoder.take_remarks(remarks));
         }
     }
 
-    /// Cuts `from..filled` into records and makes messages of them.
-    fn split(
+    /// Cuts what is there into records and makes messages of them, from where `work` says on.
+    pub(super) fn split(
         &mut self,
         table: &mut MessageTable,
-        from: usize,
         filled: usize,
         end: bool,
         shared: Shared,
-    ) -> Cut {
-        let mut at = from;
-        let mut tally = Tally::default();
-        let end = loop {
+        work: &mut Work,
+    ) -> StepEnd {
+        loop {
             // By reference: copying what was just written in small pieces stalls.
             let (pending, split);
+            work.consumed = 0;
             let record = if let Some(record) = self.pending.take() {
                 pending = record;
                 &pending
             } else {
-                split = self.splitter.split(&table.bytes()[at..filled], end);
+                split = self.splitter.split(&table.bytes()[work.at..filled], end);
                 match &split {
                     Split::Record(record) => record,
                     &Split::Skip { consumed, cause } => {
                         match DropCause::of_skip(cause) {
-                            Some(cause) => tally.drops.add(cause, 1),
-                            None => tally.garbage_bytes += consumed as u64,
+                            Some(cause) => work.tally.drops.add(cause, 1),
+                            None => work.tally.garbage_bytes += consumed as u64,
                         }
-                        at += consumed;
+                        work.at += consumed;
                         continue;
                     }
-                    Split::More => break StepEnd::Rest(at),
+                    Split::More => return StepEnd::Rest(work.at),
                 }
             };
-            match self.make(table, at, record, shared) {
+            work.consumed = record.consumed;
+            let tally = &mut work.tally;
+            match self.make(table, work.at, record, shared) {
                 Ok(Made::Messages(count)) => tally.messages += count as u64,
                 Ok(Made::Marked(failure)) => {
                     tally.messages += 1;
@@ -547,11 +533,10 @@ impl Intake {
                 }
                 Ok(Made::Dropped(cause)) => tally.drops.add(cause, 1),
                 Err(Full) if table.is_empty() => tally.drops.add(DropCause::DoesNotFit, 1),
-                Err(Full) => break StepEnd::Overflow(at, *record),
+                Err(Full) => return StepEnd::Overflow(work.at, *record),
             }
-            at += record.consumed;
-        };
-        Cut { end, tally }
+            work.at += record.consumed;
+        }
     }
 
     fn count_tally(&self, tally: &Tally) {
