@@ -350,6 +350,11 @@ impl MessageTable {
         self.bytes.truncate(mark.bytes);
     }
 
+    /// Drops the messages from `len` on. What they have in the arena, and their fields, take up room until the table is cleared.
+    pub fn truncate(&mut self, len: usize) {
+        self.heads.truncate(len);
+    }
+
     /// Copies bytes into the arena.
     #[inline]
     pub fn store(&mut self, bytes: &[u8]) -> Result<Span, Full> {

@@ -41,11 +41,13 @@ pub enum DropCause {
     DatagramTruncated,
     /// A destination's disk queue was full, and its `full_action` is `drop`.
     QueueFull,
+    /// A plugin failed or panicked while it had it, and would perhaps do so again.
+    PluginFailed,
 }
 
 impl DropCause {
     /// All causes, in the order of their numbers.
-    pub const ALL: [DropCause; 15] = [
+    pub const ALL: [DropCause; 16] = [
         DropCause::TooLong,
         DropCause::BadFrame,
         DropCause::WrongSignature,
@@ -61,6 +63,7 @@ impl DropCause {
         DropCause::KernelDrop,
         DropCause::DatagramTruncated,
         DropCause::QueueFull,
+        DropCause::PluginFailed,
     ];
 
     /// Its name in reports and metrics.
@@ -81,6 +84,7 @@ impl DropCause {
             DropCause::KernelDrop => "kernel_drop",
             DropCause::DatagramTruncated => "datagram_truncated",
             DropCause::QueueFull => "queue_full",
+            DropCause::PluginFailed => "plugin_failed",
         }
     }
 
@@ -125,6 +129,9 @@ impl DropCause {
             }
             DropCause::QueueFull => {
                 "an output's disk queue is full; raise max_buffer_size, or set full_action to block"
+            }
+            DropCause::PluginFailed => {
+                "a plugin failed over them and goes on without; its own lines in the log say how"
             }
         }
     }
@@ -257,6 +264,14 @@ pub struct ConsumerCounters {
 }
 
 impl ConsumerCounters {
+    /// Messages that matched and that it is not done with, of a consumer without a disk queue. The counters of all shards together; those of
+    /// one alone say nothing.
+    pub fn in_flight(&self) -> u64 {
+        // Shards do not tell their counters at the same moment.
+        self.matched
+            .saturating_sub(self.processed + self.dropped.total() + self.dead_lettered)
+    }
+
     /// Adds another shard's counters.
     pub fn merge(&mut self, other: &ConsumerCounters) {
         self.matched += other.matched;

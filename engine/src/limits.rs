@@ -36,6 +36,9 @@ pub const QUEUE_CREDITS: u16 = 64;
 /// Batches that the home of a consumer may have read from its disk queue and not settled.
 pub const QUEUE_READS: usize = 8;
 
+/// How long nothing of a disk queue is delivered, once the daemon is stopping, until the rest is left for the next start.
+pub const QUEUES_STAND: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// How long a stream is waited for altogether once the daemon is stopping: the end of those whose sender goes on, little by little,
 /// although it was told that nobody listens any more.
 pub const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(1);

@@ -38,6 +38,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let hostname = plan.hekad.hostname.clone();
     let options = RunOptions {
         shutdown_timeout: plan.hekad.shutdown_timeout.get(),
+        stall_timeout: plan.hekad.stall_timeout.get(),
         log_flags: plan.hekad.log_flags,
         report_json: args.report_json.clone(),
         cpus: cores,

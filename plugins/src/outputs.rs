@@ -5,7 +5,6 @@
 //! Bounds:  what an output holds is bounded by the parcels that may be under way to it.
 //! Never:   settles a parcel that was neither delivered nor counted as dropped.
 
-pub(crate) mod backoff;
 pub mod file;
 pub mod log;
 mod parts;

@@ -8,6 +8,7 @@
 pub mod config;
 mod fit;
 pub mod log;
+mod panics;
 pub mod placement;
 pub mod plan;
 pub mod problem;
@@ -15,3 +16,4 @@ pub mod queues;
 pub mod reference;
 pub mod report;
 pub mod supervisor;
+mod watchdog;

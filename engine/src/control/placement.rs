@@ -128,6 +128,9 @@ fn input_unit(input: InputPlan, home: ShardId) -> InputUnit {
         send_decode_failures: input.common.send_decode_failures,
         log_decode_failures: input.common.log_decode_failures,
         can_exit: input.common.can_exit,
+        retries: input.common.retries,
+        splitter_name: input.common.splitter,
+        decoder_name: input.common.decoder,
         home,
     }
 }
@@ -153,6 +156,10 @@ fn consumer_unit(
         bytes_max,
         size: QueueSize::new(shards),
     });
+    let (retries, encoder_name) = match &consumer.role {
+        plan::Role::Filter { common, .. } => (common.retries.clone(), String::new()),
+        plan::Role::Output { common, .. } => (common.retries.clone(), common.encoder.clone()),
+    };
     let role = match consumer.role {
         plan::Role::Filter { factory, .. } => Role::Filter(factory),
         plan::Role::Output {
@@ -175,6 +182,8 @@ fn consumer_unit(
         can_exit,
         queue,
         letters,
+        retries,
+        encoder_name,
         home,
     }
 }

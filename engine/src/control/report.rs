@@ -41,7 +41,10 @@ pub struct Report {
 
 impl Report {
     /// The sum of snapshots.
-    pub fn new(topology: &Topology, snapshots: &[Snapshot]) -> Report {
+    pub fn new<'a>(
+        topology: &Topology,
+        snapshots: impl IntoIterator<Item = &'a Snapshot>,
+    ) -> Report {
         let (inputs, consumers) = (topology.inputs.len(), topology.consumers.len());
         let mut report = Report {
             inputs: vec![InputCounters::default(); inputs],
@@ -58,9 +61,10 @@ impl Report {
             injections_in_use: 0,
             streams: 0,
             notices_lost: 0,
-            shards: snapshots.len(),
+            shards: 0,
         };
         for snapshot in snapshots {
+            report.shards += 1;
             let (of_inputs, others) = snapshot.ledgers.split_at(inputs);
             let (of_injections, of_queues) = others.split_at(consumers);
             merge(&mut report.inputs, of_inputs, InputCounters::merge);
@@ -99,11 +103,6 @@ impl Report {
         report
     }
 
-    /// Streams that are open.
-    pub fn streams(&self) -> usize {
-        self.streams
-    }
-
     /// A number that changes whenever a message is made, routed or settled.
     pub fn activity(&self) -> u64 {
         let made: u64 = self
@@ -127,12 +126,36 @@ impl Report {
         (queue.recovered + queue.queued).saturating_sub(gone)
     }
 
-    /// Messages that were dropped because their destination had ended.
-    pub fn lost_to_the_end(&self) -> u64 {
-        let ledgers = self.inputs.iter().chain(&self.injections);
-        ledgers
-            .map(|ledger| ledger.dropped.get(DropCause::DestinationEnded))
-            .sum()
+    /// What filters and outputs have not taken: how many messages wait for each of them, or were dropped since an earlier report because it had
+    /// ended, unless it is excused. A line for each; and how many were dropped, altogether.
+    pub fn undelivered_since(
+        &self,
+        earlier: &Report,
+        topology: &Topology,
+        excused: impl Fn(&str) -> bool,
+    ) -> (Vec<String>, u64) {
+        let (mut lines, mut lost) = (Vec::new(), 0);
+        let consumers = topology.consumers.iter().enumerate();
+        // What a disk queue has is kept, and `kept_lines` tells of it.
+        for (index, unit) in consumers.filter(|(_, unit)| unit.queue.is_none()) {
+            let ended = |report: &Report| {
+                let dropped = &report.consumers[index].dropped;
+                dropped.get(DropCause::DestinationEnded)
+            };
+            let dropped = match excused(&unit.name) {
+                true => 0,
+                false => ended(self).saturating_sub(ended(earlier)),
+            };
+            let count = self.consumers[index].in_flight() + dropped;
+            if count > 0 {
+                lines.push(format!(
+                    "Plugin '{}': {count} messages were not delivered to it, and nothing keeps them",
+                    unit.name
+                ));
+            }
+            lost += dropped;
+        }
+        (lines, lost)
     }
 
     /// Messages that some destination still holds.
@@ -255,6 +278,9 @@ impl Report {
         if let Some(queue) = &unit.queue {
             self.text_disk_queue(out, index, queue);
         }
+        if unit.queue.is_none() {
+            let _ = writeln!(out, "    InFlight: {}", counters.in_flight());
+        }
         if counters.retries > 0 {
             let _ = writeln!(out, "    Retries: {}", counters.retries);
         }
@@ -330,8 +356,9 @@ impl Report {
                 "dead_lettered": counters.dead_lettered,
                 "queued": self.queues[index],
             });
-            if let Some(queue) = &unit.queue {
-                entry["disk_queue"] = self.disk_queue_json(index, queue);
+            match &unit.queue {
+                Some(queue) => entry["disk_queue"] = self.disk_queue_json(index, queue),
+                None => entry["in_flight"] = counters.in_flight().into(),
             }
             match unit.role {
                 Role::Filter(_) => {
@@ -361,7 +388,7 @@ impl Report {
 }
 
 /// A line for each consumer whose disk queue keeps something, for the end.
-pub(super) fn kept_lines<'a>(
+pub(in crate::control) fn kept_lines<'a>(
     report: &'a Report,
     topology: &'a Topology,
 ) -> impl Iterator<Item = String> + 'a {
@@ -488,12 +515,16 @@ fn dropped_lines(name: &str, now: &InputCounters, then: &InputCounters) -> Vec<S
     let garbage = now.garbage_bytes - then.garbage_bytes;
     if garbage > 0 {
         // What is left of a record that was given up at its beginning is skipped like what never was one.
-        let given_up = [DropCause::TooLong, DropCause::BadFrame];
+        let given_up = [
+            DropCause::TooLong,
+            DropCause::BadFrame,
+            DropCause::PluginFailed,
+        ];
         let is_rest = given_up
             .iter()
             .any(|cause| now.dropped.get(*cause) > then.dropped.get(*cause));
         let advice = if is_rest {
-            "the rest of the records that were too long or damaged is among them"
+            "the rest of the records that were too long or damaged, or that the splitter failed over, is among them"
         } else {
             "the sender does not send what the splitter expects"
         };

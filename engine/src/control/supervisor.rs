@@ -7,24 +7,30 @@
 //!
 //! Start: all inputs open, or nothing starts. Shutdown: inputs stop once nothing is waiting to be read; then what is in flight is
 //! delivered; then outputs flush and end; then shards end. Each of the first three may take `shutdown_timeout`. One that exceeds it is
-//! cut short, and the exit status says so. A second signal ends everything at once.
+//! cut short, and the exit status says so. A second signal ends everything at once. A shard that is lost, dead or standing still, ends the
+//! daemon as well: the others are stopped in the same order, as far as they do not depend on it.
 
+mod shutdown;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::log::Log;
+use super::panics::PanicHook;
 use super::queues;
-use super::report::{self, Report};
+use super::report::Report;
+use super::watchdog::Watchdog;
 use crate::io::{ShardThread, mesh_channel, preflight, start_shard};
 use crate::limits;
 use crate::pack::ShardId;
 use crate::shard::Ended;
+use crate::shard::pulse;
 use crate::shard::run::{self, Launch, QueueEnds, Snapshot, ToControl, ToShard};
 use crate::shard::topology::Topology;
 
@@ -37,23 +43,13 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long inputs may take to open.
 const OPEN: Duration = Duration::from_secs(60);
 
-/// How long shards may take to end after a second signal.
-const AT_ONCE: Duration = Duration::from_secs(1);
-
-/// How long outputs may take to end, at most, when one of them has not delivered in its time: it will not end either.
-const OTHER_OUTPUTS: Duration = Duration::from_secs(5);
-
-/// How long nothing of the disk queues is delivered, while stopping, until they are left for the next start.
-const QUEUES_STAND: Duration = Duration::from_secs(1);
-
-/// Between two looks at what is in flight while stopping.
-const DRAIN_LOOK: Duration = Duration::from_millis(10);
-
 /// How the daemon is run beyond what the plan says.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// Each phase of a shutdown.
     pub shutdown_timeout: Duration,
+    /// How long a shard may stand still.
+    pub stall_timeout: Duration,
     /// Heka's `log_flags`.
     pub log_flags: i64,
     /// Where to write the last report as JSON.
@@ -92,15 +88,10 @@ impl Outcome {
 struct Running {
     orders: flume::Sender<ToShard>,
     last: flume::Receiver<Snapshot>,
-    died: bool,
-}
-
-/// How a phase of the shutdown went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Done,
-    TimedOut,
-    Aborted,
+    /// Its counters as it told them last.
+    known: Option<Snapshot>,
+    /// It is dead, or stands still.
+    lost: bool,
 }
 
 /// The daemon while it runs.
@@ -111,7 +102,10 @@ struct Supervisor {
     news: flume::Receiver<ToControl>,
     log: Log,
     last: Report,
+    watchdog: Option<Watchdog>,
     failed: bool,
+    /// Plugins that have ended before the daemon began to stop, and might.
+    excused: BTreeSet<String>,
     /// A phase of the shutdown did not come to its end.
     cut_short: bool,
 }
@@ -125,6 +119,7 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
     }
     let topology = Arc::new(topology);
     let (news_sender, news) = flume::bounded(limits::NEWS);
+    let _hook = PanicHook::install(news_sender.clone());
     let signals = match forward_signals(news_sender.clone()) {
         Ok(signals) => signals,
         Err(error) => {
@@ -149,7 +144,7 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
             return Outcome::NotStarted;
         }
     };
-    let last = Report::new(&topology, &[]);
+    let last = Report::new(&topology, std::iter::empty());
     let mut supervisor = Supervisor {
         topology,
         options,
@@ -157,10 +152,12 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
         news,
         log,
         last,
+        watchdog: None,
         failed: false,
+        excused: BTreeSet::new(),
         cut_short: false,
     };
-    let outcome = if supervisor.open_inputs() {
+    let outcome = if supervisor.open_inputs() && supervisor.watch(news_sender) {
         supervisor.serve()
     } else {
         supervisor.give_up()
@@ -229,7 +226,8 @@ fn start_shards(
         running.push(Running {
             orders,
             last,
-            died: false,
+            known: None,
+            lost: false,
         });
     }
     Ok(running)
@@ -274,7 +272,8 @@ impl Supervisor {
                     self.died(shard, &error);
                     return false;
                 }
-                Ok(ToControl::Signal(_) | ToControl::Ended(_)) => {}
+                Ok(ToControl::Panicked(sentence)) => self.log.line(&sentence),
+                Ok(ToControl::Signal(_) | ToControl::Ended(_) | ToControl::Stalled { .. }) => {}
                 Err(_) => {
                     self.log.line("a shard did not start in time");
                     return false;
@@ -282,6 +281,21 @@ impl Supervisor {
             }
         }
         opened
+    }
+
+    /// Begins to watch the shards. Answers whether that is possible.
+    fn watch(&mut self, news: flume::Sender<ToControl>) -> bool {
+        let stall = self.options.stall_timeout;
+        if stall.is_zero() {
+            return true;
+        }
+        match Watchdog::start(Arc::clone(&self.topology), stall, news) {
+            Ok(watchdog) => self.watchdog = Some(watchdog),
+            Err(error) => self
+                .log
+                .line(&format!("the shards cannot be watched: {error}")),
+        }
+        self.watchdog.is_some()
     }
 
     /// Ends what was started after a failed start.
@@ -308,19 +322,22 @@ impl Supervisor {
                         self.failed = true;
                         break;
                     }
+                    self.excused.insert(ended.plugin);
                 }
                 Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+                Ok(ToControl::Panicked(sentence)) => self.log.line(&sentence),
                 Ok(ToControl::Died { shard, error }) => {
                     self.died(shard, &error);
+                    break;
+                }
+                Ok(ToControl::Stalled { shard, running }) => {
+                    self.stalled(shard, running);
                     break;
                 }
                 Ok(ToControl::Ready { .. }) => {}
                 Err(_) => {
                     next_look = Instant::now() + INTERVAL;
-                    if !self.look() {
-                        self.failed = true;
-                        break;
-                    }
+                    self.look();
                 }
             }
         }
@@ -349,31 +366,59 @@ impl Supervisor {
 
     /// Answers whether the end of this plugin ends the daemon.
     fn ended(&mut self, ended: &Ended) -> bool {
-        match &ended.error {
-            Some(error) => self.log.line(&format!(
-                "Plugin '{}' terminated. Error: {error}",
-                ended.plugin
-            )),
-            None => self.log.line(&format!("Plugin '{}' ended", ended.plugin)),
-        }
-        ended.error.is_some() && !ended.can_exit
+        let Ended {
+            plugin,
+            error,
+            can_exit,
+        } = ended;
+        let Some(error) = error else {
+            self.log.line(&format!("Plugin '{plugin}' ended"));
+            return false;
+        };
+        let then = if *can_exit {
+            "; the daemon goes on without it (`can_exit`), what it should have got is dropped (destination_ended)"
+        } else {
+            ""
+        };
+        self.log.line(&format!(
+            "Plugin '{plugin}' terminated. Error: {error}{then}"
+        ));
+        !can_exit
     }
 
     fn died(&mut self, shard: ShardId, error: &io::Error) {
-        self.shards[usize::from(shard.0)].died = true;
-        self.failed = true;
-        self.log.line(&format!(
-            "shard {} failed: {error}; what it held is lost",
-            shard.0
-        ));
+        if !self.shards[usize::from(shard.0)].lost {
+            let number = shard.0;
+            self.log.line(&format!(
+                "shard {number} failed: {error}; what it held is lost"
+            ));
+        }
+        self.lose(shard);
     }
 
-    /// Says what was dropped since the last look. Answers whether all shards are alive.
-    fn look(&mut self) -> bool {
+    fn stalled(&mut self, shard: ShardId, running: pulse::Running) {
+        if !self.shards[usize::from(shard.0)].lost {
+            let (number, stall) = (shard.0, self.options.stall_timeout);
+            let name = running.name(&self.topology);
+            self.log.line(&format!(
+                "shard {number} has stood still for {stall:?}: it runs {name}, which does not come back; what the shard holds is lost"
+            ));
+        }
+        self.lose(shard);
+    }
+
+    /// A shard is lost; the others do without it.
+    fn lose(&mut self, shard: ShardId) {
+        self.failed = true;
+        self.shards[usize::from(shard.0)].lost = true;
+        self.tell(|| ToShard::Lost(shard));
+    }
+
+    /// Says what was dropped since the last look.
+    fn look(&mut self) {
         self.log.end_interval();
         let Some(report) = self.report() else {
-            self.log.line("a shard does not answer");
-            return false;
+            return;
         };
         let drops = report.drops_since(&self.last, &self.topology);
         let failures = report.decode_failures_since(&self.last, &self.topology);
@@ -382,224 +427,49 @@ impl Supervisor {
             self.log.line(&line);
         }
         self.last = report;
-        true
     }
 
     fn tell(&self, order: impl Fn() -> ToShard) {
-        for shard in &self.shards {
-            // A shard that is gone is found out by its missing answer.
+        for shard in self.shards.iter().filter(|shard| !shard.lost) {
+            // A shard that is gone is found out by the thread that waits for its end.
             let _ = shard.orders.try_send(order());
         }
     }
 
-    /// Asks all shards for their counters; `None` if one is gone.
-    fn ask(&self) -> Option<flume::Receiver<Snapshot>> {
+    /// Asks all shards that are not lost for their counters.
+    fn ask(&self) -> flume::Receiver<Snapshot> {
         let (reply, answers) = flume::bounded(self.shards.len());
-        for shard in &self.shards {
-            let order = ToShard::Snapshot(reply.clone());
-            let sent = !shard.died && shard.orders.try_send(order).is_ok();
-            sent.then_some(())?;
-        }
-        Some(answers)
+        self.tell(|| ToShard::Snapshot(reply.clone()));
+        answers
     }
 
-    fn snapshots(&self) -> Option<Vec<Snapshot>> {
-        let answers = self.ask()?;
-        let deadline = Instant::now() + ANSWER;
-        (0..self.shards.len())
-            .map(|_| answers.recv_deadline(deadline).ok())
-            .collect()
+    fn learn(&mut self, snapshot: Snapshot) {
+        let shard = usize::from(snapshot.shard.0);
+        self.shards[shard].known = Some(snapshot);
     }
 
-    fn report(&self) -> Option<Report> {
-        Some(Report::new(&self.topology, &self.snapshots()?))
-    }
-
-    /// The phases of a shutdown. One that exceeds its time does not keep the next from its own; a second signal ends all.
-    fn stop(mut self) -> Outcome {
-        self.log.line("stopping");
-        let timeout = self.options.shutdown_timeout;
-        let ended_before = self.last.lost_to_the_end();
-        self.tell(|| ToShard::StopInputs);
-        let mut phase = self.wait_until("inputs", timeout, |topology, report, snapshots| {
-            let connections: u32 = topology
-                .loads
-                .iter()
-                .map(|load| load.connections.load(Ordering::Relaxed))
-                .sum();
-            let inputs: usize = snapshots.iter().map(|shard| shard.inputs_running).sum();
-            connections == 0 && inputs == 0 && report.streams() == 0
-        });
-        let mut outputs = timeout;
-        if phase != Phase::Aborted {
-            // Shards do not answer at the same moment: only two looks between which nothing moved say that nothing moves.
-            let mut before = None;
-            let mut moved = Instant::now();
-            phase = self.wait_until("deliveries", timeout, |_, report, snapshots| {
-                let idle = snapshots
-                    .iter()
-                    .all(|shard| shard.batches_in_use == 0 && shard.injections_in_use == 0);
-                let unmoved = before.replace(report.activity()) == Some(report.activity());
-                if !unmoved {
-                    moved = Instant::now();
-                }
-                // What is in a disk queue is safe: it is delivered now as long as that gets on, otherwise after the next start.
-                let drained = snapshots.iter().all(|shard| shard.disk_queues_idle);
-                idle && unmoved && (drained || moved.elapsed() >= QUEUES_STAND)
-            });
-            if phase == Phase::TimedOut {
-                outputs = timeout.min(OTHER_OUTPUTS);
-            }
-        }
-        self.tell(|| ToShard::EndOutputs);
-        if phase != Phase::Aborted {
-            phase = self.wait_until("outputs", outputs, |_, _, snapshots| {
-                // The last acknowledgements come with the end of outputs, and inputs write them down.
-                let all = snapshots.iter();
-                all.map(|shard| shard.plugins_running + shard.streams_left)
-                    .all(|left| left == 0)
-            });
-        }
-        self.tell(|| ToShard::Quit);
-        let at_once = phase == Phase::Aborted;
-        let snapshots = self.join(if at_once { AT_ONCE } else { ANSWER });
-        let complete = snapshots.len() == self.topology.shards as usize;
-        let report = Report::new(&self.topology, &snapshots);
-        let lost = report.lost_to_the_end().saturating_sub(ended_before);
-        self.finish(&report, complete, lost)
-    }
-
-    /// Waits until `done`, at most for `timeout`.
-    fn wait_until(
-        &mut self,
-        what: &str,
-        timeout: Duration,
-        mut done: impl FnMut(&Topology, &Report, &[Snapshot]) -> bool,
-    ) -> Phase {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let phase = match self.look_while_stopping(deadline) {
-                Ok(snapshots) => {
-                    self.last = Report::new(&self.topology, &snapshots);
-                    if done(&self.topology, &self.last, &snapshots) {
-                        return Phase::Done;
-                    }
-                    self.hear(DRAIN_LOOK, deadline)
-                }
-                Err(phase) => Some(phase),
-            };
-            if let Some(phase) = phase {
-                self.cut_short = true;
-                if phase == Phase::TimedOut {
-                    self.log
-                        .line(&format!("{what} did not finish within {timeout:?}"));
-                }
-                return phase;
-            }
-        }
-    }
-
-    /// The counters of all shards, unless the phase ends before they are there.
-    fn look_while_stopping(&mut self, deadline: Instant) -> Result<Vec<Snapshot>, Phase> {
-        let patience = Instant::now() + ANSWER;
-        let mut snapshots = Vec::with_capacity(self.shards.len());
+    /// The counters of all shards now; `None` if one does not answer: it is not lost yet, but hardly well.
+    fn report(&mut self) -> Option<Report> {
         let answers = self.ask();
-        while snapshots.len() < self.shards.len() {
-            let answer = answers
-                .as_ref()
-                .map(|answers| answers.recv_timeout(DRAIN_LOOK));
-            match answer {
-                Some(Ok(snapshot)) => snapshots.push(snapshot),
-                Some(Err(flume::RecvTimeoutError::Timeout)) if Instant::now() < patience => {
-                    if let Some(phase) = self.hear(Duration::ZERO, deadline) {
-                        return Err(phase);
-                    }
-                }
-                _ => {
-                    self.log.line("a shard does not answer");
-                    return Err(Phase::Aborted);
-                }
-            }
-        }
-        Ok(snapshots)
-    }
-
-    /// Hears what comes within `wait` while the daemon stops. Answers how the phase ends, if it does now.
-    fn hear(&mut self, wait: Duration, deadline: Instant) -> Option<Phase> {
-        match self.news.recv_timeout(wait) {
-            // The counters of this moment may be hard to come by.
-            Ok(ToControl::Signal(SIGUSR1)) => self.log.line(&self.last.text(&self.topology)),
-            Ok(ToControl::Signal(signal)) => {
-                if self.signalled(signal) {
-                    self.log.line("second signal: stopping at once");
-                    return Some(Phase::Aborted);
-                }
-            }
-            Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
-            Ok(ToControl::Ended(ended)) if ended.error.is_some() => {
-                self.failed |= self.ended(&ended);
-            }
-            Ok(ToControl::Died { shard, error }) => self.died(shard, &error),
-            Ok(_) | Err(_) => {}
-        }
-        (Instant::now() >= deadline).then_some(Phase::TimedOut)
-    }
-
-    /// Waits for the shards' last counters. A shard that does not give them in time is left behind: the process ends anyway.
-    fn join(&mut self, patience: Duration) -> Vec<Snapshot> {
-        let mut deadline = Instant::now() + patience;
-        let mut snapshots = Vec::new();
-        for id in 0..self.shards.len() {
-            while !self.shards[id].died {
-                match self.shards[id].last.recv_timeout(DRAIN_LOOK) {
-                    Ok(snapshot) => snapshots.push(snapshot),
-                    Err(flume::RecvTimeoutError::Timeout) if Instant::now() < deadline => {
-                        if self.hear(Duration::ZERO, deadline) == Some(Phase::Aborted) {
-                            deadline = Instant::now();
-                        }
-                        continue;
-                    }
-                    Err(_) => {
-                        self.log
-                            .line(&format!("shard {id} does not end; it is left behind"));
-                    }
-                }
-                break;
-            }
-        }
-        snapshots
-    }
-
-    fn finish(mut self, report: &Report, complete: bool, lost: u64) -> Outcome {
-        self.log.end_interval();
-        self.log.line(&report.text(&self.topology));
-        if let Some(path) = &self.options.report_json {
-            let text = format!("{:#}\n", report.json(&self.topology));
-            if let Err(error) = std::fs::write(path, text) {
-                let path = path.display();
+        let deadline = Instant::now() + ANSWER;
+        let mut missing: Vec<usize> = (0..self.shards.len()).collect();
+        while !missing.is_empty() {
+            let Ok(snapshot) = answers.recv_deadline(deadline) else {
+                let names: Vec<String> = missing.iter().map(usize::to_string).collect();
+                let names = names.join(", ");
                 self.log
-                    .line(&format!("the report cannot be written to {path}: {error}"));
-                return Outcome::Failed;
-            }
+                    .line(&format!("shard {names} does not answer within {ANSWER:?}"));
+                return None;
+            };
+            missing.retain(|shard| *shard != usize::from(snapshot.shard.0));
+            self.learn(snapshot);
         }
-        for line in report::kept_lines(report, &self.topology) {
-            self.log.line(&line);
-        }
-        let remaining = report.in_flight() + lost;
-        if self.failed || !complete {
-            return Outcome::Failed;
-        }
-        if remaining > 0 {
-            self.log
-                .line(&format!("stopped with {remaining} messages undelivered"));
-            return Outcome::Undelivered(remaining);
-        }
-        if self.cut_short {
-            self.log
-                .line("stopped before all connections were read and all outputs had ended");
-            return Outcome::CutShort;
-        }
-        self.log.line("stopped");
-        Outcome::Clean
+        Some(self.known())
+    }
+
+    /// The counters as the shards told them last.
+    fn known(&self) -> Report {
+        let known = self.shards.iter().filter_map(|shard| shard.known.as_ref());
+        Report::new(&self.topology, known)
     }
 }

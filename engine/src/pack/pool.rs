@@ -118,6 +118,17 @@ impl Pool {
         })
     }
 
+    /// Whether all batches in use here and in `other` are under way, and together held `holds` times.
+    pub fn is_held_by(&self, holds: u32, other: &Pool) -> bool {
+        let flights = || self.flights.iter().chain(&other.flights);
+        let under_way = flights().filter(|flight| flight.batch.is_some()).count();
+        let held: u32 = flights()
+            .filter(|flight| flight.batch.is_some())
+            .map(|flight| flight.holds)
+            .sum();
+        under_way == self.in_use() + other.in_use() && held == holds
+    }
+
     /// Batches, free or not.
     pub fn size(&self) -> usize {
         self.flights.len()

@@ -8,6 +8,7 @@
 //! Two steps, always: a *factory* is made once per plan from checked options; it is immutable, `Send + Sync`, and touches nothing.
 //! On each shard where the plugin lives, the factory makes the *instance*, which is single-threaded and owns its state.
 
+mod backoff;
 pub mod codec;
 pub mod consumer;
 pub mod input;
@@ -15,6 +16,7 @@ pub mod options;
 pub mod section;
 pub mod spec;
 
+pub use backoff::Backoff;
 pub use codec::{
     DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, DecoderFactory, EncodeContext,
     EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory,
@@ -32,18 +34,30 @@ pub use spec::{
 /// A future that lives on one shard.
 pub type LocalFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + 'a>>;
 
-/// Why a running plugin ended. Who recovers: the supervisor, by the plugin's `retries` and `can_exit`.
+/// Why a running plugin failed. Who recovers: its shard, which makes another instance by the plugin's `retries`; when these are used up, or
+/// nothing is to be hoped from another instance, the supervisor, by `can_exit`.
 #[derive(Debug)]
 pub struct Fault {
     /// What happened, with the peer or path, and what an operator can do.
     pub message: String,
+    /// Another instance would fail likewise: only another configuration helps.
+    pub for_good: bool,
 }
 
 impl Fault {
-    /// A fault with this text.
+    /// A fault with this text, after which another instance may do better.
     pub fn new(message: impl Into<String>) -> Self {
         Fault {
             message: message.into(),
+            for_good: false,
+        }
+    }
+
+    /// A fault with this text that every other instance would have too.
+    pub fn for_good(message: impl Into<String>) -> Self {
+        Fault {
+            message: message.into(),
+            for_good: true,
         }
     }
 }

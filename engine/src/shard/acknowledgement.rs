@@ -36,9 +36,10 @@ impl Taken {
         Taken(())
     }
 
-    /// By a filter whose call has returned. `None` if it had ended and the rest of the daemon cannot do without it.
-    pub(super) fn by_filter(ended: bool, may_lose: bool) -> Option<Taken> {
-        (may_lose || !ended).then_some(Taken(()))
+    /// By a filter whose call has returned, or failed and will not be repeated. `None` if it had ended and the rest of the daemon cannot do
+    /// without it.
+    pub(super) fn by_filter(dropped: Option<DropCause>, may_lose: bool) -> Option<Taken> {
+        (may_lose || dropped != Some(DropCause::DestinationEnded)).then_some(Taken(()))
     }
 
     /// Uses the proof up: it is good for one share.

@@ -3,14 +3,16 @@
 //! Owns:    the placement of accepted connections, and of streams that an input has found.
 //! Runs on: every shard.            Plane: data.
 //! Bounds:  `limits::CONNECTIONS_IN_TRANSIT` of them on their way to one shard.
-//! Never:   moves one that is being served.
+//! Never:   moves one that is being served, or lets one that panics end another.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use super::Shard;
+use super::containment::{Contained, Panicked};
 use super::intake::InputContext;
 use super::mesh::Frame;
+use super::pulse::Running;
 use crate::io::Accepted;
 use crate::limits;
 use crate::pack::{InputId, ShardId};
@@ -86,16 +88,31 @@ impl Shard {
     fn serve(&self, input: InputId, source: Source) {
         let shard = self.me.upgrade().expect("the shard is running");
         crate::io::spawn(async move {
-            let context = InputContext::new(Rc::clone(&shard), input);
+            let who = Running::Input(input);
+            let context = InputContext::new(Rc::clone(&shard), input, None);
             let factory = &shard.topology.input(input).factory;
-            match source {
+            let serve = || match source {
                 Source::Connection(connection) => factory.serve(connection, context),
                 Source::Stream(number) => factory.serve_stream(number, context),
+            };
+            let served = match shard.contain(who, serve) {
+                Ok(serving) => Contained::new(&shard, who, serving).await,
+                Err(panicked) => Err(panicked),
+            };
+            if let Err(panicked) = served {
+                shard.connection_failed(input, &panicked);
             }
-            .await;
             shard.topology.loads[shard.id.0 as usize]
                 .connections
                 .fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    /// What serves a connection has panicked. It is closed; a peer must not be able to take more with it.
+    pub(super) fn connection_failed(&self, input: InputId, panicked: &Panicked) {
+        self.ledgers.borrow_mut()[input.0 as usize].stream_errors += 1;
+        self.notice(&self.topology.input(input).name, || {
+            format!("a connection or stream {panicked}; it is closed, the others go on")
         });
     }
 }

@@ -1,24 +1,26 @@
 //! Outputs at work: what an output plugin sees of its shard.
 //!
-//! Owns:    `OutputContext`: the queue of parcels of one output, its ticks, its counters.
+//! Owns:    `OutputContext`: the queue of parcels of one output, what it has of them, its ticks, its counters, its failures in a row.
 //! Runs on: the output's home shard.            Plane: data.
 //! Bounds:  the queue holds at most `limits::CONSUMER_CREDITS` parcels per source shard.
-//! Never:   loses a parcel: each is settled once, delivered or dropped with a cause, or reported as in flight.
+//! Never:   loses a parcel: each is settled once, delivered or dropped with a cause, or reported as in flight. What an instance that fails has
+//!          not settled comes back (`shard::parcel`), and the next one gets it first.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use codecs::message::MessageRef;
 
 use super::Shard;
-use super::parcel::Parcel;
+use super::parcel::{Parcel, Strays};
 use crate::event::ConsumerCounters;
 use crate::io::clock::Monotonic;
+use crate::limits;
 use crate::pack::ConsumerId;
-use crate::plugin::LocalFuture;
+use crate::plugin::{Backoff, Fault, LocalFuture};
 
 /// What an output is asked to do next.
 #[derive(Debug)]
@@ -42,6 +44,15 @@ pub struct OutputContext {
     next_tick: Option<Monotonic>,
     reopened: u32,
     timer: Option<(Monotonic, LocalFuture<'static, ()>)>,
+    /// Failures in a row: of its attempts, and of its instances.
+    pub(super) backoff: Backoff,
+    /// Instances before the present one.
+    pub(super) restarts: u32,
+    /// Parcels that the output has, and the number of the next.
+    lent: usize,
+    next_number: u64,
+    strays: Arc<Strays>,
+    returned: flume::Receiver<Box<Parcel>>,
 }
 
 impl std::fmt::Debug for OutputContext {
@@ -54,14 +65,35 @@ impl std::fmt::Debug for OutputContext {
 
 impl OutputContext {
     pub(crate) fn new(shard: Rc<Shard>, consumer: ConsumerId) -> OutputContext {
-        let interval = shard.topology.consumer(consumer).ticker_interval;
+        let unit = shard.topology.consumer(consumer);
+        let lent_max = limits::CONSUMER_CREDITS as usize * shard.topology.shards as usize;
+        let (strays, returned) = flume::bounded(lent_max);
         OutputContext {
-            next_tick: interval.map(|interval| Monotonic::now().after(interval)),
+            next_tick: (unit.ticker_interval).map(|interval| Monotonic::now().after(interval)),
             reopened: shard.reopens(),
             timer: None,
+            backoff: Backoff::new(unit.retries.clone()),
+            restarts: 0,
+            lent: 0,
+            next_number: 0,
+            strays: Arc::new(strays),
+            returned,
             shard,
             consumer,
         }
+    }
+
+    /// Before another instance begins.
+    pub(super) fn begin(&mut self) {
+        let interval = self.shard.topology.consumer(self.consumer).ticker_interval;
+        self.next_tick = interval.map(|interval| Monotonic::now().after(interval));
+        self.reopened = self.shard.reopens();
+        self.timer = None;
+    }
+
+    /// Whether this instance replaces one that failed: what is wrong now was right once, and is worth waiting for.
+    pub fn is_restart(&self) -> bool {
+        self.restarts > 0
     }
 
     /// Section name of the output.
@@ -86,7 +118,11 @@ impl OutputContext {
                 return self.poll_timer(cx, deadline);
             }
             if let Poll::Ready(parcel) = self.shard.poll_parcel(self.consumer, cx) {
-                return Poll::Ready(parcel.map_or(OutputEvent::End, OutputEvent::Parcel));
+                let event = match parcel {
+                    Some(parcel) => OutputEvent::Parcel(self.lend(parcel)),
+                    None => OutputEvent::End,
+                };
+                return Poll::Ready(event);
             }
             self.poll_timer(cx, deadline)
         })
@@ -95,7 +131,58 @@ impl OutputContext {
 
     /// The next parcel if one is waiting already: for outputs that deliver several at once.
     pub fn next_ready(&mut self) -> Option<Box<Parcel>> {
-        self.shard.ready_parcel(self.consumer)
+        let parcel = self.shard.ready_parcel(self.consumer)?;
+        Some(self.lend(parcel))
+    }
+
+    fn lend(&mut self, mut parcel: Box<Parcel>) -> Box<Parcel> {
+        parcel.lend(self.next_number, &self.strays);
+        self.next_number += 1;
+        self.lent += 1;
+        parcel
+    }
+
+    /// Waits until every parcel that the output had and has not settled is back: one may be with a thread that is still at work on it.
+    /// Answers them in their order.
+    pub(super) async fn take_back(&mut self) -> Vec<Box<Parcel>> {
+        let mut back = Vec::with_capacity(self.lent);
+        while self.lent > 0 {
+            let stray = self.returned.recv_async().await;
+            let mut stray = stray.expect("this context has a sender");
+            self.lent -= 1;
+            back.push((stray.recall(), stray));
+        }
+        back.sort_by_key(|(number, _)| *number);
+        back.into_iter().map(|(_, parcel)| parcel).collect()
+    }
+
+    /// Parcels that the output has.
+    pub(super) fn lent(&self) -> usize {
+        self.lent
+    }
+
+    /// Notes that what the output tries has failed, and tells the operator. Answers how long to wait before the next attempt; a fault when
+    /// `max_retries` have been made.
+    pub fn failed(&mut self, what: &str) -> Result<Duration, Fault> {
+        self.count(|counters| counters.retries += 1);
+        let Some(wait) = self.backoff.failed(self.stopping()) else {
+            return Err(Fault::new(format!(
+                "{what}; gave up after {} attempts (`max_retries`)",
+                self.backoff.failures()
+            )));
+        };
+        self.notice(|| format!("{what}; trying again in {wait:.1?}, messages wait"));
+        Ok(wait)
+    }
+
+    /// Notes that an attempt has succeeded: the next failure is a first one.
+    pub fn succeeded(&mut self) {
+        self.backoff.succeeded();
+    }
+
+    /// Failures since the last success.
+    pub fn failures(&self) -> u32 {
+        self.backoff.failures()
     }
 
     fn due(&self, deadline: Option<Monotonic>) -> Option<Monotonic> {
@@ -138,28 +225,16 @@ impl OutputContext {
 
     /// Waits between two attempts; ends early when the daemon begins to stop, so that a last attempt still fits.
     pub async fn pause(&self, duration: Duration) {
-        let mut timer = pin!(crate::io::sleep(duration));
-        let stopping_before = self.stopping();
-        poll_fn(|cx| {
-            if self.stopping() && !stopping_before {
-                return Poll::Ready(());
-            }
-            if !stopping_before {
-                self.shard.register_for_stop(cx);
-            }
-            timer.as_mut().poll(cx)
-        })
-        .await;
+        self.shard.pause(duration).await;
     }
 
     /// Gives a parcel back: every record that was not dropped by `Parcel::drop_record` has been delivered for good.
-    pub fn settle(&mut self, parcel: Box<Parcel>) {
-        let (taken, bytes) = (parcel.taken(), parcel.taken_bytes());
-        self.count(|counters| {
-            counters.processed += taken as u64;
-            counters.bytes += bytes as u64;
-        });
-        self.shard.settle_parcel(parcel);
+    pub fn settle(&mut self, mut parcel: Box<Parcel>) {
+        let _step = self.shard.engine_step();
+        if parcel.recall().is_some() {
+            self.lent -= 1;
+        }
+        self.shard.finish_parcel(self.consumer, parcel);
     }
 
     /// Calls `each` with what the named groups of the output's matcher captured of a message. An output that never asks pays nothing.

@@ -1,21 +1,76 @@
-//! Filters at work: running one over a delivery, and routing what filters injected.
+//! Filters at work: running one over a delivery, routing what filters injected, and the next instance of one that failed.
 //!
-//! Owns:    calls of filters, the queue of injected batches.
+//! Owns:    calls of filters, the queue of injected batches, the task that restarts a filter.
 //! Runs on: the filter's home shard.            Plane: data.
-//! Bounds:  one call at a time per filter; injected batches come from a pool of their own.
-//! Never:   routes inside a filter's call.
+//! Bounds:  one call at a time per filter; injected batches come from a pool of their own; what a filter that is down has to be held for
+//!          is bounded by credits.
+//! Never:   routes inside a filter's call, or calls one again with messages over which it failed.
 
+use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use super::Shard;
 use super::injection::Injection;
+use super::mesh::Frame;
+use super::pulse::Running;
+use super::restarts::{Failure, decide};
+use super::topology::Role;
 use crate::event::DropCause;
+use crate::io::clock::Monotonic;
 use crate::pack::{Batch, ConsumerId};
 use crate::plugin::{Fault, Filter, Selection};
 
 impl Shard {
-    /// Runs a filter over a delivery. Answers `false` if it has ended.
-    pub(super) fn run_filter(&self, consumer: ConsumerId, batch: &Batch, delivery: u16) -> bool {
+    /// A delivery for a filter of this shard, of a batch of any shard.
+    pub(super) fn filter(&self, batch: Arc<Batch>, delivery: u16) {
+        let consumer = batch.deliveries()[delivery as usize].consumer;
+        {
+            let mut consumers = self.consumers.borrow_mut();
+            let standing = &mut consumers[consumer.0 as usize].standing;
+            if standing.down {
+                standing.held.push_back((batch, delivery));
+                return;
+            }
+        }
+        self.filter_now(consumer, batch, delivery);
+    }
+
+    fn filter_now(&self, consumer: ConsumerId, batch: Arc<Batch>, delivery: u16) {
+        let dropped = self.run_filter(consumer, &batch, delivery);
+        self.return_filtered(batch, delivery, dropped);
+        self.pump_injected();
+    }
+
+    /// A filter of this shard is done with a delivery that a credit was spent for.
+    pub(super) fn return_filtered(
+        &self,
+        batch: Arc<Batch>,
+        delivery: u16,
+        dropped: Option<DropCause>,
+    ) {
+        let home = batch.home;
+        if home == self.id {
+            self.released(batch, delivery, dropped);
+        } else {
+            let frame = Frame::Release {
+                batch,
+                delivery,
+                dropped,
+            };
+            self.send_frame(home, frame);
+        }
+    }
+
+    /// Runs a filter over a delivery. Answers why its messages are dropped, if they are.
+    pub(super) fn run_filter(
+        &self,
+        consumer: ConsumerId,
+        batch: &Batch,
+        delivery: u16,
+    ) -> Option<DropCause> {
         let picks = batch.picks(delivery as usize);
         let loops = picks
             .first()
@@ -24,52 +79,124 @@ impl Shard {
             filter.process(Selection::new(&batch.table, picks), context)
         });
         let messages = picks.len() as u64;
-        self.count_consumer(consumer, |counters| {
-            if taken {
-                counters.processed += messages;
-            } else {
-                counters.dropped.add(DropCause::DestinationEnded, messages);
-            }
+        self.count_consumer(consumer, |counters| match taken {
+            Ok(()) => counters.processed += messages,
+            Err(cause) => counters.dropped.add(cause, messages),
         });
-        taken
+        taken.err()
     }
 
-    /// Calls a filter of this shard; what it injects is queued. Answers `false` if it has ended, now or before.
-    pub(super) fn with_filter(
+    /// Calls a filter of this shard; what it injects is queued. Answers why it did not take what it was given.
+    fn with_filter(
         &self,
         consumer: ConsumerId,
         loops: u8,
         messages: usize,
         call: impl FnOnce(&mut dyn Filter, &mut Injection<'_>) -> Result<(), Fault>,
-    ) -> bool {
+    ) -> Result<(), DropCause> {
         let Some(mut filter) = self.consumers.borrow_mut()[consumer.0 as usize]
             .filter
             .take()
         else {
-            return false;
+            return Err(DropCause::DestinationEnded);
         };
         let mut injection = Injection::new(self, consumer, loops);
         let sample = self.probe.borrow_mut().begin_process(messages);
-        let result = call(filter.as_mut(), &mut injection);
+        let result = self.contain(Running::Filter(consumer), || {
+            call(filter.as_mut(), &mut injection)
+        });
         self.probe.borrow_mut().end_process(consumer, sample);
         injection.finish();
-        match result {
+        match Failure::of(result) {
             Ok(()) => {
                 self.consumers.borrow_mut()[consumer.0 as usize].filter = Some(filter);
-                true
+                Ok(())
             }
-            Err(fault) => {
-                self.consumer_ended(consumer, Some(fault.message));
-                false
+            Err(failure) => {
+                let _ = self.contain(Running::Filter(consumer), || drop(filter));
+                Err(self.filter_failed(consumer, &failure))
             }
         }
     }
 
-    /// A filter's ticker has come round.
+    /// A filter's ticker has come round. Answers `false` when it has ended.
     pub(crate) fn tick_filter(&self, consumer: ConsumerId) -> bool {
-        let running = self.with_filter(consumer, 0, 1, |filter, context| filter.tick(context));
+        let is_down = |shard: &Shard| {
+            let consumers = shard.consumers.borrow();
+            consumers[consumer.0 as usize].standing.down
+        };
+        if is_down(self) {
+            return true;
+        }
+        let ticked = self.with_filter(consumer, 0, 1, |filter, context| filter.tick(context));
         self.pump_injected();
-        running
+        ticked.is_ok() || is_down(self)
+    }
+
+    /// A filter has failed: its next instance comes later, or never. Answers why what it was given is dropped.
+    #[cold]
+    fn filter_failed(&self, consumer: ConsumerId, failure: &Failure) -> DropCause {
+        let unit = self.topology.consumer(consumer);
+        let decision = {
+            let mut consumers = self.consumers.borrow_mut();
+            let standing = &mut consumers[consumer.0 as usize].standing;
+            let ran = standing.since.elapsed();
+            decide(&mut standing.backoff, failure, ran, self)
+        };
+        match decision {
+            Ok(wait) => {
+                self.notice(&unit.name, || {
+                    format!(
+                        "{failure}; what it was given is dropped (plugin_failed), the next messages wait {wait:.1?} until it is started again"
+                    )
+                });
+                let mut consumers = self.consumers.borrow_mut();
+                let state = &mut consumers[consumer.0 as usize];
+                state.standing.down = true;
+                state.standing.wait = Some(wait);
+                if let Some(waker) = &state.waker {
+                    waker.wake_by_ref();
+                }
+                DropCause::PluginFailed
+            }
+            Err(error) => {
+                self.consumer_ended(consumer, Some(error));
+                DropCause::DestinationEnded
+            }
+        }
+    }
+
+    /// Makes the next instance of a filter that has failed, and gives it what has come meanwhile.
+    async fn restart_filter(&self, consumer: ConsumerId) {
+        let Role::Filter(factory) = &self.topology.consumer(consumer).role else {
+            unreachable!("only filters are restarted here");
+        };
+        match self.contain(Running::Filter(consumer), || factory.make()) {
+            Ok(filter) => {
+                let mut consumers = self.consumers.borrow_mut();
+                let state = &mut consumers[consumer.0 as usize];
+                state.filter = Some(filter);
+                state.standing.since = Monotonic::now();
+            }
+            Err(panicked) => {
+                self.filter_failed(consumer, &panicked.into());
+                return;
+            }
+        }
+        while let Some((batch, delivery)) = self.next_held(consumer) {
+            self.filter_now(consumer, batch, delivery);
+            crate::io::yield_if_needed().await;
+        }
+    }
+
+    /// The oldest delivery that is held for a filter which has an instance again; with the last one gone, it is up.
+    fn next_held(&self, consumer: ConsumerId) -> Option<(Arc<Batch>, u16)> {
+        let mut consumers = self.consumers.borrow_mut();
+        let state = &mut consumers[consumer.0 as usize];
+        state.filter.as_ref()?;
+        let next = state.standing.held.pop_front();
+        state.standing.down = next.is_some();
+        next
     }
 
     pub(crate) fn queue_injected(&self, batch: Arc<Batch>) {
@@ -96,4 +223,32 @@ impl Shard {
         }
         self.injecting.set(false);
     }
+}
+
+/// Restarts a filter whenever it has failed, until it has ended.
+pub(super) async fn keep_filter(shard: Rc<Shard>, consumer: ConsumerId) {
+    while let Some(wait) = next_restart(&shard, consumer).await {
+        shard.pause(wait).await;
+        shard.restart_filter(consumer).await;
+    }
+}
+
+/// Waits until the filter has failed; answers how long it is to be down. `None` when it has ended.
+async fn next_restart(shard: &Shard, consumer: ConsumerId) -> Option<Duration> {
+    poll_fn(|cx| {
+        let mut consumers = shard.consumers.borrow_mut();
+        let state = &mut consumers[consumer.0 as usize];
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(wait) = state.standing.wait.take() {
+            return Poll::Ready(Some(wait));
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => state.waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    })
+    .await
 }

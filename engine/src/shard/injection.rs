@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use codecs::error::Full;
-use codecs::message::{Draft, Header, MessageRef};
+use codecs::message::{Draft, Header, Mark, MessageRef};
 
 use super::Shard;
 use super::intake::random_uuid;
@@ -24,6 +24,8 @@ pub(super) struct Injection<'a> {
     /// Injections behind the messages that the filter is looking at.
     loops: u8,
     batch: Option<Arc<Batch>>,
+    /// Where the message begins that is being filled in; left behind by a panic.
+    unfinished: Option<Mark>,
     now: i64,
 }
 
@@ -34,18 +36,24 @@ impl<'a> Injection<'a> {
             by,
             loops,
             batch: None,
+            unfinished: None,
             now: clock::wall(),
         }
     }
 
     /// Queues what was injected for routing.
     pub(super) fn finish(self) {
-        if let Some(batch) = self.batch {
+        if let Some(mut batch) = self.batch {
+            if let Some(mark) = self.unfinished {
+                let unique = Arc::get_mut(&mut batch).expect("a batch being filled is not shared");
+                unique.table.rollback(mark);
+            }
             self.shard.queue_injected(batch);
         }
     }
 
-    fn batch(&mut self) -> Option<&mut Batch> {
+    /// The batch to fill, and where to note what is unfinished in it.
+    fn filling(&mut self) -> Option<(&mut Batch, &mut Option<Mark>)> {
         if self.batch.is_none() {
             let mut batch = self.shard.injections.borrow_mut().take()?;
             Arc::get_mut(&mut batch)
@@ -53,9 +61,9 @@ impl<'a> Injection<'a> {
                 .origin = Origin::Injected { by: self.by };
             self.batch = Some(batch);
         }
-        self.batch
-            .as_mut()
-            .map(|batch| Arc::get_mut(batch).expect("a batch being filled is not shared"))
+        let batch = self.batch.as_mut()?;
+        let batch = Arc::get_mut(batch).expect("a batch being filled is not shared");
+        Some((batch, &mut self.unfinished))
     }
 
     fn draft_headers(
@@ -91,15 +99,17 @@ impl FilterContext for Injection<'_> {
             return true;
         }
         let loops = self.loops + 1;
-        let Some(batch) = self.batch() else {
+        let Some((batch, unfinished)) = self.filling() else {
             return false;
         };
         let mark = batch.table.mark();
+        *unfinished = Some(mark);
         let filled = batch.table.begin().and_then(|mut draft| {
             draft.set_loops(loops);
             Self::draft_headers(shard, by, now, &mut draft)?;
             fill(&mut draft)
         });
+        *unfinished = None;
         if filled.is_err() {
             batch.table.rollback(mark);
             return false;

@@ -21,13 +21,16 @@ use super::Shard;
 use super::connections::Source;
 use super::headers::{Shared, StreamHeaders, StreamOptions};
 use super::nested::Nested;
+use super::pulse::Running;
+use super::recovery::{Trouble, Work};
 use super::stop::Stop;
+use super::tasks::Tasks;
 use crate::event::{DropCause, Drops, InputCounters};
 use crate::io::clock;
 use crate::io::{Accepted, ByteStream};
 use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
-use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder};
+use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, Remark};
 
 /// Longest text in the field `decode_error`, bytes, as Heka.
 const DECODE_ERROR_BYTES: usize = 500;
@@ -42,14 +45,17 @@ pub struct InputContext {
     pub(super) input: InputId,
     /// If another input runs this one.
     pub(super) nested: Option<Rc<Nested>>,
+    /// Of an instance of the input; a connection has none.
+    pub(super) tasks: Option<Rc<Tasks>>,
 }
 
 impl InputContext {
-    pub(crate) fn new(shard: Rc<Shard>, input: InputId) -> InputContext {
+    pub(super) fn new(shard: Rc<Shard>, input: InputId, tasks: Option<Rc<Tasks>>) -> InputContext {
         InputContext {
             shard,
             input,
             nested: None,
+            tasks,
         }
     }
 
@@ -130,6 +136,7 @@ impl InputContext {
             rest: Vec::new(),
             taken: 0,
             pending: None,
+            trouble: None,
             stop: None,
             datagrams: None,
             resume: 0,
@@ -149,9 +156,9 @@ impl InputContext {
         self.shard.place(self.input, Source::Stream(number));
     }
 
-    /// Runs a task of this input beside the others.
+    /// Runs a task of this input beside the others. If it panics, the instance of the input has failed; if the instance fails, it is dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        crate::io::spawn(task);
+        Tasks::of(self).spawn(task);
     }
 
     /// Changes the input's counters.
@@ -180,8 +187,8 @@ pub enum Fill {
 pub struct Intake {
     pub(super) context: InputContext,
     pub(super) stream: StreamId,
-    splitter: Box<dyn Splitter>,
-    decoder: Option<Box<dyn Decoder>>,
+    pub(super) splitter: Box<dyn Splitter>,
+    pub(super) decoder: Option<Box<dyn Decoder>>,
     message_bytes: bool,
     headers: StreamHeaders,
     /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
@@ -190,6 +197,8 @@ pub struct Intake {
     pub(super) taken: u64,
     /// A record at the start of `rest` that did not fit the last batch.
     pub(super) pending: Option<Record>,
+    /// Once the splitter or the decoder has panicked, until it is certain that they work again.
+    pub(super) trouble: Option<Box<Trouble>>,
     /// Once the daemon is stopping.
     stop: Option<Stop>,
     /// The batch that datagrams are being gathered in, and how far it is filled.
@@ -212,10 +221,10 @@ impl std::fmt::Debug for Intake {
 
 /// What a step found.
 #[derive(Default)]
-struct Tally {
-    messages: u64,
-    garbage_bytes: u64,
-    drops: Drops,
+pub(super) struct Tally {
+    pub(super) messages: u64,
+    pub(super) garbage_bytes: u64,
+    pub(super) drops: Drops,
     /// Records that the decoder refused, and why the last one.
     refused: u64,
     refusal: Option<DecodeFailure>,
@@ -229,13 +238,13 @@ impl Tally {
 }
 
 /// The end of a step, and what it found.
-struct Cut {
-    end: StepEnd,
-    tally: Tally,
+pub(super) struct Cut {
+    pub(super) end: StepEnd,
+    pub(super) tally: Tally,
 }
 
 /// Why a step ended.
-enum StepEnd {
+pub(super) enum StepEnd {
     /// Every whole record was taken; the rest begins there.
     Rest(usize),
     /// The batch is full; the record that did not fit begins there.
@@ -255,10 +264,13 @@ impl Intake {
         source: &mut dyn ByteStream,
     ) -> Poll<io::Result<Fill>> {
         let shard = Rc::clone(&self.context.shard);
+        let _step = shard.engine_step();
+        std::task::ready!(self.poll_recovered(cx))?;
         if self.context.stopping() {
             let stop = self.stop.get_or_insert_with(|| {
                 // A peer that listens learns that it is to send to somebody else; nobody waits for that.
-                let _ = source.poll_close(cx);
+                let who = Running::Input(self.context.input);
+                let _ = shard.contain(who, || source.poll_close(cx));
                 Stop::default()
             });
             if stop.read >= limits::STOP_BYTES {
@@ -281,14 +293,18 @@ impl Intake {
             let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
             let kept = self.rest.len();
             let space = &mut unique.table.received_mut()[kept..kept + limits::READ_BYTES];
-            let mut read = source.poll_read(cx, space);
-            if read.is_pending() && self.context.stopping() {
-                // Readiness may not have been reported yet: ask the source itself.
-                read = match source.read_now(space) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                    now => Poll::Ready(now),
-                };
-            }
+            let stopping = self.context.stopping();
+            let read = shard.contain(Running::Input(self.context.input), || {
+                match source.poll_read(cx, space) {
+                    // Readiness may not have been reported yet: ask the source itself.
+                    Poll::Pending if stopping => match source.read_now(space) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                        now => Poll::Ready(now),
+                    },
+                    read => read,
+                }
+            });
+            let read = read.unwrap_or_else(|panicked| Poll::Ready(Err(panicked.into())));
             return match read {
                 Poll::Ready(Ok(0)) => {
                     self.step(batch, 0, true);
@@ -369,6 +385,7 @@ impl Intake {
     /// Waits until a datagram can be taken.
     pub async fn ready_for_datagrams(&mut self) {
         if self.datagrams.is_none() {
+            self.recovered().await;
             let batch = poll_fn(|cx| self.poll_batch(cx)).await;
             self.datagrams = Some((batch, 0));
         }
@@ -401,7 +418,7 @@ impl Intake {
         }
         let cut = self
             .shared(&mut unique.table, hostname)
-            .map(|shared| self.split(&mut unique.table, filled, end, true, &shared));
+            .map(|shared| self.cut(&mut unique.table, filled, end, true, &shared));
         match cut {
             Ok(Cut {
                 end: StepEnd::Rest(_),
@@ -470,7 +487,7 @@ impl Intake {
         let shared = self
             .shared(&mut unique.table, None)
             .expect("names fit an empty table");
-        let cut = self.split(&mut unique.table, 0, filled, end, &shared);
+        let cut = self.cut(&mut unique.table, 0, filled, end, &shared);
         self.count_tally(&cut.tally);
         let rest = match cut.end {
             StepEnd::Rest(at) => at,
@@ -499,46 +516,48 @@ impl Intake {
     #[cold]
     fn tell_remarks_now(&mut self) {
         let context = &self.context;
+        let who = Running::Stream(context.input);
         if let Some(decoder) = &mut self.decoder {
-            decoder.take_remarks(&mut |remark| {
-                context.notice(|| remark.to_string());
-            });
+            let remarks = &mut |remark: Remark<'_>| context.notice(|| remark.to_string());
+            // One that panics here will do so over a record, or is harmless.
+            let _ = context.shard.contain(who, || decoder.take_remarks(remarks));
         }
     }
 
-    /// Cuts `from..filled` into records and makes messages of them.
-    fn split(
+    /// Cuts what is there into records and makes messages of them, from where `work` says on.
+    pub(super) fn split(
         &mut self,
         table: &mut MessageTable,
-        from: usize,
         filled: usize,
         end: bool,
         shared: &Shared,
-    ) -> Cut {
-        let mut at = from;
-        let mut tally = Tally::default();
-        let end = loop {
+        work: &mut Work,
+    ) -> StepEnd {
+        loop {
             // By reference: copying what was just written in small pieces stalls.
             let (pending, split);
+            work.consumed = 0;
             let record = if let Some(record) = self.pending.take() {
                 pending = record;
                 &pending
             } else {
-                split = self.splitter.split(&table.bytes()[at..filled], end);
+                split = self.splitter.split(&table.bytes()[work.at..filled], end);
                 match &split {
                     Split::Record(record) => record,
                     &Split::Skip { consumed, cause } => {
                         match DropCause::of_skip(cause) {
-                            Some(cause) => tally.drops.add(cause, 1),
-                            None => tally.garbage_bytes += consumed as u64,
+                            Some(cause) => work.tally.drops.add(cause, 1),
+                            None => work.tally.garbage_bytes += consumed as u64,
                         }
-                        at += consumed;
+                        work.at += consumed;
                         continue;
                     }
-                    Split::More => break StepEnd::Rest(at),
+                    Split::More => return StepEnd::Rest(work.at),
                 }
             };
-            match self.make(table, at, record, shared) {
+            work.consumed = record.consumed;
+            let tally = &mut work.tally;
+            match self.make(table, work.at, record, shared) {
                 Ok(Made::Messages(count)) => tally.messages += count as u64,
                 Ok(Made::Marked(failure)) => {
                     tally.messages += 1;
@@ -550,11 +569,10 @@ impl Intake {
                 }
                 Ok(Made::Dropped(cause)) => tally.drops.add(cause, 1),
                 Err(Full) if table.is_empty() => tally.drops.add(DropCause::DoesNotFit, 1),
-                Err(Full) => break StepEnd::Overflow(at, *record),
+                Err(Full) => return StepEnd::Overflow(work.at, *record),
             }
-            at += record.consumed;
-        };
-        Cut { end, tally }
+            work.at += record.consumed;
+        }
     }
 
     fn count_tally(&self, tally: &Tally) {

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::event::DropCause;
 use crate::io::Accepted;
 use crate::pack::{Batch, ConsumerId, InputId};
 use crate::queue::Position;
@@ -30,8 +31,8 @@ pub enum Frame {
         batch: Arc<Batch>,
         /// Which of its deliveries.
         delivery: u16,
-        /// The filter had ended: the messages are dropped.
-        dropped: bool,
+        /// The messages are dropped: the filter had ended, or failed over them.
+        dropped: Option<DropCause>,
     },
     /// An output is done with a parcel. Room: answers one `Parcel`.
     ParcelBack(Box<Parcel>),

@@ -9,7 +9,9 @@
 
 mod acknowledgement;
 mod connections;
+pub mod containment;
 pub mod delivery;
+mod encoding;
 mod filtering;
 pub mod headers;
 mod injection;
@@ -19,13 +21,18 @@ pub mod matchers;
 pub mod mesh;
 mod nested;
 pub mod parcel;
+mod pausing;
 pub mod probe;
+pub mod pulse;
 pub(crate) mod queueing;
+mod recovery;
+mod restarts;
 pub mod router;
 pub mod run;
 mod settlement;
 mod stop;
 pub mod streams;
+mod tasks;
 pub mod topology;
 
 use std::cell::{Cell, RefCell};
@@ -40,16 +47,16 @@ use matcher::Capturing;
 use self::connections::Source;
 use self::mesh::Frame;
 use self::parcel::Parcel;
+use self::pausing::{Standing, Way};
 use self::router::Router;
 use self::streams::Streams;
 use self::topology::{Role, Topology};
 use crate::event::{ConsumerCounters, DropCause, InputCounters, QueueCounters};
 use crate::io::MeshSender;
-use crate::io::clock;
 use crate::limits;
 use crate::pack::pool::{Landed, Pool};
 use crate::pack::{Batch, ConsumerId, Origin, PoolKind, ShardId, StreamId};
-use crate::plugin::{EncodeContext, Encoder, Filter};
+use crate::plugin::{Encoder, Filter};
 
 /// What a shard keeps of one consumer.
 struct Consumer {
@@ -64,10 +71,12 @@ struct Consumer {
     filter: Option<Box<dyn Filter>>,
     /// Outputs, on their home shard: parcels to deliver.
     queue: VecDeque<Box<Parcel>>,
-    /// The task of the output.
+    /// The task of the output, or the one that restarts the filter.
     waker: Option<Waker>,
     /// The plugin has ended; what is sent to it is dropped.
     ended: bool,
+    /// How this shard gets on with it.
+    standing: Standing,
 }
 
 /// Something that an operator should hear of.
@@ -127,6 +136,10 @@ pub struct Shard {
     rest_bytes: Cell<usize>,
     stopping: Cell<bool>,
     ending: Cell<bool>,
+    /// A panic has left a step of the engine half done.
+    broken: Cell<bool>,
+    /// Shards that are gone.
+    lost: RefCell<Vec<ShardId>>,
     reopens: Cell<u32>,
     stop_wakers: RefCell<Vec<Waker>>,
     notices: flume::Sender<run::ToControl>,
@@ -203,6 +216,8 @@ impl Shard {
             rest_bytes: Cell::new(0),
             stopping: Cell::new(false),
             ending: Cell::new(false),
+            broken: Cell::new(false),
+            lost: RefCell::default(),
             reopens: Cell::new(0),
             stop_wakers: RefCell::default(),
             notices,
@@ -237,6 +252,7 @@ impl Shard {
 
     /// Routes a filled batch and hands it to everybody who asked for messages of it.
     pub(crate) fn route_and_deliver(&self, mut batch: Arc<Batch>) {
+        let _step = self.engine_step();
         let unique = Arc::get_mut(&mut batch).expect("a batch being routed is not shared");
         let sample = self.probe.borrow_mut().begin_match(unique.table.len());
         let routed = self.router.borrow_mut().route(unique);
@@ -266,27 +282,27 @@ impl Shard {
     fn dispatch(&self, batch: Arc<Batch>, delivery: u16) {
         let consumer = batch.deliveries()[delivery as usize].consumer;
         let messages = batch.picks(delivery as usize).len() as u64;
-        let unit = self.topology.consumer(consumer);
-        let local_filter =
-            matches!(unit.role, Role::Filter(_)) && unit.home == self.id && unit.queue.is_none();
-        let blocked = {
+        let way = {
             let mut consumers = self.consumers.borrow_mut();
             let state = &mut consumers[consumer.0 as usize];
             state.counters.matched += messages;
-            !local_filter && (state.credits == 0 || !state.blocked.is_empty())
+            state.way(self.topology.consumer(consumer), self.id)
         };
-        if local_filter {
-            let dropped = !self.run_filter(consumer, &batch, delivery);
-            self.settle(batch, delivery, dropped);
-        } else if blocked {
-            if let Origin::Stream { stream, .. } = batch.origin {
-                self.streams.borrow_mut().block(stream);
+        match way {
+            Way::Call => {
+                let dropped = self.run_filter(consumer, &batch, delivery);
+                self.settle(batch, delivery, dropped);
             }
-            self.consumers.borrow_mut()[consumer.0 as usize]
-                .blocked
-                .push_back((batch, delivery));
-        } else {
-            self.send(consumer, batch, delivery);
+            Way::Wait => {
+                if let Origin::Stream { stream, .. } = batch.origin {
+                    self.streams.borrow_mut().block(stream);
+                }
+                self.consumers.borrow_mut()[consumer.0 as usize]
+                    .blocked
+                    .push_back((batch, delivery));
+            }
+            Way::Send => self.send(consumer, batch, delivery),
+            Way::Refuse => self.refuse(consumer, batch, delivery),
         }
     }
 
@@ -301,11 +317,6 @@ impl Shard {
             return;
         }
         let frame = match &unit.role {
-            Role::Filter(_) if unit.home == self.id => {
-                let dropped = !self.run_filter(consumer, &batch, delivery);
-                self.released(batch, delivery, dropped);
-                return;
-            }
             Role::Filter(_) => Frame::Messages { batch, delivery },
             Role::Output { framing, .. } => {
                 Frame::Parcel(self.encode(consumer, batch, delivery, *framing))
@@ -318,21 +329,6 @@ impl Shard {
         }
     }
 
-    fn encode(
-        &self,
-        consumer: ConsumerId,
-        batch: Arc<Batch>,
-        delivery: u16,
-        framing: bool,
-    ) -> Box<Parcel> {
-        let mut parcel = self.empty_parcel();
-        let mut consumers = self.consumers.borrow_mut();
-        let encoder = consumers[consumer.0 as usize].encoder.as_deref_mut();
-        let context = EncodeContext { now: clock::wall() };
-        parcel.fill(batch, delivery, encoder, framing, context);
-        parcel
-    }
-
     fn empty_parcel(&self) -> Box<Parcel> {
         self.parcels
             .borrow_mut()
@@ -342,13 +338,17 @@ impl Shard {
 
     fn send_frame(&self, target: ShardId, frame: Frame) {
         let refused = match &self.mesh.borrow()[target.0 as usize] {
-            Some(sender) => sender.send(frame).err(),
-            None => Some(frame),
+            Some(sender) if !self.is_lost(target) => sender.send(frame).err(),
+            _ => Some(frame),
         };
         if let Some(frame) = refused {
             // The other shard has ended; the credits rule out a full ring.
             match frame {
-                Frame::Messages { batch, delivery } => self.released(batch, delivery, true),
+                Frame::Messages { batch, delivery } => {
+                    let cause = DropCause::DestinationEnded;
+                    self.count_refused(&batch, delivery, cause);
+                    self.released(batch, delivery, Some(cause));
+                }
                 Frame::Parcel(mut parcel) => {
                     parcel.drop_from(0, DropCause::DestinationEnded);
                     self.parcel_came_back(parcel);
@@ -371,20 +371,7 @@ impl Shard {
     /// Takes a frame of another shard.
     pub(crate) fn handle(&self, frame: Frame) {
         match frame {
-            Frame::Messages { batch, delivery } => {
-                let consumer = batch.deliveries()[delivery as usize].consumer;
-                let dropped = !self.run_filter(consumer, &batch, delivery);
-                let home = batch.home;
-                self.send_frame(
-                    home,
-                    Frame::Release {
-                        batch,
-                        delivery,
-                        dropped,
-                    },
-                );
-                self.pump_injected();
-            }
+            Frame::Messages { batch, delivery } => self.filter(batch, delivery),
             Frame::Parcel(parcel) => self.queue_parcel(parcel),
             Frame::Release {
                 batch,
@@ -423,7 +410,7 @@ impl Shard {
             }
         }
         parcel.drop_from(0, DropCause::DestinationEnded);
-        self.settle_parcel(parcel);
+        self.finish_parcel(consumer, parcel);
     }
 
     /// The next parcel of an output of this shard; `None` when the shard is ending and none is left.
@@ -454,6 +441,16 @@ impl Shard {
             .pop_front()
     }
 
+    /// An output, or whoever acts in its place, is done with a parcel.
+    pub(crate) fn finish_parcel(&self, consumer: ConsumerId, parcel: Box<Parcel>) {
+        let (taken, bytes) = (parcel.taken(), parcel.taken_bytes());
+        self.count_consumer(consumer, |counters| {
+            counters.processed += taken as u64;
+            counters.bytes += bytes as u64;
+        });
+        self.settle_parcel(parcel);
+    }
+
     /// Sends a parcel home.
     pub(crate) fn settle_parcel(&self, parcel: Box<Parcel>) {
         let home = parcel.batch().home;
@@ -465,26 +462,10 @@ impl Shard {
         }
     }
 
-    /// A consumer of this shard has ended; what waits for it is dropped and counted.
-    pub(crate) fn consumer_ended(&self, consumer: ConsumerId, error: Option<String>) {
-        let queued = {
-            let mut consumers = self.consumers.borrow_mut();
-            let state = &mut consumers[consumer.0 as usize];
-            state.ended = true;
-            state.filter = None;
-            std::mem::take(&mut state.queue)
-        };
-        for mut parcel in queued {
-            parcel.drop_from(0, DropCause::DestinationEnded);
-            self.settle_parcel(parcel);
-        }
-        let unit = self.topology.consumer(consumer);
-        self.tell_ended(&unit.name, error, unit.can_exit);
-    }
-
-    /// Whether a consumer of this shard has ended.
+    /// Whether a consumer of this shard has ended, or will never be given anything any more.
     fn has_ended(&self, consumer: ConsumerId) -> bool {
-        self.consumers.borrow()[consumer.0 as usize].ended
+        let state = &self.consumers.borrow()[consumer.0 as usize];
+        state.ended || state.standing.gone
     }
 
     /// Notes how many bytes streams keep as unfinished rests.
@@ -518,6 +499,11 @@ impl Shard {
         ledger.dropped.add(cause, 1);
     }
 
+    #[inline]
+    fn pulse(&self) -> &pulse::Pulse {
+        &self.topology.loads[self.id.0 as usize].pulse
+    }
+
     pub(crate) fn stopping(&self) -> bool {
         self.stopping.get()
     }
@@ -546,6 +532,7 @@ impl Shard {
             .drain(..)
             .for_each(Waker::wake);
         self.streams.borrow().wakers().for_each(Waker::wake_by_ref);
+        self.resume_all();
     }
 
     /// Whether outputs are to end, so that nothing new may be made.
@@ -556,6 +543,10 @@ impl Shard {
     /// Outputs end as soon as their queues are empty; nothing more is read from disk queues.
     pub(crate) fn end_outputs(&self) {
         self.ending.set(true);
+        self.stop_wakers
+            .borrow_mut()
+            .drain(..)
+            .for_each(Waker::wake);
         self.wake_outputs();
         self.wake_queues();
     }
@@ -607,7 +598,9 @@ impl Shard {
         let consumers = self.consumers.borrow();
         consumers
             .iter()
-            .map(|state| (state.queue.len() + state.blocked.len()) as u32)
+            .map(|state| {
+                (state.queue.len() + state.blocked.len() + state.standing.held.len()) as u32
+            })
             .collect()
     }
 
@@ -680,5 +673,6 @@ fn make_consumer(topology: &Topology, id: ConsumerId, shard: ShardId) -> Consume
         ),
         waker: None,
         ended: false,
+        standing: Standing::new(unit),
     }
 }

@@ -1,6 +1,6 @@
 //! Encoded messages on their way to one output.
 //!
-//! Owns:    `Parcel`: a share of the batch, the bytes that had to be made, and one piece per record.
+//! Owns:    `Parcel`: a share of the batch, the bytes that had to be made, and one piece per record; the way back of one that is let go of.
 //! Runs on: filled on the messages' home shard, delivered on the output's, emptied and reused on the first.            Plane: data.
 //! Bounds:  at most `limits::CONSUMER_CREDITS` per output and shard; one piece per message of a batch.
 //! Never:   copies bytes that stand in the batch already.
@@ -23,6 +23,9 @@ const MADE_BYTES_KEPT: usize = 1024 * 1024;
 /// Room for a frame header in front of a message that is encoded in place: 0x1E, length, two varints, 0x1F.
 const FRAME_ROOM: usize = 16;
 
+/// Parcels that an output let go of unsettled, on their way back to the output's shard.
+pub(super) type Strays = flume::Sender<Box<Parcel>>;
+
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     span: Span,
@@ -30,8 +33,8 @@ struct Piece {
     message: u16,
 }
 
-/// Encoded messages for one output.
-#[derive(Debug)]
+/// Encoded messages for one output. One that is dropped unsettled, on whatever thread, goes back to the output's shard.
+#[derive(Debug, Default)]
 pub struct Parcel {
     batch: Option<Arc<Batch>>,
     delivery: u16,
@@ -42,6 +45,10 @@ pub struct Parcel {
     reasons: Vec<Reason>,
     /// Messages among the dropped that are kept as dead letters.
     kept: Vec<u16>,
+    /// Bytes of records that `took` has taken out.
+    took_bytes: usize,
+    /// While an output has it: the number that it was lent under, and where it goes when it is let go of.
+    lent: Option<(u64, Arc<Strays>)>,
 }
 
 #[derive(Debug)]
@@ -51,44 +58,77 @@ struct Reason {
     attempts: u32,
 }
 
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        if let Some((_, strays)) = &self.lent {
+            let strays = Arc::clone(strays);
+            let mut stray = Box::new(std::mem::take(self));
+            if let Err(
+                flume::TrySendError::Full(unsent) | flume::TrySendError::Disconnected(unsent),
+            ) = strays.try_send(stray)
+            {
+                // The shard has ended: nobody is left to deliver it.
+                stray = unsent;
+                stray.lent = None;
+            }
+        }
+    }
+}
+
 impl Parcel {
     pub(crate) fn empty() -> Box<Parcel> {
-        Box::new(Parcel {
-            batch: None,
-            delivery: 0,
-            made: Vec::new(),
-            pieces: Vec::new(),
-            dropped: Vec::new(),
-            reasons: Vec::new(),
-            kept: Vec::new(),
-        })
+        Box::default()
     }
 
-    /// Encodes a delivery of `batch`; without an encoder every record is empty.
+    /// Notes that an output has it from now on.
+    pub(super) fn lend(&mut self, number: u64, strays: &Arc<Strays>) {
+        self.lent = Some((number, Arc::clone(strays)));
+    }
+
+    /// Notes that it is with the engine again; answers the number that it was lent under.
+    pub(super) fn recall(&mut self) -> Option<u64> {
+        self.lent.take().map(|(number, _)| number)
+    }
+
+    /// Takes a share of a batch, for its delivery.
+    pub(crate) fn carry(&mut self, batch: Arc<Batch>, delivery: u16) {
+        self.batch = Some(batch);
+        self.delivery = delivery;
+    }
+
+    /// Gives each message a record without bytes.
+    pub(crate) fn list(&mut self, picks: &[u16]) {
+        self.pieces.extend(picks.iter().map(|&message| Piece {
+            span: Span::EMPTY,
+            made: false,
+            message,
+        }));
+    }
+
+    /// Encodes messages of `batch`, counting in `next` those that are done. If the encoder panics, the message there is the one.
     pub(crate) fn fill(
         &mut self,
-        batch: Arc<Batch>,
-        delivery: u16,
-        encoder: Option<&mut (dyn Encoder + 'static)>,
+        batch: &Batch,
+        picks: &[u16],
+        next: &mut usize,
+        encoder: &mut dyn Encoder,
         framing: bool,
         context: EncodeContext,
     ) {
-        let picks = batch.picks(delivery as usize);
-        match encoder {
-            Some(encoder) => {
-                for &message in picks {
-                    let view = batch.table.get(message as usize);
-                    self.encode(view, message, encoder, framing, context);
-                }
-            }
-            None => self.pieces.extend(picks.iter().map(|&message| Piece {
-                span: Span::EMPTY,
-                made: false,
-                message,
-            })),
+        while let Some(&message) = picks.get(*next) {
+            let view = batch.table.get(message as usize);
+            self.encode(view, message, encoder, framing, context);
+            *next += 1;
         }
-        self.batch = Some(batch);
-        self.delivery = delivery;
+    }
+
+    /// Drops messages behind those that are encoded, with what an encoder that panicked had made of the first.
+    #[cold]
+    pub(crate) fn skip(&mut self, messages: &[u16], cause: DropCause) {
+        let made = self.pieces.iter().rev().find(|piece| piece.made);
+        self.made.truncate(made.map_or(0, |piece| piece.span.end()));
+        let dropped = messages.iter().map(|&message| (message, cause));
+        self.dropped.extend(dropped);
     }
 
     fn encode(
@@ -188,6 +228,7 @@ impl Parcel {
         self.reasons.clear();
         self.kept.clear();
         self.pieces.clear();
+        self.took_bytes = 0;
         self.made.clear();
         self.made.shrink_to(MADE_BYTES_KEPT);
         self.batch.take().expect("a parcel under way has its batch")
@@ -239,20 +280,31 @@ impl Parcel {
 
     /// Bytes of the records that are taken for good when the parcel is settled as it stands.
     pub fn taken_bytes(&self) -> usize {
-        let dropped = |piece: &&Piece| {
-            !self
-                .dropped
-                .iter()
-                .any(|(message, _)| *message == piece.message)
-        };
+        self.took_bytes + self.kept_bytes(self.len())
+    }
+
+    /// Bytes of the first `records` records, without those that were dropped.
+    fn kept_bytes(&self, records: usize) -> usize {
+        let pieces = &self.pieces[..records];
         if self.dropped.is_empty() {
-            return self.bytes();
+            return pieces.iter().map(|piece| piece.span.len as usize).sum();
         }
-        self.pieces
+        pieces
             .iter()
-            .filter(dropped)
+            .filter(|piece| !self.is_dropped(piece.message))
             .map(|piece| piece.span.len as usize)
             .sum()
+    }
+
+    fn is_dropped(&self, message: u16) -> bool {
+        self.dropped.iter().any(|(known, _)| *known == message)
+    }
+
+    /// Says that the first `records` records are delivered for good: whoever gets the parcel next must not deliver them again. For an output
+    /// that fails with the rest undelivered.
+    pub fn took(&mut self, records: usize) {
+        self.took_bytes += self.kept_bytes(records);
+        self.pieces.drain(..records);
     }
 
     /// Bytes of all records.
@@ -301,7 +353,7 @@ impl Parcel {
     /// Says that a record is given up. It must not be delivered afterwards.
     pub fn drop_record(&mut self, index: usize, cause: DropCause) {
         let message = self.pieces[index].message;
-        if !self.dropped.iter().any(|(known, _)| *known == message) {
+        if !self.is_dropped(message) {
             self.dropped.push((message, cause));
         }
     }

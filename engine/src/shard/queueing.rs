@@ -221,7 +221,9 @@ impl Shard {
             now: crate::io::clock::wall(),
         };
         let mut encoder = QueueEncoder::new(self.topology.message_bytes_max);
-        parcel.fill(batch, delivery, Some(&mut encoder), false, context);
+        let (picks, mut next) = (batch.picks(delivery as usize), 0);
+        parcel.fill(&batch, picks, &mut next, &mut encoder, false, context);
+        parcel.carry(batch, delivery);
         let mut lanes = self.lanes.borrow_mut();
         let lane = &mut lanes[consumer.0 as usize];
         lane.bytes += parcel.bytes();
@@ -373,13 +375,14 @@ impl Shard {
         if self.ending() || self.has_ended(consumer) {
             return Poll::Ready(None);
         }
+        let is_paused = self.is_paused(consumer);
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
         let count = draw.lanes.len();
         let readable = (1..=count)
             .map(|step| (last + step) % count)
             .find(|&lane| draw.lanes[lane].read < draw.lanes[lane].published);
-        if readable.is_some() {
+        if readable.is_some() && !is_paused {
             return Poll::Ready(readable);
         }
         register(&mut draw.reader, cx);
@@ -393,6 +396,34 @@ impl Shard {
             let mut lanes = draw.lanes.iter();
             draw.in_flight == 0 && lanes.all(|lane| lane.read >= lane.published)
         })
+    }
+
+    /// Waits until outputs are to end and one with a disk queue does not get on: its queue keeps what it has. Never ready without a queue.
+    pub(super) async fn leaves_rest_to_queue(&self, consumer: ConsumerId) {
+        if self.topology.consumer(consumer).queue.is_none() {
+            return std::future::pending().await;
+        }
+        poll_fn(|cx| {
+            if self.ending() {
+                return Poll::Ready(());
+            }
+            self.register_for_stop(cx);
+            Poll::Pending
+        })
+        .await;
+        let done = || {
+            let counters = self.consumers.borrow()[consumer.0 as usize].counters;
+            counters.processed + counters.dropped.total()
+        };
+        let mut before = done();
+        loop {
+            crate::io::sleep(limits::QUEUES_STAND).await;
+            let now = done();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// A batch to read a queue into, when the consumer may have another.

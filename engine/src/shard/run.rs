@@ -6,19 +6,22 @@
 //! Never:   decides anything: phases and deadlines are the supervisor's.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::delivery::OutputContext;
 use super::intake::InputContext;
 use super::matchers::Exchange;
 use super::mesh::Frame;
 use super::probe::Probe;
+use super::pulse::Running;
 use super::topology::{Role, Topology};
-use super::{Ended, Notice, Shard, letters, queueing};
+use super::{Ended, Notice, Shard, filtering, letters, queueing, restarts};
 use crate::event::{ConsumerCounters, InputCounters, QueueCounters};
+use crate::io::clock::Monotonic;
 use crate::io::{MeshReceiver, MeshSender, UnconnectedReceiver, UnconnectedSender, Worker};
 use crate::pack::{ConsumerId, InputId, ShardId};
 use crate::plugin::{Fault, Input};
@@ -45,6 +48,15 @@ pub enum ToControl {
         /// Why.
         error: io::Error,
     },
+    /// A shard stands still: it has not come back from what it runs (sent by the watchdog).
+    Stalled {
+        /// Which shard.
+        shard: ShardId,
+        /// What it runs.
+        running: Running,
+    },
+    /// Something panicked that no shard answers for (sent by the panic hook).
+    Panicked(String),
     /// A signal has come (sent by the signal thread).
     Signal(i32),
 }
@@ -64,6 +76,8 @@ pub enum ToShard {
     Reopen,
     /// Route by other matchers.
     Matchers(Box<Exchange>),
+    /// Another shard is gone for good: nothing is to be sent to it.
+    Lost(ShardId),
     /// End now, whatever is under way.
     Quit,
 }
@@ -71,6 +85,8 @@ pub enum ToShard {
 /// All counters of one shard at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// Which shard.
+    pub shard: ShardId,
     /// By input, then by consumer for what it injected, then by consumer for what was read from its disk queue.
     pub ledgers: Vec<InputCounters>,
     /// By consumer.
@@ -85,6 +101,8 @@ pub struct Snapshot {
     pub batches_in_use: usize,
     /// Injection batches in use.
     pub injections_in_use: usize,
+    /// Nothing is under way, but for what shards hold that are gone.
+    pub idle: bool,
     /// Open streams.
     pub streams: usize,
     /// Streams that have been read and wait to be acknowledged, so that this can be written down.
@@ -147,6 +165,17 @@ impl std::fmt::Debug for Launch {
 
 /// A shard's main future. Its answer is the last state of its counters.
 pub async fn main(launch: Launch) -> io::Result<Snapshot> {
+    let (topology, id) = (Arc::clone(&launch.topology), launch.id);
+    let mut life = std::pin::pin!(live(launch));
+    // It is woken at a steady pace (docs/adr/0003-executor-heartbeat.md) unless something else keeps the core.
+    poll_fn(|cx| {
+        topology.loads[id.0 as usize].pulse.beat();
+        life.as_mut().poll(cx)
+    })
+    .await
+}
+
+async fn live(launch: Launch) -> io::Result<Snapshot> {
     let shard = Shard::new(launch.id, Arc::clone(&launch.topology), launch.news.clone());
     let receivers = connect(&shard, launch.senders, launch.receivers).await;
     for receiver in receivers {
@@ -176,6 +205,7 @@ pub async fn main(launch: Launch) -> io::Result<Snapshot> {
             ToShard::EndOutputs => shard.end_outputs(),
             ToShard::Reopen => shard.reopen(),
             ToShard::Matchers(exchange) => shard.exchange_matchers(*exchange),
+            ToShard::Lost(other) => shard.lose(other),
             ToShard::Quit => break,
         }
     }
@@ -228,7 +258,7 @@ fn receive(shard: &Rc<Shard>, receiver: MeshReceiver<Frame>) {
     });
 }
 
-type OpenInputs = Vec<(InputContext, Box<dyn Input>, bool)>;
+type OpenInputs = Vec<(InputId, (InputContext, Box<dyn Input>))>;
 
 fn open_inputs(shard: &Rc<Shard>) -> (OpenInputs, Vec<(String, Fault)>) {
     let mut open = Vec::new();
@@ -238,12 +268,12 @@ fn open_inputs(shard: &Rc<Shard>) -> (OpenInputs, Vec<(String, Fault)>) {
         if !shard.topology.opens(id, shard.id) {
             continue;
         }
-        let unit = shard.topology.input(id);
-        let context = InputContext::new(Rc::clone(shard), id);
-        let mut input = unit.factory.make();
-        match input.open(&context) {
-            Ok(()) => open.push((context, input, unit.can_exit)),
-            Err(fault) => errors.push((unit.name.clone(), fault)),
+        match restarts::open_input(shard, id) {
+            Ok(opened) => open.push((id, opened)),
+            Err(failure) => {
+                let name = shard.topology.input(id).name.clone();
+                errors.push((name, Fault::new(failure.to_string())));
+            }
         }
     }
     (open, errors)
@@ -308,18 +338,15 @@ fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<Plugins>) {
             start_consumer(shard, id, running);
         }
     }
-    for (context, mut input, can_exit) in inputs {
+    for (id, opened) in inputs {
         let shard = Rc::clone(shard);
         let running = Rc::clone(running);
         running.inputs.update(|count| count + 1);
         crate::io::spawn(async move {
-            let result = input.run(&context).await;
+            let error = restarts::run_input(&shard, id, Some(opened)).await;
             running.inputs.update(|count| count - 1);
-            shard.tell_ended(
-                context.name(),
-                result.err().map(|fault| fault.message),
-                can_exit,
-            );
+            let unit = shard.topology.input(id);
+            shard.tell_ended(&unit.name, error, unit.can_exit);
         });
     }
 }
@@ -329,30 +356,30 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<Plugins>) {
     match &shard.topology.consumer(id).role {
         Role::Filter(_) => {
             if let Some(interval) = shard.topology.consumer(id).ticker_interval {
-                crate::io::spawn(async move {
-                    let mut due = crate::io::clock::Monotonic::now().after(interval);
-                    loop {
-                        crate::io::sleep(due.remaining()).await;
-                        if shard.ending() || !shard.tick_filter(id) {
-                            break;
-                        }
-                        due = due.next_after(interval);
-                    }
-                });
+                crate::io::spawn(tick_filter(Rc::clone(&shard), id, interval));
             }
+            crate::io::spawn(filtering::keep_filter(shard, id));
         }
-        Role::Output { factory, .. } => {
-            let mut output = factory.make();
+        Role::Output { .. } => {
             let running = Rc::clone(running);
             running.outputs.update(|count| count + 1);
-            let shard = Rc::clone(&shard);
             crate::io::spawn(async move {
-                let mut context = OutputContext::new(Rc::clone(&shard), id);
-                let result = output.run(&mut context).await;
+                let error = restarts::run_output(&shard, id).await;
                 running.outputs.update(|count| count - 1);
-                shard.consumer_ended(id, result.err().map(|fault| fault.message));
+                shard.consumer_ended(id, error);
             });
         }
+    }
+}
+
+async fn tick_filter(shard: Rc<Shard>, id: ConsumerId, interval: Duration) {
+    let mut due = Monotonic::now().after(interval);
+    loop {
+        crate::io::sleep(due.remaining()).await;
+        if shard.ending() || !shard.tick_filter(id) {
+            break;
+        }
+        due = due.next_after(interval);
     }
 }
 
@@ -361,6 +388,7 @@ fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
     let load = &shard.topology.loads[shard.id.0 as usize];
     let connections = load.connections.load(Ordering::Relaxed) as usize;
     Snapshot {
+        shard: shard.id,
         ledgers: shard.ledgers.borrow().clone(),
         consumers: shard.consumer_counters(),
         disk_queues: shard.queue_counters(),
@@ -368,6 +396,7 @@ fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
         queues: shard.consumer_queues(),
         batches_in_use: shard.pool.borrow().in_use(),
         injections_in_use: shard.injections.borrow().in_use(),
+        idle: shard.is_idle(),
         streams: shard.streams.borrow().open_count().max(connections),
         streams_left: shard.streams.borrow().kept_count(),
         batches: shard.pool.borrow().size(),

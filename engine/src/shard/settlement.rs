@@ -18,9 +18,14 @@ use crate::queue::Synced;
 
 impl Shard {
     /// A filter elsewhere is done with a delivery.
-    pub(super) fn released(&self, batch: Arc<Batch>, delivery: u16, dropped: bool) {
+    pub(super) fn released(&self, batch: Arc<Batch>, delivery: u16, dropped: Option<DropCause>) {
         let consumer = batch.deliveries()[delivery as usize].consumer;
-        if self.goes_to_disk_after_all(consumer, dropped) {
+        if batch.pool == PoolKind::Queued {
+            self.settle(batch, delivery, dropped);
+            return;
+        }
+        let is_lost = dropped == Some(DropCause::DestinationEnded);
+        if self.goes_to_disk_after_all(consumer, is_lost) {
             self.enqueue(consumer, batch, delivery);
             return;
         }
@@ -101,17 +106,15 @@ impl Shard {
         }
     }
 
-    /// A filter is done with a delivery of a batch of this shard.
-    pub(super) fn settle(&self, batch: Arc<Batch>, delivery: u16, dropped: bool) {
-        if dropped {
+    /// A filter is done with a delivery of a batch of this shard, or nobody will be.
+    pub(super) fn settle(&self, batch: Arc<Batch>, delivery: u16, dropped: Option<DropCause>) {
+        if let Some(cause) = dropped {
             let ledger = self.ledger_of(batch.origin);
             let pool = self.pool_of(&batch);
-            let is_kept = batch.pool == PoolKind::Queued;
+            let is_kept = batch.pool == PoolKind::Queued && cause == DropCause::DestinationEnded;
             for &message in batch.picks(delivery as usize) {
                 if pool.borrow_mut().note_drop(batch.slot, message) && !is_kept {
-                    self.ledgers.borrow_mut()[ledger]
-                        .dropped
-                        .add(DropCause::DestinationEnded, 1);
+                    self.ledgers.borrow_mut()[ledger].dropped.add(cause, 1);
                 }
             }
         }
@@ -193,22 +196,8 @@ impl Shard {
 
     /// A credit of a consumer has come back: its oldest waiting delivery may go.
     pub(super) fn credit_back(&self, consumer: ConsumerId) {
-        let next = {
-            let mut consumers = self.consumers.borrow_mut();
-            let state = &mut consumers[consumer.0 as usize];
-            state.credits += 1;
-            state.blocked.pop_front()
-        };
-        if let Some((batch, delivery)) = next {
-            let origin = batch.origin;
-            self.send(consumer, batch, delivery);
-            if let Origin::Stream { stream, .. } = origin {
-                let waker = self.streams.borrow_mut().unblock(stream);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
-        }
+        self.consumers.borrow_mut()[consumer.0 as usize].credits += 1;
+        self.send_waiting(consumer);
     }
 
     pub(super) fn pool_of(&self, batch: &Batch) -> &RefCell<Pool> {

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::matchers::Matchers;
+use super::pulse::Pulse;
 use crate::pack::{ConsumerId, InputId, ShardId};
-use crate::plugin::options::FullAction;
+use crate::plugin::options::{FullAction, Retries};
 use crate::plugin::{
     EncoderFactory, FilterFactory, InputFactory, OutputFactory, Placement, SplitterFactory,
 };
@@ -37,6 +38,12 @@ pub struct InputUnit {
     pub log_decode_failures: bool,
     /// It may end without ending the daemon.
     pub can_exit: bool,
+    /// How it is started again.
+    pub retries: Retries,
+    /// Section of its splitter, for the log.
+    pub splitter_name: String,
+    /// Section of its decoder, for the log.
+    pub decoder_name: String,
     /// Where the instance lives that opens it.
     pub home: ShardId,
 }
@@ -141,6 +148,10 @@ pub struct ConsumerUnit {
     pub queue: Option<QueueUnit>,
     /// Where it keeps what is refused for good, if it does.
     pub letters: Option<LettersUnit>,
+    /// How it is started again.
+    pub retries: Retries,
+    /// Outputs: the section of its encoder, for the log.
+    pub encoder_name: String,
     /// Where it lives.
     pub home: ShardId,
 }
@@ -163,13 +174,15 @@ pub struct Topology {
     pub pid: i32,
     /// Number of shards.
     pub shards: u16,
-    /// Connections of each shard, for placing the next one.
+    /// What each shard shows of itself: its connections, for placing the next one, and its sign of life.
     pub loads: Vec<Load>,
 }
 
-/// The connections of one shard. Written once per connection, so sharing it between cores costs nothing that counts.
+/// What one shard shows of itself. Connections are written once per connection, so sharing them between cores costs nothing that counts.
 #[derive(Debug, Default)]
 pub struct Load {
+    /// Whether it lives, and what it runs.
+    pub pulse: Pulse,
     /// Served there, or on their way.
     pub connections: AtomicU32,
     /// On their way there.

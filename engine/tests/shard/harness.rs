@@ -17,6 +17,7 @@ use engine::event::{DropCause, InputCounters};
 use engine::io::{ByteStream, ShardThread, mesh_channel, start_shard};
 use engine::limits;
 use engine::pack::ShardId;
+use engine::plugin::options::Retries;
 use engine::plugin::{
     DecodeError, DecodeInput, Decoded, Decoder, EncodeContext, EncodeFailure, Encoded, Encoder,
     EncoderFactory, Fault, Filter, FilterContext, FilterFactory, Input, InputFactory, LocalFuture,
@@ -357,6 +358,9 @@ impl Plan {
             send_decode_failures: false,
             log_decode_failures: true,
             can_exit: true,
+            retries: Retries::default(),
+            splitter_name: "splitter".to_owned(),
+            decoder_name: "decoder".to_owned(),
             home: ShardId(0),
         });
         self
@@ -372,6 +376,8 @@ impl Plan {
             can_exit: true,
             queue: None,
             letters: None,
+            retries: Retries::default(),
+            encoder_name: "encoder".to_owned(),
             home: ShardId(home),
         });
         self

@@ -267,7 +267,7 @@ fn a_full_queue_ends_the_daemon_if_told_to_and_drops_nothing() {
     keep.closed.store(true, Ordering::Release);
     let daemon = Plan::new(1)
         .input(replay(lines(200_000), usize::MAX), by_line(), None)
-        .output(keep.clone(), "TRUE", 0)
+        .output(keep, "TRUE", 0)
         .queued(QueueUnit {
             bytes_max: Some(1_000_000),
             full_action: FullAction::Shutdown,

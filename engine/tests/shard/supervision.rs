@@ -39,6 +39,7 @@ fn run(output: Keep) -> Outcome {
     plan.consumers[0].can_exit = false;
     let options = RunOptions {
         shutdown_timeout: Duration::from_secs(30),
+        stall_timeout: Duration::from_secs(30),
         log_flags: 0,
         report_json: None,
         cpus: placement::cores(1).expect("a core"),

@@ -22,10 +22,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use codecs::time::{Strftime, Zone};
-use engine::event::DropCause;
 use engine::io::clock::{self, Monotonic};
-use engine::io::{File, Worker};
-use engine::plugin::options::{OutputOptions, Retries};
+use engine::io::{File, Worker, descriptors};
+use engine::plugin::options::OutputOptions;
 use engine::plugin::{
     Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
 };
@@ -37,7 +36,6 @@ use serde::{Deserialize, Serialize};
 use self::batch::Batch;
 use self::flush::{Flush, FlushPolicy};
 use self::rotation::Rotation;
-use super::backoff::Backoff;
 
 /// Bytes that are gathered for one write.
 const WRITE_BYTES: usize = 1024 * 1024;
@@ -105,7 +103,7 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
     "SIGHUP closes the file and opens its path again. A file that was removed is found out at the next write, which is then repeated in a new file; a file that was only renamed is written to until SIGHUP.",
     "A relative `path` counts from the daemon's working directory, not from `base_dir`.",
     "`rotation_interval`: hours are counted from midnight of the host's time zone. The first name is made of the time of the start, later ones of the time of the change.",
-    "A path that cannot be opened at the start ends the output; later it is tried again.",
+    "A path that cannot be opened when the daemon starts ends the output, and with it the daemon unless `can_exit`; later, or where the host is only short of descriptors or room, it is tried again.",
 ]);
 
 impl OutputPlugin for Options {
@@ -154,7 +152,6 @@ impl OutputPlugin for Options {
                 count: self.flush_count.into(),
                 both: self.flush_operator == FlushOperator::And,
             },
-            retries: section.common().retries.clone(),
         }))))
     }
 }
@@ -179,7 +176,6 @@ struct Settings {
     mode: u32,
     folder_mode: u32,
     flush: FlushPolicy,
-    retries: Retries,
 }
 
 struct Factory(Arc<Settings>);
@@ -201,7 +197,7 @@ impl Output for FileOutput {
         Box::pin(async move {
             let mut running = Running::start(Arc::clone(&self.settings), context).await?;
             let result = running.serve(context).await;
-            running.give_up(context);
+            running.give_up();
             result
         })
     }
@@ -227,15 +223,15 @@ struct Running {
     waiting: Batch,
     flush: Flush,
     flushing: Option<LocalFuture<'static, io::Result<()>>>,
-    backoff: Backoff,
     /// Nothing is tried before this time.
     retry_at: Option<Monotonic>,
     ending: bool,
 }
 
 impl Running {
-    /// Opens the file for the first time: what is wrong here is most likely wrong in the configuration.
-    async fn start(settings: Arc<Settings>, context: &OutputContext) -> Result<Running, Fault> {
+    /// Opens the file for the first time: what is wrong here is most likely wrong in the configuration, unless it is something that passes,
+    /// or that was right for an instance before.
+    async fn start(settings: Arc<Settings>, context: &mut OutputContext) -> Result<Running, Fault> {
         let now = clock::wall();
         let rotation = settings
             .rotation
@@ -254,14 +250,20 @@ impl Running {
             waiting: Batch::default(),
             flush: Flush::new(settings.flush, Monotonic::now()),
             flushing: None,
-            backoff: Backoff::new(settings.retries.clone()),
             retry_at: None,
             ending: false,
             settings,
         };
         match running.open().await {
             Ok(file) => running.file = Some(Arc::new(file)),
-            Err(error) => return Err(Fault::new(cannot_open(&running.path, &error))),
+            Err(error) => {
+                let what = cannot_open(&running.path, &error);
+                if !context.is_restart() && !passes(&error) {
+                    return Err(Fault::for_good(what));
+                }
+                running.reopen = true;
+                running.failed(context, &what)?;
+            }
         }
         Ok(running)
     }
@@ -385,10 +387,10 @@ impl Running {
                 Ok(())
             }
             Ok(true) => {
-                if self.backoff.failures() > 0 {
+                if context.failures() > 0 {
                     context.notice(|| format!("writing to {} again", self.path.display()));
                 }
-                self.backoff.succeeded();
+                context.succeeded();
                 Ok(())
             }
             Err(error) => {
@@ -398,24 +400,16 @@ impl Running {
         }
     }
 
-    fn failed(&mut self, context: &OutputContext, what: &str) -> Result<(), Fault> {
-        context.count(|counters| counters.retries += 1);
-        let Some(wait) = self.backoff.failed(context.stopping()) else {
-            return Err(Fault::new(format!(
-                "{what}; gave up after {} attempts (`max_retries`)",
-                self.backoff.failures()
-            )));
-        };
+    fn failed(&mut self, context: &mut OutputContext, what: &str) -> Result<(), Fault> {
+        let wait = context.failed(what)?;
         self.retry_at = Some(Monotonic::now().after(wait));
-        context.notice(|| format!("{what}; trying again in {wait:.1?}, messages wait"));
         Ok(())
     }
 
-    /// Drops what the file does not have, counted. Nothing is left after an orderly end.
-    fn give_up(&mut self, context: &mut OutputContext) {
+    /// Gives back what the file does not have. Nothing is left after an orderly end.
+    fn give_up(&mut self) {
         while let Some((mut parcel, whole)) = self.waiting.pop() {
-            parcel.drop_from(whole, DropCause::DestinationEnded);
-            context.settle(parcel);
+            parcel.took(whole);
         }
     }
 
@@ -430,7 +424,7 @@ impl Running {
     }
 
     /// Closes the file, flushed, and opens the path as it is now.
-    async fn reopen(&mut self, context: &OutputContext) -> Result<(), Fault> {
+    async fn reopen(&mut self, context: &mut OutputContext) -> Result<(), Fault> {
         self.flush_all(context).await;
         self.file = None;
         self.waiting.begin_at_record();
@@ -490,7 +484,23 @@ impl Running {
     }
 }
 
+/// Whether the host may do better in a while: no descriptors or memory left, a disk that is full or fails.
+fn passes(error: &io::Error) -> bool {
+    let kinds = [
+        ErrorKind::StorageFull,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::OutOfMemory,
+        ErrorKind::Interrupted,
+        ErrorKind::StaleNetworkFileHandle,
+        ErrorKind::TimedOut,
+    ];
+    descriptors::advice(error).is_some() || kinds.contains(&error.kind())
+}
+
 fn cannot_open(path: &Path, error: &io::Error) -> String {
+    if let Some(advice) = descriptors::advice(error) {
+        return format!("cannot open {}: {error} ({advice})", path.display());
+    }
     let advice = match error.kind() {
         ErrorKind::PermissionDenied => " (the daemon's user may not write there)",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {

@@ -16,9 +16,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::event::DropCause;
 use engine::io::{self as world, ByteStream, ConnectOptions, KeepAlive, RawStream};
-use engine::plugin::options::{Buffering, OutputOptions, Retries, Tls};
+use engine::plugin::options::{Buffering, OutputOptions, Tls};
 use engine::plugin::{
     Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
 };
@@ -29,7 +28,6 @@ use serde::{Deserialize, Serialize};
 
 use self::connection::Connection;
 use self::outgoing::Outgoing;
-use super::backoff::Backoff;
 use crate::net::tls;
 
 /// Longest wait for a connection to one address of the peer.
@@ -85,7 +83,7 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
 .notes(&[
     "Connects when there is something to send, and again whenever the connection is lost, by `retries`: for ever unless `max_retries` says otherwise. Until then the inputs that feed it wait; nothing is dropped.",
     "A message counts as delivered when the kernel has taken all its bytes. What was being sent when a connection broke is sent again from the start of a record, so a peer may see messages twice, but never half a message at the start of a connection. Messages that the kernel had taken and a dying peer has not read are lost: only a protocol with acknowledgements could tell.",
-    "With `use_tls` the server's certificate is checked against `root_cafile` or the host's roots, for `server_name` or the host in `address`; certificates are read when the output starts, and again on SIGHUP for the connections made afterwards. A handshake that fails counts as a failed attempt to connect.",
+    "With `use_tls` the server's certificate is checked against `root_cafile` or the host's roots, for `server_name` or the host in `address`; certificates are read when the output starts, where a mistake in them ends it for good, and again on SIGHUP for the connections made afterwards. A handshake that fails counts as a failed attempt to connect.",
     "`congestion_control` is for fast networks whose hosts use an algorithm that paces: with `bbr`, a timer fires for each piece of 64 KiB, which costs more than all else that a relay does. What the kernel does not grant ends the output at its start.",
     "A peer that closes its sending side counts as gone. What a peer sends is read and thrown away.",
     "`use_buffering` is on: messages go through a disk queue below `base_dir` (docs/delivery.md). Turned off, they wait in memory, within the daemon's fixed pools, and hold back the inputs when these are full.",
@@ -152,7 +150,6 @@ impl OutputPlugin for Options {
                 .ok()
                 .filter(|&records| records > 0)
                 .unwrap_or(u64::MAX),
-            retries: section.common().retries.clone(),
             tls: self.use_tls.then_some(self.tls),
         }))))
     }
@@ -167,7 +164,6 @@ struct Settings {
     connect: ConnectOptions,
     /// Records of one connection.
     records_max: u64,
-    retries: Retries,
     tls: Option<Tls>,
 }
 
@@ -177,7 +173,6 @@ impl OutputFactory for Factory {
     fn make(&self) -> Box<dyn Output> {
         Box::new(TcpOutput {
             settings: Arc::clone(&self.0),
-            backoff: Backoff::new(self.0.retries.clone()),
             wait: Duration::ZERO,
             client: None,
             connection: None,
@@ -188,7 +183,6 @@ impl OutputFactory for Factory {
 
 struct TcpOutput {
     settings: Arc<Settings>,
-    backoff: Backoff,
     /// Before the next attempt to connect.
     wait: Duration,
     /// Shakes hands, with TLS.
@@ -202,7 +196,14 @@ impl Output for TcpOutput {
     fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             self.check_congestion_control()?;
-            self.client = self.load_client().await?;
+            self.client = self.load_client().await.map_err(|fault| {
+                // What was right once may be so again; at the start of the daemon it is a mistake of its configuration.
+                if context.is_restart() {
+                    fault
+                } else {
+                    Fault::for_good(fault.message)
+                }
+            })?;
             loop {
                 let event = match &mut self.connection {
                     None => Ok(context.next(None).await),
@@ -237,12 +238,11 @@ impl Output for TcpOutput {
 }
 
 impl TcpOutput {
-    /// Sends what is outgoing, on as many connections as it takes. When it gives up, what was not sent is dropped.
+    /// Sends what is outgoing, on as many connections as it takes. When it gives up, what was not sent goes back to the engine.
     async fn deliver(&mut self, context: &mut OutputContext) -> Result<(), Fault> {
         let result = self.send(context).await;
         while let Some((mut parcel, taken)) = self.outgoing.pop() {
-            parcel.drop_from(taken, DropCause::DestinationEnded);
-            context.settle(parcel);
+            parcel.took(taken);
         }
         result
     }
@@ -258,7 +258,7 @@ impl TcpOutput {
             match sent.await {
                 Ok(()) => {
                     if connection.age() >= SETTLED {
-                        self.backoff.succeeded();
+                        context.succeeded();
                     }
                     if connection.records() >= records_max {
                         self.close().await;
@@ -276,7 +276,7 @@ impl TcpOutput {
             return Ok(());
         };
         world::check_congestion_control(name).map_err(|error| {
-            Fault::new(format!(
+            Fault::for_good(format!(
                 "`congestion_control`: the kernel does not grant `{name}`: {error}; \
                  net.ipv4.tcp_allowed_congestion_control lists what it grants to all"
             ))
@@ -320,7 +320,7 @@ impl TcpOutput {
         };
         match connected {
             Ok(stream) => {
-                if self.backoff.failures() > 0 {
+                if context.failures() > 0 {
                     context.notice(|| format!("connected to {address}"));
                 }
                 self.connection = Some(Connection::new(stream));
@@ -331,7 +331,7 @@ impl TcpOutput {
     }
 
     /// Forgets a connection that broke or was closed by the peer.
-    fn lost(&mut self, context: &OutputContext, cause: &io::Error) -> Result<(), Fault> {
+    fn lost(&mut self, context: &mut OutputContext, cause: &io::Error) -> Result<(), Fault> {
         let address = &self.settings.address;
         let Some(lost) = self.connection.take() else {
             return Ok(());
@@ -347,7 +347,7 @@ impl TcpOutput {
                 ),
             );
         }
-        self.backoff.succeeded();
+        context.succeeded();
         context.count(|counters| counters.retries += 1);
         context.notice(|| {
             format!(
@@ -358,16 +358,8 @@ impl TcpOutput {
     }
 
     /// Notes a failed attempt and how long to wait before the next.
-    fn failed(&mut self, context: &OutputContext, what: &str) -> Result<(), Fault> {
-        context.count(|counters| counters.retries += 1);
-        let Some(wait) = self.backoff.failed(context.stopping()) else {
-            return Err(Fault::new(format!(
-                "{what}; gave up after {} attempts (`max_retries`)",
-                self.backoff.failures()
-            )));
-        };
-        self.wait = wait;
-        context.notice(|| format!("{what}; trying again in {wait:.1?}, messages wait"));
+    fn failed(&mut self, context: &mut OutputContext, what: &str) -> Result<(), Fault> {
+        self.wait = context.failed(what)?;
         Ok(())
     }
 

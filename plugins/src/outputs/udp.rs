@@ -13,11 +13,10 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::event::DropCause;
 use engine::io::clock::Monotonic;
 use engine::io::datagram::{DatagramSender, Sent};
 use engine::io::{Family, yield_if_needed};
-use engine::plugin::options::{OutputOptions, Retries};
+use engine::plugin::options::OutputOptions;
 use engine::plugin::{
     Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
 };
@@ -26,7 +25,6 @@ use engine::shard::parcel::Parcel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::backoff::Backoff;
 use crate::inputs::udp::Net;
 
 /// Repetitions of one datagram after refusals, which are answers to earlier ones.
@@ -104,7 +102,6 @@ impl OutputPlugin for Options {
             local: Some(self.local_address).filter(|local| !local.is_empty()),
             family,
             bytes_max: self.max_message_size as usize,
-            retries: section.common().retries.clone(),
         }))))
     }
 }
@@ -116,7 +113,6 @@ struct Settings {
     /// `None` for Unix sockets.
     family: Option<Family>,
     bytes_max: usize,
-    retries: Retries,
 }
 
 struct Factory(Arc<Settings>);
@@ -125,7 +121,6 @@ impl OutputFactory for Factory {
     fn make(&self) -> Box<dyn Output> {
         Box::new(UdpOutput {
             settings: Arc::clone(&self.0),
-            backoff: Backoff::new(self.0.retries.clone()),
             sender: None,
             refusals: 0,
             refused_notice: None,
@@ -135,7 +130,6 @@ impl OutputFactory for Factory {
 
 struct UdpOutput {
     settings: Arc<Settings>,
-    backoff: Backoff,
     sender: Option<DatagramSender>,
     /// Answers that nobody listens, to datagrams before the present one.
     refusals: u32,
@@ -149,9 +143,8 @@ impl Output for UdpOutput {
             loop {
                 match context.next(None).await {
                     OutputEvent::Parcel(mut parcel) => {
-                        let result = self.deliver(context, &mut parcel).await;
+                        self.deliver(context, &mut parcel).await?;
                         context.settle(parcel);
-                        result?;
                     }
                     OutputEvent::End => return Ok(()),
                     OutputEvent::Deadline | OutputEvent::Tick | OutputEvent::Reopen => {}
@@ -162,8 +155,12 @@ impl Output for UdpOutput {
 }
 
 impl UdpOutput {
-    /// Sends the records of a parcel. When it gives up, what was not sent is dropped.
-    async fn deliver(&mut self, context: &OutputContext, parcel: &mut Parcel) -> Result<(), Fault> {
+    /// Sends the records of a parcel. When it gives up, what was not sent is left in it.
+    async fn deliver(
+        &mut self,
+        context: &mut OutputContext,
+        parcel: &mut Parcel,
+    ) -> Result<(), Fault> {
         let (mut refused, mut longest) = (0_u32, 0);
         // The datagram that a refusal is about.
         let mut last = None;
@@ -184,7 +181,7 @@ impl UdpOutput {
                     longest = longest.max(bytes);
                 }
                 Err(fault) => {
-                    parcel.drop_from(index, DropCause::DestinationEnded);
+                    parcel.took(index);
                     return Err(fault);
                 }
             }
@@ -222,7 +219,7 @@ impl UdpOutput {
     }
 
     /// Sends one datagram, for as long as it takes.
-    async fn send(&mut self, context: &OutputContext, record: &[u8]) -> Result<Sent, Fault> {
+    async fn send(&mut self, context: &mut OutputContext, record: &[u8]) -> Result<Sent, Fault> {
         let mut refusals = 0;
         loop {
             let error = match &mut self.sender {
@@ -235,10 +232,10 @@ impl UdpOutput {
                 },
                 Some(sender) => match sender.send(record).await {
                     Ok(sent) => {
-                        if self.backoff.failures() > 0 {
+                        if context.failures() > 0 {
                             context
                                 .notice(|| format!("sending to {} again", self.settings.address));
-                            self.backoff.succeeded();
+                            context.succeeded();
                         }
                         return Ok(sent);
                     }
@@ -256,15 +253,8 @@ impl UdpOutput {
                 },
             };
             self.sender = None;
-            context.count(|counters| counters.retries += 1);
             let what = format!("cannot send to {}: {error}", self.settings.address);
-            let Some(wait) = self.backoff.failed(context.stopping()) else {
-                return Err(Fault::new(format!(
-                    "{what}; gave up after {} attempts (`max_retries`)",
-                    self.backoff.failures()
-                )));
-            };
-            context.notice(|| format!("{what}; trying again in {wait:.1?}, messages wait"));
+            let wait = context.failed(&what)?;
             context.pause(wait).await;
         }
     }

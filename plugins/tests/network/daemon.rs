@@ -249,6 +249,15 @@ impl Daemon {
         sum
     }
 
+    /// A number of the input's ledger on each shard.
+    pub(crate) fn by_shard(&self, number: impl Fn(&InputCounters) -> u64) -> Vec<u64> {
+        let ledgers = self.snapshots();
+        ledgers
+            .iter()
+            .map(|snapshot| number(&snapshot.ledgers[0]))
+            .collect()
+    }
+
     /// Waits until the ledger is as asked for.
     pub(crate) fn wait_for(
         &self,

@@ -1,4 +1,4 @@
-//! What only tests of sockets ask: addresses of their own, where an input listens, which shard has what.
+//! What only tests of sockets ask: addresses of their own, where an input listens.
 //!
 //! Owns:    `own_address`, and questions to the `Daemon`.
 //! Runs on: the test's thread.            Plane: both.
@@ -7,8 +7,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
-
-use engine::event::InputCounters;
 
 use crate::daemon::Daemon;
 
@@ -21,15 +19,6 @@ pub(crate) fn own_address() -> IpAddr {
 }
 
 impl Daemon {
-    /// A number of the input's ledger on each shard.
-    pub(crate) fn by_shard(&self, number: impl Fn(&InputCounters) -> u64) -> Vec<u64> {
-        let ledgers = self.snapshots();
-        ledgers
-            .iter()
-            .map(|snapshot| number(&snapshot.ledgers[0]))
-            .collect()
-    }
-
     /// Where it says that it listens: once, however many shards there are.
     pub(crate) fn listening(&self) -> (SocketAddr, String) {
         let notices = self.notices.lock().expect("no panic");

@@ -17,7 +17,7 @@ use codecs::splitters::TokenSplitter;
 use engine::event::InputCounters;
 use engine::io::{RawStream, ShardThread, start_shard};
 use engine::pack::ShardId;
-use engine::plugin::options::{HekadOptions, OutputOptions};
+use engine::plugin::options::{HekadOptions, OutputOptions, Retries};
 use engine::plugin::section::Report;
 use engine::plugin::spec::Checked;
 use engine::plugin::{
@@ -199,6 +199,8 @@ impl Rig {
                 can_exit: true,
                 queue: None,
                 letters: None,
+                retries: built.common.retries,
+                encoder_name: "encoder".to_owned(),
                 home: ShardId(0),
             }],
             message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
@@ -313,6 +315,9 @@ fn input(source: UnixStream) -> InputUnit {
         send_decode_failures: false,
         log_decode_failures: true,
         can_exit: true,
+        retries: Retries::default(),
+        splitter_name: "splitter".to_owned(),
+        decoder_name: String::new(),
         home: ShardId(0),
     }
 }

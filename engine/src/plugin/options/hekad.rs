@@ -20,6 +20,8 @@ pub struct HekadOptions {
     pub shards: u32,
     /// How long each of the three phases of an orderly shutdown may take (inputs, deliveries, outputs)
     pub shutdown_timeout: Duration,
+    /// How long a shard may stand still, because a plugin does not come back, before the daemon ends without it; zero is for ever
+    pub stall_timeout: Duration,
     /// Go scheduler processor count
     #[schemars(extend("x-no-effect" = "`shards` says how many cores are used"))]
     pub maxprocs: i64,
@@ -75,6 +77,7 @@ impl Default for HekadOptions {
         HekadOptions {
             shards: 0,
             shutdown_timeout: Duration::seconds(30),
+            stall_timeout: Duration::seconds(30),
             maxprocs: 1,
             poolsize: 100,
             plugin_chansize: 30,

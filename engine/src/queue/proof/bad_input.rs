@@ -752,8 +752,7 @@ fn looking_changes_nothing() {
     let lane = queue.lanes[0].writer.as_mut().expect("a writer");
     lane.append([entry("not synced")], NOW).expect("room");
     fixture.disk.set_read_only(true);
-    let view =
-        crate::queue::view::View::look(fixture.disk.clone(), Path::new(FOLDER)).expect("a queue");
+    let view = crate::queue::view::View::look(fixture.disk, Path::new(FOLDER)).expect("a queue");
     assert_eq!(view.owner, "Queue");
     let lane = &view.lanes[0];
     assert_eq!((lane.segments.len(), lane.pending_records), (4, 8));

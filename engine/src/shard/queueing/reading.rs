@@ -241,10 +241,7 @@ impl Shard {
 
     fn hand_to_consumer(&self, consumer: ConsumerId, batch: Arc<Batch>) {
         match &self.topology.consumer(consumer).role {
-            Role::Filter(_) => {
-                let dropped = !self.run_filter(consumer, &batch, 0);
-                self.settle(batch, 0, dropped);
-            }
+            Role::Filter(_) => self.filter(batch, 0),
             Role::Output { framing, .. } => {
                 let parcel = self.encode(consumer, batch, 0, *framing);
                 self.queue_parcel(parcel);

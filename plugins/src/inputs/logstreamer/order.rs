@@ -124,10 +124,7 @@ impl Ranking {
 fn named(names: &[&str], text: &str) -> Option<i64> {
     let text = text.to_lowercase();
     let is_it = |name: &&str| **name == text || name[..3] == text;
-    names
-        .iter()
-        .position(|name| is_it(name))
-        .map(|at| at as i64)
+    names.iter().position(is_it).map(|at| at as i64)
 }
 
 /// One thing to sort by, the most telling first.

@@ -19,7 +19,7 @@ use engine::shard::intake::InputContext;
 
 use super::super::timer::wait;
 use super::folder::Found;
-use crate::outputs::backoff::Backoff;
+use engine::plugin::Backoff;
 
 /// An instance that has run for so long did not fail at once: the waits between attempts begin anew.
 const STEADY: Duration = Duration::from_secs(60);

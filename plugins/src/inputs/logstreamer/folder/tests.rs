@@ -113,7 +113,7 @@ fn a_folder_that_cannot_be_listed_hides_only_what_is_below() {
     fs::create_dir(root.join("closed")).unwrap();
     fs::write(root.join("closed/a.log"), "").unwrap();
     fs::write(root.join("b.log"), "").unwrap();
-    fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let found = scan(&search(root, r".*\.log")).unwrap();
     // Root may list it all the same.
     if fs::read_dir(root.join("closed")).is_err() {

@@ -192,7 +192,7 @@ fn a_file_that_may_not_be_read_is_not_passed_over() {
         write(&folder, "log.1", &text),
         write(&folder, "log", lines(100, 110)),
     ];
-    fs::set_permissions(&files[0].path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&files[0].path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::File::open(&files[0].path).is_ok() {
         return; // Root reads everything.
     }

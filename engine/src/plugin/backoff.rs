@@ -1,30 +1,34 @@
 //! How long to wait before the next attempt: the `retries` options at work.
 //!
-//! Owns:    `Backoff`.
-//! Runs on: an output's home shard.            Plane: data.
+//! Owns:    `Backoff`: the failures of a plugin in a row, whoever found them.
+//! Runs on: the plugin's shard.            Plane: data.
 //! Bounds:  a wait is at least `DELAY_MIN` and at most `max_delay` plus `max_jitter`.
 //! Never:   waits by itself.
 
 use std::time::Duration;
 
-use engine::plugin::options::Retries;
+use super::options::Retries;
 
 /// Least wait, whatever the options say: a peer that fails at once must not keep a core busy.
 const DELAY_MIN: Duration = Duration::from_millis(10);
 
+/// Least time after which an instance counts as one that works: a `max_delay` of nothing must not make every failure a first one.
+const STEADY_MIN: Duration = Duration::from_secs(1);
+
 /// Longest wait while the daemon stops, so that attempts still fit into `shutdown_timeout`.
 const DELAY_STOPPING: Duration = Duration::from_secs(1);
 
-/// Failed attempts in a row, and what follows from them.
-#[derive(Debug)]
-pub(crate) struct Backoff {
+/// Failures in a row, and what follows from them.
+#[derive(Clone, Debug)]
+pub struct Backoff {
     retries: Retries,
     failures: u32,
     random: fastrand::Rng,
 }
 
 impl Backoff {
-    pub(crate) fn new(retries: Retries) -> Backoff {
+    /// No failure yet.
+    pub fn new(retries: Retries) -> Backoff {
         Backoff {
             retries,
             failures: 0,
@@ -33,19 +37,29 @@ impl Backoff {
     }
 
     /// An attempt succeeded: the next failure is a first one.
-    pub(crate) fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// Failed attempts since the last success.
-    pub(crate) fn failures(&self) -> u32 {
+    /// Failures since the last success.
+    pub fn failures(&self) -> u32 {
         self.failures
     }
 
+    /// Whether `max_retries` attempts have been made, and failed.
+    pub fn is_exhausted(&self) -> bool {
+        self.retries.max_retries >= 0 && i64::from(self.failures) > self.retries.max_retries
+    }
+
+    /// How long an instance must have run for its failure to count as the first of a new row.
+    pub fn steady(&self) -> Duration {
+        self.retries.max_delay.get().max(STEADY_MIN)
+    }
+
     /// An attempt failed. Answers how long to wait before the next; `None` when `max_retries` have been made.
-    pub(crate) fn failed(&mut self, stopping: bool) -> Option<Duration> {
+    pub fn failed(&mut self, stopping: bool) -> Option<Duration> {
         self.failures = self.failures.saturating_add(1);
-        if i64::from(self.failures) > self.retries.max_retries && self.retries.max_retries >= 0 {
+        if self.is_exhausted() {
             return None;
         }
         let doublings = (self.failures - 1).min(31);
@@ -66,7 +80,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::plugin::options;
+    use crate::plugin::options;
     use proptest::prelude::*;
 
     fn retries(delay: u64, max_delay: u64, max_jitter: u64, max_retries: i64) -> Retries {
@@ -95,7 +109,11 @@ mod tests {
     fn attempts_run_out_only_when_they_are_counted() {
         let mut backoff = Backoff::new(retries(250, 3000, 0, 2));
         assert!(backoff.failed(false).is_some() && backoff.failed(false).is_some());
+        assert!(!backoff.is_exhausted());
         assert_eq!(backoff.failed(false), None);
+        assert!(backoff.is_exhausted());
+        backoff.succeeded();
+        assert!(!backoff.is_exhausted() && backoff.failed(false).is_some());
         let mut never = Backoff::new(retries(250, 3000, 0, 0));
         assert_eq!(never.failed(false), None);
     }
