@@ -9,6 +9,7 @@
 mod authority;
 mod back_pressure;
 mod bad_input;
+mod buffer;
 mod chaos;
 mod commands;
 mod counts;

@@ -8,6 +8,7 @@
 //! In the place of damaged bytes comes the head of a record that says how far they go: positions stay what they are, and a crash in between leaves either.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::Path;
 
 use super::QueueError;
@@ -175,7 +176,7 @@ impl<D: Disk> Mending<'_, D> {
         self.buffer = walker.into_buffer();
         holes.extend(open.map(|hole| (hole, below)));
         for (hole, sequence) in holes {
-            self.fill(piece, hole, sequence)?;
+            self.fill(piece, hole, end, sequence)?;
         }
         Ok(())
     }
@@ -230,11 +231,12 @@ impl<D: Disk> Mending<'_, D> {
         sequence.saturating_sub(self.expected.unwrap_or(sequence))
     }
 
-    /// Puts fillers over damaged bytes.
+    /// Puts fillers over damaged bytes, or cuts them off at the end of a segment where they are too few.
     fn fill(
         &mut self,
         piece: &Piece<D::File>,
-        hole: std::ops::Range<u64>,
+        hole: Range<u64>,
+        end: u64,
         sequence: u64,
     ) -> io::Result<()> {
         let (segment, file) = (piece.number, &piece.file);
@@ -250,32 +252,22 @@ impl<D: Disk> Mending<'_, D> {
             place.lane, place.from
         );
         let kept = self.queue.home.set_aside(file, &place, &note);
-        self.repaired.places += 1;
-        self.repaired.damaged_bytes += bytes;
-        self.repaired.notices.push(format!(
+        let mut text = format!(
             "lane {}, segment {segment}, byte {}: {bytes} bytes are damaged; {kept}",
             place.lane, place.from
-        ));
-        let mut at = hole.start;
-        while hole.end - at >= HEADER_BYTES as u64 {
-            let left = hole.end - at;
-            // What would be left must have room for a filler of its own.
-            let len = if left <= FILLER_BYTES_MAX {
-                left
-            } else {
-                FILLER_BYTES_MAX / 2
-            };
-            let header = Header::filler(len as u32, sequence, self.now).encode(piece.salted);
-            write_all(file, &mut [IoSlice::new(&header)], at)?;
-            at += len;
+        );
+        if bytes >= HEADER_BYTES as u64 {
+            put_fillers(piece, hole, sequence, self.now)?;
+        } else if hole.end == end {
+            file.truncate(hole.start)?;
+        } else {
+            text += "; they are too few for a filler and stay, readers pass over them";
+            self.repaired.notices.push(text);
+            return Ok(());
         }
-        if at < hole.end {
-            self.repaired.notices.push(format!(
-                "lane {}, segment {segment}, byte {at}: {} bytes are too few for a filler and stay as they are; readers pass over them",
-                place.lane,
-                hole.end - at
-            ));
-        }
+        self.repaired.notices.push(text);
+        self.repaired.places += 1;
+        self.repaired.damaged_bytes += bytes;
         Ok(())
     }
 
@@ -307,6 +299,29 @@ impl<D: Disk> Mending<'_, D> {
         ));
         Ok(())
     }
+}
+
+/// Puts fillers in place of bytes of which there are enough for one.
+fn put_fillers<F: DiskFile>(
+    piece: &Piece<F>,
+    hole: Range<u64>,
+    sequence: u64,
+    now: i64,
+) -> io::Result<()> {
+    let mut at = hole.start;
+    while at < hole.end {
+        let left = hole.end - at;
+        // What would be left must have room for a filler of its own.
+        let len = if left <= FILLER_BYTES_MAX {
+            left
+        } else {
+            FILLER_BYTES_MAX / 2
+        };
+        let header = Header::filler(len as u32, sequence, now).encode(piece.salted);
+        write_all(&piece.file, &mut [IoSlice::new(&header)], at)?;
+        at += len;
+    }
+    Ok(())
 }
 
 /// Sequence of the first record of a segment whose header is damaged; `next` if there is none.
