@@ -162,6 +162,14 @@ fn ls_says_what_waits_for_one_queue_or_all() {
             ],
         );
     }
+    let other = place.base.path().join("other");
+    fs::create_dir(&other).expect("a folder");
+    fs::write(other.join("owner.toml"), "format = 7").expect("a file");
+    let (status, text, said) = run(&["ls", &base]);
+    assert_eq!(status, 2);
+    says(&text, &["queue of 'relay' in"]);
+    says(&said, &["other has format 7"]);
+    fs::remove_dir_all(other).expect("a folder");
     let (status, text, _) = run(&["ls", "--json", &base]);
     assert_eq!(status, 0);
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");

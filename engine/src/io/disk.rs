@@ -164,7 +164,11 @@ impl Disk for OsDisk {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(path)?.sync_all()
+        match fs::File::open(path)?.sync_all() {
+            // A file system without such a thing: it has nothing better to offer.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        }
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<fs::File>> {

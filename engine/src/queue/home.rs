@@ -181,7 +181,9 @@ impl<D: Disk> Home<D> {
 
     fn copy_aside(&self, file: &D::File, place: &Place, note: &str) -> io::Result<PathBuf> {
         let folder = self.folder.join(DAMAGED_NAME);
-        self.disk.make_folder(&folder)?;
+        if self.disk.make_folder(&folder)? {
+            self.disk.sync_folder(&self.folder)?;
+        }
         let name = format!("lane-{}-{:012}-{}", place.lane, place.segment, place.from);
         let kept = self.disk.list(&folder)?;
         let path = folder.join(format!("{name}.bytes"));
@@ -290,12 +292,11 @@ fn make_folders<D: Disk>(disk: &D, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Folders that may not be opened, or that are part of a file system without such a thing: whoever made them has seen to them.
+/// Folders that may not be opened, or that stand where nothing is written: whoever made them has seen to them.
 fn has_no_sync(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::PermissionDenied
-            | io::ErrorKind::InvalidInput
             | io::ErrorKind::ReadOnlyFilesystem
             | io::ErrorKind::Unsupported
     )

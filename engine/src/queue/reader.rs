@@ -78,6 +78,8 @@ pub struct Reader<D: Disk> {
     unsure: bool,
     /// Calls that have failed since the last one that did not.
     failures: u32,
+    /// What was passed over in calls that have failed afterwards.
+    unreported: Passed,
     notices: Vec<String>,
     notices_dropped: u64,
 }
@@ -123,6 +125,7 @@ impl<D: Disk> Reader<D> {
             floor,
             unsure: false,
             failures: 0,
+            unreported: Passed::default(),
             notices: Vec::new(),
             notices_dropped: 0,
         }
@@ -132,7 +135,7 @@ impl<D: Disk> Reader<D> {
     /// `record_bytes_max`. `items` is emptied first; all of them stand in `buffer`, in order. No items: everything up to `published` was read.
     ///
     /// Damage is passed over, counted, copied to the folder `damaged` beside the lanes, and told of by a notice. An error is the disk's: the
-    /// call may be repeated after a while; a place that cannot be read again and again is taken for damage.
+    /// call may be repeated after a while; what was passed over before it is counted then. A place that cannot be read again and again is taken for damage.
     pub fn read(
         &mut self,
         buffer: &mut [u8],
@@ -141,19 +144,16 @@ impl<D: Disk> Reader<D> {
         items: &mut Vec<Item>,
     ) -> Result<Passed, QueueError> {
         items.clear();
-        let mut passed = Passed::default();
+        let mut passed = std::mem::take(&mut self.unreported);
         while items.is_empty() && items_max > 0 && self.position < published {
             let result = self.step(buffer, published, items_max, items, &mut passed);
             if let Err(error) = result {
                 self.failures += 1;
                 self.open = None;
-                if passed == Passed::default() {
-                    let path = self.folder.join(segment_name(self.position.segment));
-                    let next = "it is tried again, nothing is lost";
-                    return Err(QueueError::disk("read", &path, &error, next));
-                }
-                // What was counted must reach the caller; the error comes again.
-                return Ok(passed);
+                self.unreported = passed;
+                let path = self.folder.join(segment_name(self.position.segment));
+                let next = "it is tried again, nothing is lost";
+                return Err(QueueError::disk("read", &path, &error, next));
             }
             self.failures = 0;
         }

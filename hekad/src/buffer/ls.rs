@@ -12,12 +12,12 @@ use std::process::ExitCode;
 use codecs::time::{Zone, format_go};
 use engine::io::clock;
 use engine::io::disk::OsDisk;
-use engine::queue::{Item, LaneView, Position, View, record_bytes_max};
+use engine::queue::{Item, Kind, LaneView, Position, View, record_bytes_max};
 use serde_json::{Value, json};
 
-use super::{look, unusable};
+use super::{say, unusable};
 use crate::cli::BufferLsArgs;
-use crate::failure::Failure;
+use crate::failure::{EXIT_USAGE, Failure};
 use crate::generate::print;
 
 /// Enough for the first record of nearly every queue, whose time is shown.
@@ -26,16 +26,22 @@ const BUFFER_BYTES: usize = record_bytes_max(4 * 1024 * 1024);
 /// Runs the command.
 pub(super) fn ls(args: &BufferLsArgs) -> Result<ExitCode, Failure> {
     let mut queues = Vec::new();
+    let mut strange = false;
     match View::look(OsDisk, &args.dir) {
         Ok(view) => queues.push((args.dir.clone(), view)),
         Err(error) => {
             for folder in folders(&args.dir) {
-                if let Ok(view) = View::look(OsDisk, &folder) {
-                    queues.push((folder, view));
+                match View::look(OsDisk, &folder) {
+                    Ok(view) => queues.push((folder, view)),
+                    Err(error) if error.kind() == Kind::NoQueue => {}
+                    Err(error) => {
+                        strange = true;
+                        say(&error.to_string());
+                    }
                 }
             }
-            if queues.is_empty() {
-                return Err(look(&args.dir).err().unwrap_or_else(|| unusable(&error)));
+            if queues.is_empty() && !strange {
+                return Err(unusable(&error));
             }
         }
     }
@@ -60,7 +66,12 @@ pub(super) fn ls(args: &BufferLsArgs) -> Result<ExitCode, Failure> {
     if args.json {
         text = format!("{:#}\n", Value::Array(all));
     }
-    print(text.as_bytes())
+    print(text.as_bytes())?;
+    Ok(if strange {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// The folders in a folder, by name.
@@ -92,7 +103,13 @@ fn write_text(folder: &Path, view: &View, lanes: &[Lane<'_>], out: &mut String) 
         "" => "queue".to_owned(),
         owner => format!("queue of '{owner}'"),
     };
-    *out += &format!("{owner} in {}\n", folder.display());
+    let records: u64 = view.lanes.iter().map(|lane| lane.pending_records).sum();
+    let bytes: u64 = view.lanes.iter().map(|lane| lane.pending_bytes).sum();
+    *out += &format!(
+        "{owner} in {}: {records} records pending, {}\n",
+        folder.display(),
+        size(bytes)
+    );
     for Lane { lane, oldest } in lanes {
         *out += &format!(
             "  lane {}: {} records pending, {}{}\n",

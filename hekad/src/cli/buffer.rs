@@ -53,7 +53,7 @@ pub(crate) enum BufferCommand {
 
 /// Arguments of `hekad buffer ls`.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit status: 0; 2 there is no queue, or it cannot be read.")]
+#[command(after_help = "Exit status: 0; 2 there is no queue, or one that cannot be read.")]
 pub(crate) struct BufferLsArgs {
     /// Print JSON.
     #[arg(long)]
