@@ -112,7 +112,7 @@ impl<D: Disk> Cursor<D> {
         Ok(())
     }
 
-    /// Bytes of segments that it has ever removed since the start: see [`super::Lane::bytes_taken`].
+    /// Bytes of segments that it has ever removed since the start: see `Lane::bytes_taken`.
     pub fn bytes_removed(&self) -> u64 {
         self.bytes_removed
     }

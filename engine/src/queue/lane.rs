@@ -63,7 +63,7 @@ pub(super) struct Current<F> {
     pub(super) fresh: bool,
 }
 
-/// Says that all records up to a position are on the disk, names included. Only [`Lane::commit`] makes one.
+/// Says that all records up to a position are on the disk, names included. Only `Lane::commit` makes one.
 #[must_use = "it is what acknowledgements are made of"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Synced {
@@ -199,7 +199,7 @@ impl<D: Disk> Lane<D> {
         }
     }
 
-    /// Bytes that the lane has ever taken on the disk, those found at start included. Less [`super::Cursor::bytes_removed`], it is what it takes now:
+    /// Bytes that the lane has ever taken on the disk, those found at start included. Less `Cursor::bytes_removed`, it is what it takes now:
     /// two counters that only grow, with one writer each, to be compared with `max_buffer_size` over all lanes. What waits for a commit is not in it.
     pub fn bytes_taken(&self) -> u64 {
         self.bytes_taken

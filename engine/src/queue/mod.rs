@@ -7,9 +7,9 @@
 //!
 //! Spec: docs/specs/disk-queue.md
 //!
-//! A queue is a folder with one lane for each shard that writes to it. A [`Lane`] appends records to segments; [`Lane::commit`] answers a [`Synced`], from
-//! which alone, besides delivery, an acknowledgement may be made. A [`Reader`] reads whole records into a buffer of its caller's, as far as a [`Position`] that
-//! the lane has published. A [`Cursor`] remembers how far records were delivered, and removes what lies behind. The three parts of a lane may live on
+//! A queue is a folder with one lane for each shard that writes to it. A `Lane` appends records to segments; `Lane::commit` answers a `Synced`, from
+//! which alone, besides delivery, an acknowledgement may be made. A `Reader` reads whole records into a buffer of its caller's, as far as a `Position` that
+//! the lane has published. A `Cursor` remembers how far records were delivered, and removes what lies behind. The three parts of a lane may live on
 //! different threads: they share nothing but the files and the folder's lock; positions travel by value.
 
 #[cfg(any(test, fuzzing))]

@@ -29,7 +29,7 @@ const NOTICES_MAX: usize = 64;
 pub struct Item {
     /// The message's protobuf.
     pub message: Span,
-    /// What a dead letter says about itself: see [`super::Meta::read`]. Empty for others.
+    /// What a dead letter says about itself: see `Meta::read`. Empty for others.
     pub meta: Span,
     /// Its number in the lane.
     pub sequence: u64,

@@ -47,7 +47,7 @@ pub struct Meta<'a> {
 }
 
 impl<'a> Meta<'a> {
-    /// Reads what stands at [`super::Item::meta`]; nothing for a record without.
+    /// Reads what stands at `Item::meta`; nothing for a record without.
     pub fn read(bytes: &'a [u8]) -> Option<Meta<'a>> {
         let (attempts, cause) = bytes.split_first_chunk::<META_BYTES>()?;
         Some(Meta {

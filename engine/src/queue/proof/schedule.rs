@@ -2,8 +2,8 @@
 //!
 //! Owns:    the property: what was acknowledged comes back, nothing is made up, order is kept, recovery ends, and afterwards all works.
 //! Runs on: tests.            Plane: data.
-//! Bounds:  `HEKAD_QUEUE_CASES` cases, 2,000 unless said otherwise.
-//! Never:   fails without saying the seed, which `HEKAD_QUEUE_SEED` runs again alone.
+//! Bounds:  `HEKAD_QUEUE_CASES` cases from the seed `HEKAD_QUEUE_SEED` on: 2,000 from 0 on unless said otherwise.
+//! Never:   fails without saying the seed; a single case tells its steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -551,10 +551,11 @@ fn number_of(variable: &str) -> Option<u64> {
 
 #[test]
 fn what_was_acknowledged_comes_back_whatever_happens() {
-    let first = number_of("HEKAD_QUEUE_SEED");
-    let cases = first.map_or_else(|| number_of("HEKAD_QUEUE_CASES").unwrap_or(2000), |_| 1);
-    let told = first.is_some();
-    let first = first.unwrap_or(0);
+    let seed = number_of("HEKAD_QUEUE_SEED");
+    let few = if seed.is_some() { 1 } else { 2000 };
+    let cases = number_of("HEKAD_QUEUE_CASES").unwrap_or(few);
+    let first = seed.unwrap_or(0);
+    let told = cases == 1;
     for seed in first..first + cases {
         let result = catch_unwind(AssertUnwindSafe(|| Case::new(seed, told).run()));
         if let Err(cause) = result {
