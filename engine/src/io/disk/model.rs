@@ -74,6 +74,8 @@ struct World {
     room: u64,
     operations: u64,
     operations_max: u64,
+    /// Operations until nothing works any more.
+    until_death: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +176,7 @@ impl ModelDisk {
             room: u64::MAX,
             operations: 0,
             operations_max: u64::MAX,
+            until_death: None,
         })))
     }
 
@@ -202,10 +205,16 @@ impl ModelDisk {
         world.operations_max = operations;
     }
 
+    /// After so many more operations nothing works any more, until the next crash: the power fails in the midst of something.
+    pub fn die_after(&self, operations: u64) {
+        self.world().until_death = Some(operations);
+    }
+
     /// The power fails: of what was not synced some is on the disk, and nobody holds a lock. Open files must not be used any more.
     pub fn crash(&self) {
         let mut world = self.world();
         world.locks.clear();
+        world.until_death = None;
         let way = world.random.u8(..4);
         let World {
             random,
@@ -368,6 +377,11 @@ impl World {
         if self.operations > self.operations_max {
             self.operations_max = u64::MAX;
             panic!("more disk operations than anybody may need: somebody goes on for ever");
+        }
+        match &mut self.until_death {
+            Some(0) => return Err(error(libc::EIO)),
+            Some(left) => *left -= 1,
+            None => {}
         }
         if changes && self.read_only {
             return Err(error(libc::EROFS));

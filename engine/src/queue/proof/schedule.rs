@@ -403,7 +403,29 @@ impl Case {
         self.disk.set_faults(self.faults);
     }
 
+    /// Does something, in the midst of which the disk stops working for good.
+    fn die_in_the_midst(&mut self) {
+        self.disk.die_after(self.random.u64(..30));
+        self.tell(format_args!("dying"));
+        if self.running.is_none() {
+            let _ = Queue::open(self.disk.clone(), Path::new(FOLDER), &self.settings);
+            return;
+        }
+        match self.random.u8(..5) {
+            0 => self.close(),
+            1 => self.roll(),
+            2 => self.save(),
+            _ => {
+                self.append();
+                self.commit();
+            }
+        }
+    }
+
     fn crash(&mut self, flips: bool) {
+        if self.random.bool() {
+            self.die_in_the_midst();
+        }
         self.running = None;
         self.disk.crash();
         self.crashes += 1;
