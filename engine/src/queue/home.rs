@@ -62,10 +62,8 @@ impl Owner {
         crc32c::crc32c(format!("{format}\n{}\n{}", self.owner, self.salt).as_bytes())
     }
 
-    /// The salt of a file that is whole.
     fn salt(&self) -> Option<u64> {
-        let whole = self.checksum == self.sum(self.format);
-        u64::from_str_radix(&self.salt, 16).ok().filter(|_| whole)
+        u64::from_str_radix(&self.salt, 16).ok()
     }
 
     fn text(&self) -> String {
@@ -102,21 +100,23 @@ impl<D: Disk> Home<D> {
             Found::Owner(found, _) if found.owner != owner => {
                 return Err(other_owner(folder, &found.owner, owner));
             }
-            Found::Owner(_, salt) => Some(salt),
-            Found::Damaged => {
+            Found::Owner(_, salt) => Ok(salt),
+            Found::Damaged(perhaps) => {
                 notices.push(format!(
                     "{} was damaged: it is written again, the queue is taken for that of '{owner}'",
                     folder.join(OWNER_NAME).display()
                 ));
-                None
+                Err(perhaps)
             }
-            Found::Nothing => None,
+            Found::Nothing => Err(None),
         };
         let salt = match salt {
-            Some(salt) => salt,
-            None => {
+            Ok(salt) => salt,
+            Err(perhaps) => {
                 // Segments remember it, and those of them whose header is damaged need it.
-                let salt = remembered_salt(&disk, folder).unwrap_or_else(|| fastrand::u64(..));
+                let salt = remembered_salt(&disk, folder)
+                    .or(perhaps)
+                    .unwrap_or_else(|| fastrand::u64(..));
                 write_owner(&disk, folder, owner, salt).map_err(|error| {
                     QueueError::disk("write", &folder.join(OWNER_NAME), &error, UNUSABLE)
                 })?;
@@ -143,7 +143,7 @@ impl<D: Disk> Home<D> {
     pub(super) fn look(disk: D, folder: &Path) -> Result<Home<D>, QueueError> {
         let (owner, salt) = match read_owner(&disk, folder)? {
             Found::Owner(found, salt) => (found.owner, salt),
-            Found::Damaged => (String::new(), 0),
+            Found::Damaged(perhaps) => (String::new(), perhaps.unwrap_or(0)),
             Found::Nothing => {
                 return Err(QueueError::new(
                     Kind::NoQueue,
@@ -326,7 +326,8 @@ fn take_lock<D: Disk>(disk: &D, folder: &Path) -> Result<D::Lock, QueueError> {
 enum Found {
     /// A whole file, and its salt.
     Owner(Owner, u64),
-    Damaged,
+    /// A file that is not whole, and what stands in it as the salt.
+    Damaged(Option<u64>),
     Nothing,
 }
 
@@ -380,18 +381,19 @@ fn parse_owner(text: &[u8], folder: &Path) -> Result<Found, QueueError> {
     }
     let text = String::from_utf8_lossy(text);
     let owner = toml::from_str::<Owner>(&text).ok();
+    let perhaps = owner.as_ref().and_then(Owner::salt);
     if let Some(owner) = owner {
-        if let Some(salt) = owner.salt().filter(|_| owner.format == FORMAT) {
-            return Ok(Found::Owner(owner, salt));
-        }
-        if owner.checksum == owner.sum(FORMAT) {
-            // It was the number of the format that was damaged.
-            return Ok(Found::Damaged);
+        // If it is the number of the format that was damaged, the checksum is that of ours.
+        let whole = owner.checksum == owner.sum(FORMAT);
+        match perhaps {
+            Some(salt) if whole && owner.format == FORMAT => return Ok(Found::Owner(owner, salt)),
+            _ if whole => return Ok(Found::Damaged(perhaps)),
+            _ => {}
         }
     }
     match toml::from_str::<Format>(&text) {
         Ok(Format { format }) if format != FORMAT => Err(other_version(folder, format)),
-        _ => Ok(Found::Damaged),
+        _ => Ok(Found::Damaged(perhaps)),
     }
 }
 
