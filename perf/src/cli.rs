@@ -30,6 +30,12 @@ pub(crate) enum Command {
     /// The receiving process of a run: the bare loop, or the sink behind a relay.
     #[command(hide = true)]
     Receiver(ReceiverArgs),
+    /// The bare loop over a file that is read.
+    #[command(hide = true)]
+    Reader(ReaderArgs),
+    /// The bare loop over a file that is written and synced.
+    #[command(hide = true)]
+    Appender(AppenderArgs),
 }
 
 /// Arguments of `perf run`.
@@ -93,6 +99,24 @@ pub(crate) enum Format {
     Lines,
 }
 
+impl Format {
+    /// As it is written in arguments.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Format::Frames => "frames",
+            Format::Lines => "lines",
+        }
+    }
+
+    /// The byte that every message begins with.
+    pub(crate) fn first_byte(self) -> u8 {
+        match self {
+            Format::Frames => 0x1e,
+            Format::Lines => b'<',
+        }
+    }
+}
+
 /// Arguments of the sending process.
 #[derive(Args, Debug)]
 pub(crate) struct SenderArgs {
@@ -137,9 +161,52 @@ pub(crate) struct ReceiverArgs {
     /// Bytes of the receive buffer.
     #[arg(long)]
     pub(crate) buffer: usize,
-    /// Check that every so many bytes a frame begins.
+    /// Check that every so many bytes a message begins.
     #[arg(long)]
-    pub(crate) frame_bytes: Option<usize>,
+    pub(crate) message_bytes: Option<usize>,
+    /// The first byte of a message.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first_byte: u8,
+}
+
+/// Arguments of the process that reads a file.
+#[derive(Args, Debug)]
+pub(crate) struct ReaderArgs {
+    /// The file.
+    #[arg(long)]
+    pub(crate) path: PathBuf,
+    /// Bytes of the buffer.
+    #[arg(long)]
+    pub(crate) buffer: usize,
+    /// Send it to this port on loopback, instead of counting its lines.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+}
+
+/// Arguments of the process that appends to a file.
+#[derive(Args, Debug)]
+pub(crate) struct AppenderArgs {
+    /// The file; it must not be there, and is removed at the end.
+    #[arg(long)]
+    pub(crate) path: PathBuf,
+    /// What to write.
+    #[arg(long, value_enum)]
+    pub(crate) format: Format,
+    /// Bytes of one message with framing.
+    #[arg(long)]
+    pub(crate) bytes: usize,
+    /// Bytes of one write.
+    #[arg(long)]
+    pub(crate) buffer: usize,
+    /// Bytes from one sync to the next.
+    #[arg(long)]
+    pub(crate) sync_bytes: usize,
+    /// How long.
+    #[arg(long)]
+    pub(crate) seconds: f64,
+    /// Ends earlier when so many bytes were written.
+    #[arg(long)]
+    pub(crate) bytes_max: u64,
 }
 
 impl RunArgs {

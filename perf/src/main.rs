@@ -6,6 +6,7 @@
 //! Never:   is depended on by the program that it measures.
 #![forbid(unsafe_code)]
 
+mod bare;
 mod check;
 mod cli;
 mod clock;
@@ -19,6 +20,7 @@ mod route_memory;
 mod run;
 mod scenario;
 mod sender;
+mod tail;
 mod traffic;
 
 use std::process::ExitCode;
@@ -37,6 +39,10 @@ fn main() -> ExitCode {
         Command::Sender(args) => sender::run(&args).map_err(|error| format!("sender: {error}")),
         Command::Receiver(args) => {
             receiver::run(&args).map_err(|error| format!("receiver: {error}"))
+        }
+        Command::Reader(args) => bare::read(&args).map_err(|error| format!("reader: {error}")),
+        Command::Appender(args) => {
+            bare::append(&args).map_err(|error| format!("appender: {error}"))
         }
     };
     match result {

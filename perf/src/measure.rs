@@ -16,14 +16,18 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
+use crate::bare::Done;
 use crate::check;
-use crate::cli::{Format, Transport};
+use crate::cli::Transport;
 use crate::clock::{monotonic_nanoseconds, spawn_pinned};
 use crate::process;
 use crate::program::Program;
 use crate::receiver::Received;
-use crate::scenario::{Destination, Matchers, Scenario, Values, render};
+use crate::scenario::{
+    BARE_SYNC_BYTES, Bare, Destination, Matchers, Origin, Scenario, Values, render,
+};
 use crate::sender::Sent;
+use crate::tail::Source;
 
 /// Receive buffer of the bare loop and the sink, bytes: the best size for a plain read.
 const RAW_BUFFER_BYTES: usize = 64 * 1024;
@@ -145,14 +149,11 @@ fn start_sender(
     port: u16,
     setting: &Setting,
 ) -> Result<Helper, String> {
-    let format = match scenario.format {
-        Format::Frames => "frames",
-        Format::Lines => "lines",
-    };
     let arguments = words(&format!(
-        "sender --port {port} --transport {} --format {format} --bytes {} --types {} --seconds {} --bytes-max {} \
+        "sender --port {port} --transport {} --format {} --bytes {} --types {} --seconds {} --bytes-max {} \
          --connections {}",
         transport_name(scenario.transport),
+        scenario.format.name(),
         scenario.message_bytes,
         case.types(),
         setting.seconds,
@@ -166,22 +167,29 @@ fn start_receiver(
     transport: Transport,
     port: u16,
     connections: usize,
-    frame_bytes: Option<usize>,
+    checks: &str,
     cpu: usize,
 ) -> Result<Helper, String> {
-    let mut arguments = words(&format!(
-        "receiver --port {port} --transport {} --connections {connections} --buffer {RAW_BUFFER_BYTES}",
+    let arguments = words(&format!(
+        "receiver --port {port} --transport {} --connections {connections} --buffer {RAW_BUFFER_BYTES} {checks}",
         transport_name(transport),
     ));
-    if let Some(bytes) = frame_bytes {
-        arguments.extend(["--frame-bytes".to_owned(), bytes.to_string()]);
-    }
     let mut helper = Helper::start(&arguments, cpu)?;
     let alive = || matches!(helper.child.try_wait(), Ok(None));
     if process::wait_until_listening(transport, port, SETTLE_MAX, alive) {
         return Ok(helper);
     }
     Err(format!("perf's receiver does not listen on port {port}"))
+}
+
+/// The receiver behind a relay, which checks where messages begin.
+fn start_sink(scenario: &Scenario, port: u16, setting: &Setting) -> Result<Helper, String> {
+    let checks = format!(
+        "--message-bytes {} --first-byte {}",
+        scenario.message_bytes,
+        scenario.format.first_byte()
+    );
+    start_receiver(Transport::Tcp, port, 1, &checks, setting.sender_cpu)
 }
 
 /// A port that nobody listens on now.
@@ -192,20 +200,78 @@ fn free_port() -> Result<u16, String> {
         .map_err(|error| format!("no free port: {error}"))
 }
 
-/// Measures the bare receive loop.
+/// Measures what the scenario's programs are compared with.
 pub(crate) fn measure_raw(
     scenario: &Scenario,
     case: Matchers,
     setting: &Setting,
 ) -> Result<Measurement, String> {
+    let (done, end) = match scenario.bare {
+        Bare::Receive => return measure_receive(scenario, case, setting),
+        Bare::Append => {
+            let arguments = words(&format!(
+                "appender --path {} --format {} --bytes {} --buffer {RAW_BUFFER_BYTES} --sync-bytes {BARE_SYNC_BYTES} \
+                 --seconds {} --bytes-max {}",
+                setting.dir.join("appended").display(),
+                scenario.format.name(),
+                scenario.message_bytes,
+                setting.seconds,
+                scenario.bytes_max,
+            ));
+            let appender = Helper::start(&arguments, setting.receiver_cpu)?;
+            let done: Done = appender.result("bare append")?;
+            (done, done.end)
+        }
+        Bare::Count | Bare::Relay => measure_read(scenario, case, setting)?,
+    };
+    Ok(Measurement {
+        seconds: seconds_between(done.start, end),
+        messages: done.bytes / scenario.message_bytes as u64,
+        bytes: done.bytes,
+        lost: 0,
+        cpu_seconds: done.cpu_seconds,
+        peak_rss_bytes: 0,
+    })
+}
+
+/// The bare loop over the run's file, and when the last byte was counted or had arrived.
+fn measure_read(
+    scenario: &Scenario,
+    case: Matchers,
+    setting: &Setting,
+) -> Result<(Done, u64), String> {
+    let source = Source::of_run(&setting.dir, scenario, case, setting.seconds)?;
+    let mut command = format!(
+        "reader --path {} --buffer {RAW_BUFFER_BYTES}",
+        source.path.display()
+    );
+    let mut sink = None;
+    if scenario.bare == Bare::Relay {
+        let port = free_port()?;
+        sink = Some(start_sink(scenario, port, setting)?);
+        command += &format!(" --port {port}");
+    }
+    let done: Done = Helper::start(&words(&command), setting.receiver_cpu)?.result("bare read")?;
+    let received: Option<Received> = sink.map(|sink| sink.result("sink")).transpose()?;
+    let arrived = received.map_or(done.lines * scenario.message_bytes as u64, |sink| {
+        sink.bytes
+    });
+    if arrived != source.content.bytes {
+        let bytes = source.content.bytes;
+        return Err(format!("the bare loop made {arrived} bytes of {bytes}"));
+    }
+    Ok((done, received.map_or(done.end, |sink| sink.end)))
+}
+
+/// Measures the bare receive loop.
+fn measure_receive(
+    scenario: &Scenario,
+    case: Matchers,
+    setting: &Setting,
+) -> Result<Measurement, String> {
     let port = free_port()?;
-    let receiver = start_receiver(
-        scenario.transport,
-        port,
-        setting.connections,
-        None,
-        setting.receiver_cpu,
-    )?;
+    let (transport, cpu) = (scenario.transport, setting.receiver_cpu);
+    let receiver = start_receiver(transport, port, setting.connections, "", cpu)?;
     let sender = start_sender(scenario, case, port, setting)?;
     let sent: Sent = sender.result("sender")?;
     // A receiver of datagrams is still there: it waits for silence.
@@ -248,27 +314,30 @@ pub(crate) fn measure_program(
     };
     let config = render(candidate.template, &case.expressions(), values);
     let sink = match scenario.destination {
-        Destination::Sink => Some(start_receiver(
-            Transport::Tcp,
-            sink_port,
-            1,
-            Some(scenario.message_bytes),
-            setting.sender_cpu,
-        )?),
+        Destination::Sink => Some(start_sink(scenario, sink_port, setting)?),
         _ => None,
     };
-    let listening = (scenario.transport, port);
+    let logs = fresh_folder(&dir, "logs")?;
     let program = Program::start(
         &candidate.name,
         &candidate.path,
         &config,
         &dir,
         setting.receiver_cpu,
-        listening,
+        (scenario.transport, port),
     )?;
     let pid = program.pid();
-    let cpu_before = process::cpu_seconds(pid).map_err(|error| error.to_string())?;
-    let sent: Sent = start_sender(scenario, case, port, setting)?.result("sender")?;
+    let gone = |error| format!("{} is gone: {error}", candidate.name);
+    let cpu_before = process::cpu_seconds(pid).map_err(gone)?;
+    let sent: Sent = match scenario.origin {
+        Origin::Sender => start_sender(scenario, case, port, setting)?.result("sender")?,
+        Origin::File => {
+            let source = Source::of_run(&setting.dir, scenario, case, setting.seconds)?;
+            let sent = source.read_by(pid, &logs)?;
+            source.settle(&dir.join("logstreamer/LogstreamerInput"))?;
+            sent
+        }
+    };
     let lost = settle_datagrams(scenario.transport, port);
     let mut end = sent.end;
     if scenario.destination == Destination::File {
@@ -276,9 +345,8 @@ pub(crate) fn measure_program(
     }
     let counted =
         check::counted_by_peer(&candidate.name, &dir, scenario.destination, sent.messages)?;
-    let cpu_after = process::cpu_seconds(pid)
-        .map_err(|error| format!("{} is gone: {error}", candidate.name))?;
-    let peak_rss_bytes = process::peak_rss_bytes(pid).map_err(|error| error.to_string())?;
+    let cpu_after = process::cpu_seconds(pid).map_err(gone)?;
+    let peak_rss_bytes = process::peak_rss_bytes(pid).map_err(gone)?;
     let report = program.stop()?;
     let received: Option<Received> = sink.map(|sink| sink.result("sink")).transpose()?;
     end = end.max(received.map_or(0, |received| received.end));

@@ -44,6 +44,14 @@ pub(crate) fn peak_rss_bytes(pid: u32) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other("no VmHWM in /proc/PID/status"))
 }
 
+/// Bytes that the process has asked the kernel for with `read` and its kin, whatever of.
+pub(crate) fn bytes_read(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
+        .ok_or_else(|| io::Error::other("no rchar in /proc/PID/io"))
+}
+
 /// A bound datagram socket, as the kernel lists it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DatagramSocket {

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg};
 use serde::{Deserialize, Serialize};
 
+use crate::bare::cpu_seconds;
 use crate::cli::{ReceiverArgs, Transport};
 use crate::clock::monotonic_nanoseconds;
 
@@ -28,9 +28,6 @@ const DATAGRAM_BYTES_MAX: usize = 2048;
 /// Silence after which a receiver of datagrams takes the run for ended.
 const SILENCE: Duration = Duration::from_millis(700);
 
-/// What separates two frames (the first byte of each).
-const FRAME_START: u8 = 0x1e;
-
 /// What a receiving process saw; its one line of output.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Received {
@@ -38,7 +35,7 @@ pub(crate) struct Received {
     pub(crate) bytes: u64,
     /// Datagrams; 0 for streams.
     pub(crate) datagrams: u64,
-    /// Positions where a frame should begin and none did.
+    /// Positions where a message should begin and none did.
     pub(crate) misplaced: u64,
     /// Monotonic nanoseconds after the last byte.
     pub(crate) end: u64,
@@ -52,11 +49,7 @@ pub(crate) fn run(args: &ReceiverArgs) -> io::Result<()> {
         Transport::Tcp => streams(args)?,
         Transport::Udp => datagrams(args)?,
     };
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    received.cpu_seconds = [usage.user_time(), usage.system_time()]
-        .iter()
-        .map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6)
-        .sum();
+    received.cpu_seconds = cpu_seconds()?;
     writeln!(io::stdout(), "{}", serde_json::to_string(&received)?)
 }
 
@@ -88,8 +81,9 @@ fn streams(args: &ReceiverArgs) -> io::Result<Received> {
                 open.swap_remove(index);
                 continue;
             }
-            if let Some(frame) = args.frame_bytes {
-                received.misplaced += misplaced(&buffer[..count], stream.bytes, frame);
+            if let Some(len) = args.message_bytes {
+                let bytes = &buffer[..count];
+                received.misplaced += misplaced(bytes, stream.bytes, len, args.first_byte);
             }
             stream.bytes += count as u64;
             received.bytes += count as u64;
@@ -111,14 +105,14 @@ fn readable(open: &[Stream]) -> io::Result<Vec<usize>> {
         .collect())
 }
 
-/// How many frames of `frame` bytes should begin in `bytes`, which stand at `position` of their stream, and do not.
-fn misplaced(bytes: &[u8], position: u64, frame: usize) -> u64 {
-    let first = (frame as u64 - position % frame as u64) % frame as u64;
+/// How many messages of `len` bytes should begin in `bytes`, which stand at `position` of their stream, with this byte and do not.
+fn misplaced(bytes: &[u8], position: u64, len: usize, first_byte: u8) -> u64 {
+    let first = (len as u64 - position % len as u64) % len as u64;
     bytes
         .iter()
         .skip(first as usize)
-        .step_by(frame)
-        .filter(|&&byte| byte != FRAME_START)
+        .step_by(len)
+        .filter(|&&byte| byte != first_byte)
         .count() as u64
 }
 
@@ -167,16 +161,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_looked_for_at_their_places() {
+    fn messages_are_looked_for_at_their_places() {
         let stream: Vec<u8> = (0..100)
-            .map(|at| if at % 10 == 0 { FRAME_START } else { 0 })
+            .map(|at| if at % 10 == 0 { 7 } else { 0 })
             .collect();
         for cut in 0..100 {
             assert_eq!(
-                misplaced(&stream[..cut], 0, 10) + misplaced(&stream[cut..], cut as u64, 10),
+                misplaced(&stream[..cut], 0, 10, 7) + misplaced(&stream[cut..], cut as u64, 10, 7),
                 0
             );
         }
-        assert_eq!(misplaced(&stream[1..], 0, 10), 10);
+        assert_eq!(misplaced(&stream[1..], 0, 10, 7), 10);
     }
 }

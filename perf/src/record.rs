@@ -87,6 +87,20 @@ impl Circumstances {
     }
 }
 
+/// What kind of file system a folder is on: `fdatasync` of one in memory costs nothing.
+pub(crate) fn file_system(folder: &Path) -> String {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let found = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .filter(|columns| columns.len() > 2 && folder.starts_with(columns[1]))
+        .max_by_key(|columns| columns[1].len());
+    found.map_or_else(
+        || "an unknown file system".to_owned(),
+        |columns| columns[2].to_owned(),
+    )
+}
+
 fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");

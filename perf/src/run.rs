@@ -167,9 +167,14 @@ fn run_case(
         raw.push(measure_raw(scenario, case, setting)?);
     }
     let circumstances = Circumstances::now(format!(
-        "loopback, {} connections, sender writes 1 MiB at a time on processor {}, program and bare read loop of 64 KiB \
-         in turns on processor {}, {rounds} rounds of {} s, medians",
-        setting.connections, setting.sender_cpu, setting.receiver_cpu, setting.seconds
+        "loopback, {} connections, sender writes 1 MiB at a time on processor {}, program and {} in turns on processor {}, \
+         {rounds} rounds of {} s, medians; files in {}",
+        setting.connections,
+        setting.sender_cpu,
+        scenario.bare.describe(),
+        setting.receiver_cpu,
+        setting.seconds,
+        record::file_system(&setting.dir),
     ));
     let rows: Vec<Row> = candidates
         .iter()

@@ -20,6 +20,45 @@ pub(crate) enum Destination {
     File,
 }
 
+/// Where the messages come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// perf's own sender, over the transport.
+    Sender,
+    /// A file that stands in the page cache, put into the program's folder `logs`.
+    File,
+}
+
+/// The loop that a program is compared with: what cannot be done without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bare {
+    /// Receive.
+    Receive,
+    /// Read the file, count its lines.
+    Count,
+    /// Read the file, send it to perf's own sink.
+    Relay,
+    /// Append to a file, sync after each `BARE_SYNC_BYTES`.
+    Append,
+}
+
+/// Bytes that the appending loop writes from one sync to the next.
+pub(crate) const BARE_SYNC_BYTES: usize = 1 << 20;
+
+impl Bare {
+    /// In words, for records.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Bare::Receive => "bare read loop of 64 KiB",
+            Bare::Count => "bare read of 64 KiB and memchr over the same file in the page cache",
+            Bare::Relay => "bare read and send of 64 KiB from the same file in the page cache",
+            Bare::Append => {
+                "bare append of 64 KiB to a file beside the queue, synced after each MiB"
+            }
+        }
+    }
+}
+
 /// Matchers of a case: how many, and of which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Matchers {
@@ -40,6 +79,10 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// What it shows, in one line.
     pub(crate) about: &'static str,
+    /// Where they come from.
+    pub(crate) origin: Origin,
+    /// What it is compared with.
+    pub(crate) bare: Bare,
     /// How bytes travel.
     pub(crate) transport: Transport,
     /// What is sent.
@@ -71,6 +114,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "heka-1k-null",
         about: "framed protobuf of 1,024 bytes -> ProtobufDecoder -> 1, 10, 100 matchers -> counted and dropped",
+        origin: Origin::Sender,
+        bare: Bare::Receive,
         transport: Transport::Tcp,
         format: Format::Frames,
         message_bytes: 1024,
@@ -85,6 +130,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "heka-256-null",
         about: "the same with 256 bytes a frame",
+        origin: Origin::Sender,
+        bare: Bare::Receive,
         transport: Transport::Tcp,
         format: Format::Frames,
         message_bytes: 256,
@@ -99,6 +146,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "lines-256-null",
         about: "lines of 256 bytes -> TokenSplitter -> counted and dropped",
+        origin: Origin::Sender,
+        bare: Bare::Receive,
         transport: Transport::Tcp,
         format: Format::Lines,
         message_bytes: 256,
@@ -123,6 +172,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "heka-1k-relay",
         about: "framed protobuf of 1,024 bytes, TcpInput -> TcpOutput -> a sink that shares the sender's processor",
+        origin: Origin::Sender,
+        bare: Bare::Receive,
         transport: Transport::Tcp,
         format: Format::Frames,
         message_bytes: 1024,
@@ -137,6 +188,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "lines-256-file",
         about: "lines of 256 bytes -> TokenSplitter -> PayloadEncoder -> FileOutput",
+        origin: Origin::Sender,
+        bare: Bare::Receive,
         transport: Transport::Tcp,
         format: Format::Lines,
         message_bytes: 256,
@@ -161,6 +214,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "udp-256-null",
         about: "datagrams of 256 bytes -> NullSplitter -> counted and dropped; what the kernel drops is counted too",
+        origin: Origin::Sender,
+        bare: Bare::Receive,
         transport: Transport::Udp,
         format: Format::Lines,
         message_bytes: 256,
@@ -171,6 +226,45 @@ pub(crate) const ALL: &[Scenario] = &[
             "hekad",
             include_str!("../scenarios/udp-256-null/hekad.toml"),
         )],
+    },
+    Scenario {
+        name: "tail-null",
+        about: "a file of lines of 256 bytes -> LogstreamerInput, TokenSplitter -> counted and dropped",
+        origin: Origin::File,
+        bare: Bare::Count,
+        transport: Transport::Tcp,
+        format: Format::Lines,
+        message_bytes: 256,
+        destination: Destination::Counters,
+        cases: &[Matchers::All],
+        bytes_max: 4 << 30,
+        programs: &[("hekad", include_str!("../scenarios/tail-null/hekad.toml"))],
+    },
+    Scenario {
+        name: "tail-tcp",
+        about: "a file of lines of 256 bytes -> LogstreamerInput -> PayloadEncoder, TcpOutput -> a sink on the other processor",
+        origin: Origin::File,
+        bare: Bare::Relay,
+        transport: Transport::Tcp,
+        format: Format::Lines,
+        message_bytes: 256,
+        destination: Destination::Sink,
+        cases: &[Matchers::None],
+        bytes_max: 4 << 30,
+        programs: &[("hekad", include_str!("../scenarios/tail-tcp/hekad.toml"))],
+    },
+    Scenario {
+        name: "durable-hop",
+        about: "framed protobuf of 1,024 bytes, TcpInput -> disk queue, fdatasync before the ack -> TcpOutput -> a sink that shares the sender's processor",
+        origin: Origin::Sender,
+        bare: Bare::Append,
+        transport: Transport::Tcp,
+        format: Format::Frames,
+        message_bytes: 1024,
+        destination: Destination::Sink,
+        cases: &[Matchers::None],
+        bytes_max: 4 << 30,
+        programs: &[("hekad", include_str!("../scenarios/durable-hop/hekad.toml"))],
     },
 ];
 

@@ -104,6 +104,10 @@ pub struct LoadedInput {
     pub splitter: Arc<dyn SplitterFactory>,
     /// Makes its decoders.
     pub decoder: Option<MakeDecoder>,
+    /// Section of its splitter.
+    pub splitter_name: String,
+    /// Section of its decoder; empty for none.
+    pub decoder_name: String,
     /// Deliver what the decoder refused, marked.
     pub send_decode_failures: bool,
     /// It may end without ending the one that runs it; unless written otherwise it may.

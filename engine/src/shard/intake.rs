@@ -123,15 +123,12 @@ impl InputContext {
             return None;
         };
         self.count(|counters| counters.streams_opened += 1);
-        let splitter = self.splitter();
         Some(Intake {
             stream,
-            splitter: match options.whole {
-                true => splitter.make_whole(),
-                false => splitter.make(),
-            },
+            splitter: self.make_splitter(options.whole),
             decoder: self.decoder().map(|make| make()),
-            message_bytes: splitter.use_message_bytes(),
+            message_bytes: self.splitter().use_message_bytes(),
+            whole: options.whole,
             headers: options.headers,
             rest: Vec::new(),
             taken: 0,
@@ -190,6 +187,8 @@ pub struct Intake {
     pub(super) splitter: Box<dyn Splitter>,
     pub(super) decoder: Option<Box<dyn Decoder>>,
     message_bytes: bool,
+    /// As it was opened.
+    pub(super) whole: bool,
     headers: StreamHeaders,
     /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
     pub(super) rest: Vec<u8>,

@@ -9,7 +9,10 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
+use codecs::splitter::Splitter;
+
 use super::intake::InputContext;
+use crate::plugin::options::Retries;
 use crate::plugin::{LoadedInput, MakeDecoder, SplitterFactory};
 
 /// An input that another one runs.
@@ -49,6 +52,33 @@ impl InputContext {
         match &self.nested {
             Some(nested) => &*nested.input.splitter,
             None => &*self.shard.topology.input(self.input).splitter,
+        }
+    }
+
+    /// A splitter for a stream; `whole` as in `StreamOptions`.
+    pub(super) fn make_splitter(&self, whole: bool) -> Box<dyn Splitter> {
+        match whole {
+            true => self.splitter().make_whole(),
+            false => self.splitter().make(),
+        }
+    }
+
+    /// Names of the sections of its splitter and its decoder.
+    pub(super) fn codec_names(&self) -> (&str, &str) {
+        match &self.nested {
+            Some(nested) => (&nested.input.splitter_name, &nested.input.decoder_name),
+            None => {
+                let unit = self.shard.topology.input(self.input);
+                (&unit.splitter_name, &unit.decoder_name)
+            }
+        }
+    }
+
+    /// How often, and when, it is tried again.
+    pub(super) fn retries(&self) -> &Retries {
+        match &self.nested {
+            Some(nested) => &nested.input.retries,
+            None => &self.shard.topology.input(self.input).retries,
         }
     }
 

@@ -90,15 +90,14 @@ impl Intake {
     #[cold]
     fn skip(&mut self, filled: usize, work: &mut Work, panicked: &Panicked) {
         let shard = &self.context.shard;
-        let unit = shard.topology.input(self.context.input);
+        let (splitter, decoder) = self.context.codec_names();
         let who = Running::Stream(self.context.input);
         work.tally.drops.add(DropCause::PluginFailed, 1);
         let made = if work.consumed > 0 {
             work.at += work.consumed;
             self.context.notice(|| {
                 format!(
-                    "its decoder '{}' {panicked}; the record is dropped (plugin_failed), a new decoder goes on behind it",
-                    unit.decoder_name
+                    "its decoder '{decoder}' {panicked}; the record is dropped (plugin_failed), a new decoder goes on behind it"
                 )
             });
             let context = self.context.clone();
@@ -112,16 +111,15 @@ impl Intake {
             work.at = filled;
             self.context.notice(|| {
                 format!(
-                    "its splitter '{}' {panicked}; the {bytes} bytes that were read are dropped (plugin_failed), a new splitter goes on behind them",
-                    unit.splitter_name
+                    "its splitter '{splitter}' {panicked}; the {bytes} bytes that were read are dropped (plugin_failed), a new splitter goes on behind them"
                 )
             });
             let context = self.context.clone();
-            shard.contain(who, || self.splitter = context.splitter().make())
+            shard.contain(who, || self.splitter = context.make_splitter(self.whole))
         };
         let trouble = self.trouble.get_or_insert_with(|| {
             Box::new(Trouble {
-                backoff: Backoff::new(unit.retries.clone()),
+                backoff: Backoff::new(self.context.retries().clone()),
                 again: false,
                 pause: None,
                 lost: None,

@@ -139,6 +139,8 @@ fn loaded(plan: InputPlan, warnings: String) -> LoadedInput {
         factory: plan.factory,
         splitter: plan.splitter,
         decoder,
+        splitter_name: plan.common.splitter,
+        decoder_name: plan.common.decoder,
         send_decode_failures: plan.common.send_decode_failures,
         can_exit: plan.common.can_exit,
         retries: plan.common.retries,
