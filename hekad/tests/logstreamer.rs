@@ -128,3 +128,53 @@ fn other_configurations_have_nothing_to_show_or_are_wrong() {
     assert_eq!((status, out.as_str()), (78, ""));
     assert!(err.contains("file_match"), "{err}");
 }
+
+/// Pairs of blocks of a page: a configuration, and what it makes of files.
+fn examples(page: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut config = None;
+    for block in page.split("```").skip(1).step_by(2) {
+        if let Some(text) = block.strip_prefix("toml\n") {
+            config = Some(text.to_owned());
+        } else if let (Some(text), Some(config)) = (block.strip_prefix("text\n"), config.take()) {
+            pairs.push((config, text.to_owned()));
+        }
+    }
+    pairs
+}
+
+#[test]
+fn the_examples_of_the_documentation_do_what_they_say() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/logstreamer.md");
+    let examples = examples(&fs::read_to_string(page).unwrap());
+    assert_eq!(examples.len(), 6, "all of them were found");
+    for (config, expected) in examples {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, rest) = config.split_once("log_directory = \"").unwrap();
+        let logs = format!("{{dir}}{}", rest.split('"').next().unwrap());
+        let root = folder.path().to_str().unwrap();
+        for file in expected
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+        {
+            let path = logs.replace("{dir}", root) + "/" + file;
+            fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+            fs::write(path, "a line\n").unwrap();
+        }
+        let config = config.replace("log_directory = \"", "log_directory = \"{dir}");
+        let (status, out, err) = run(
+            folder.path(),
+            &format!("[hekad]\nbase_dir = '{{dir}}'\n{config}"),
+        );
+        assert_eq!(status, 0, "{out}{err}");
+        let mut found = String::new();
+        for line in out.lines() {
+            if let Some(name) = line.strip_prefix("Logstream name: [") {
+                found += &format!("{}\n", name.trim_end_matches(']'));
+            } else if let Some(file) = line.strip_prefix(&format!("    {logs}/")) {
+                found += &format!("    {}\n", file.split(" (").next().unwrap());
+            }
+        }
+        assert_eq!(found, expected, "{config}");
+    }
+}

@@ -19,6 +19,7 @@ mod route_memory;
 mod run;
 mod scenario;
 mod sender;
+mod tail_null;
 mod traffic;
 
 use std::process::ExitCode;

@@ -77,14 +77,13 @@ pub(crate) fn version(path: &Path) -> String {
 }
 
 impl Program {
-    /// Starts `name` with the config in `dir` on processor `cpu`, and waits until it listens.
-    pub(crate) fn start(
+    /// Starts `name` with the config in `dir` on processor `cpu`.
+    pub(crate) fn launch(
         name: &str,
         path: &Path,
         config: &str,
         dir: &Path,
         cpu: usize,
-        (transport, port): (Transport, u16),
     ) -> Result<Program, String> {
         let write = |file: &str, text: &str| {
             fs::write(dir.join(file), text)
@@ -107,11 +106,23 @@ impl Program {
             .stderr(also);
         let child = spawn_pinned(&mut command, cpu)
             .map_err(|error| format!("cannot start {}: {error}", path.display()))?;
-        let mut program = Program {
+        Ok(Program {
             name: name.to_owned(),
             dir: dir.to_owned(),
             child,
-        };
+        })
+    }
+
+    /// As `launch`, and waits until it listens.
+    pub(crate) fn start(
+        name: &str,
+        path: &Path,
+        config: &str,
+        dir: &Path,
+        cpu: usize,
+        (transport, port): (Transport, u16),
+    ) -> Result<Program, String> {
+        let mut program = Program::launch(name, path, config, dir, cpu)?;
         let pid = program.pid();
         let listening = process::wait_until_listening(transport, port, START_MAX, || {
             matches!(program.child.try_wait(), Ok(None))
