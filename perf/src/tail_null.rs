@@ -15,6 +15,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use crate::cli::{Format, RunArgs};
@@ -100,8 +101,8 @@ pub(crate) fn run(args: &RunArgs, cpus: &[usize]) -> Result<Vec<Row>, String> {
 
 /// Writes the file, and so has it in the page cache; answers how many lines it has.
 fn write_file(folder: &Path, traffic: &Traffic, bytes: usize) -> std::io::Result<u64> {
-    fs::create_dir(folder.join("log"))?;
-    let mut file = File::create(folder.join("log/lines"))?;
+    fs::create_dir(folder.join("files"))?;
+    let mut file = File::create(folder.join("files/lines"))?;
     let times = bytes / traffic.bytes().len();
     for _ in 0..times {
         file.write_all(traffic.bytes())?;
@@ -199,26 +200,33 @@ fn measure_raw(
     line_bytes: usize,
     cpu: usize,
 ) -> Result<Measurement, String> {
-    let path = folder.join("log/lines");
-    let counting = thread::spawn(move || -> std::io::Result<(u64, f64)> {
+    let path = folder.join("files/lines");
+    let counting = thread::spawn(move || -> std::io::Result<(u64, f64, f64)> {
         pin(cpu)?;
         let mut file = File::open(path)?;
         let mut buffer = vec![0; READ_BYTES];
-        let (started, mut count) = (Instant::now(), 0);
+        let (started, cpu_before, mut count) = (Instant::now(), thread_cpu_seconds()?, 0);
         loop {
             let read = file.read(&mut buffer)?;
             if read == 0 {
-                return Ok((count, started.elapsed().as_secs_f64()));
+                let seconds = started.elapsed().as_secs_f64();
+                return Ok((count, seconds, thread_cpu_seconds()? - cpu_before));
             }
             count += memchr::memchr_iter(b'\n', &buffer[..read]).count() as u64;
         }
     });
     let counted = counting.join().map_err(|_| "the bare loop panicked")?;
-    let (count, seconds) = counted.map_err(|error| error.to_string())?;
+    let (count, seconds, cpu_seconds) = counted.map_err(|error| error.to_string())?;
     if count != lines {
         return Err(format!("the bare loop counted {count} lines of {lines}"));
     }
-    Ok(measurement(lines, line_bytes, seconds, seconds))
+    Ok(measurement(lines, line_bytes, seconds, cpu_seconds))
+}
+
+/// CPU time of the calling thread.
+fn thread_cpu_seconds() -> std::io::Result<f64> {
+    let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    Ok(now.tv_sec() as f64 + now.tv_nsec() as f64 / 1e9)
 }
 
 fn row(

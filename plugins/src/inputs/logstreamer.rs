@@ -227,7 +227,7 @@ async fn write_journals(registry: &Arc<Registry>, context: &InputContext) {
             return;
         }
         if registry.has_waiting() {
-            for failure in registry.write_journals().await {
+            if let Some(failure) = registry.write_journals().await {
                 context.notice(|| said::journal_failed(&failure));
             }
         }
