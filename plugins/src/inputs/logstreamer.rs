@@ -226,10 +226,10 @@ async fn write_journals(registry: &Arc<Registry>, context: &InputContext) {
         if paused.is_none() {
             return;
         }
-        if registry.has_waiting() {
-            if let Some(failure) = registry.write_journals().await {
-                context.notice(|| said::journal_failed(&failure));
-            }
+        if registry.has_waiting()
+            && let Some(failure) = registry.write_journals().await
+        {
+            context.notice(|| said::journal_failed(&failure));
         }
     }
 }

@@ -279,10 +279,10 @@ impl Waiting {
                 if let Some(position) = checkpoints.acknowledge(progress.acknowledged()) {
                     registry.keep(&slot.name, position);
                 }
-                if settled || task.stopping() {
-                    if let Some(failure) = registry.write_journals().await {
-                        task.notice(|| said::journal_failed(&failure));
-                    }
+                if (settled || task.stopping())
+                    && let Some(failure) = registry.write_journals().await
+                {
+                    task.notice(|| said::journal_failed(&failure));
                 }
                 if settled {
                     break;
