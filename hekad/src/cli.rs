@@ -27,6 +27,8 @@ Examples:
   hekad inject --payload 'hello'           send it one message
   hekad buffer ls /var/cache/hekad/output_queue
                                            show what waits on the disk
+  hekad logstreamer --config /etc/hekad.toml
+                                           show which log files it would read
   hekad completions bash > /etc/bash_completion.d/hekad
   hekad man --dir /usr/share/man/man1
 
@@ -76,6 +78,8 @@ pub(crate) enum Command {
     Inject(InjectArgs),
     /// Look at the disk queues and dead letters of plugins, repair them, send what is in them.
     Buffer(BufferArgs),
+    /// Show which log files a configuration would read, in which order and from where.
+    Logstreamer(LogstreamerArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a folder.
@@ -141,6 +145,24 @@ pub(crate) struct ExplainArgs {
     /// Draw the tree in the language of Graphviz.
     #[arg(long, conflicts_with = "message")]
     pub(crate) dot: bool,
+}
+
+const LOGSTREAMER_EXAMPLES: &str = "\
+Examples:
+  hekad logstreamer --config /etc/hekad.toml
+
+For each LogstreamerInput: its streams, each with its files from the oldest to the newest, what its journal says, and where reading \
+would begin. Nothing is changed, a running daemon is not disturbed. Run it as the daemon's user: what that one may not read is a problem.
+
+Exit status: 0; 1 there are problems; 78 the configuration is wrong.";
+
+/// Arguments of `hekad logstreamer`.
+#[derive(Args, Debug)]
+#[command(after_help = LOGSTREAMER_EXAMPLES, override_usage = "hekad logstreamer --config <PATH>")]
+pub(crate) struct LogstreamerArgs {
+    /// Config file, or folder of `.toml` files.
+    #[arg(long, value_name = "PATH", default_value = "/etc/hekad.toml")]
+    pub(crate) config: PathBuf,
 }
 
 const PLUGINS_EXAMPLES: &str = "\

@@ -17,6 +17,7 @@ mod failure;
 mod flood;
 mod generate;
 mod inject;
+mod logstreamer;
 mod plugins;
 mod receiver;
 mod run;
@@ -56,6 +57,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Flood(args) => flood::flood(&args),
         Command::Cat(args) => cat::cat(&args),
         Command::Inject(args) => inject::inject(&args),
+        Command::Logstreamer(args) => logstreamer::logstreamer(&args),
         Command::Buffer(args) => buffer::buffer(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

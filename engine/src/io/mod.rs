@@ -29,7 +29,7 @@ pub use child::{
     start_chain,
 };
 pub use file::File;
-pub use replace::{replace, sync_folder};
+pub use replace::{replace, replace_all, sync_folder};
 pub use ring::{
     Accepted, MeshEndpoints, MeshReceiver, MeshSender, RawStream, ShardThread, TcpListener,
     UnconnectedReceiver, UnconnectedSender, blocking, mesh_channel, sleep, spawn, start_shard,

@@ -100,7 +100,7 @@ impl Input for Logstreamer {
                 "`log_directory` {folder}: {error}; it must be there when the daemon starts"
             ))
         })?;
-        prepare(&settings.journals).map_err(|error| {
+        prepare(&settings.journals, context.name()).map_err(|error| {
             let folder = settings.journals.display();
             Fault::new(format!(
                 "`journal_directory` {folder}: {error}; the daemon must be able to write there"
@@ -126,14 +126,15 @@ impl Input for Logstreamer {
     }
 }
 
-/// Makes the journals' folder, and finds out whether it can be written to.
-fn prepare(folder: &Path) -> io::Result<()> {
+/// Makes the journals' folder, and finds out whether it can be written to by an input of this name.
+fn prepare(folder: &Path, name: &str) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)
         .create(folder)?;
-    // No journal's name begins with a dot.
-    let attempt = folder.join(".writable");
+    // No journal's name begins with a dot; other inputs may keep theirs in the same folder.
+    let (name, process) = (journal::file_name(name), std::process::id());
+    let attempt = folder.join(format!(".{name}.{process}"));
     engine::io::replace(&attempt, b"", 0o600)?;
     std::fs::remove_file(attempt)
 }
@@ -167,7 +168,11 @@ async fn list(registry: &Arc<Registry>, context: &InputContext) {
     if number == 1 {
         context.notice(|| {
             let folder = registry.root().display();
-            format!("{folder}: {streams} streams in {files} files")
+            let (streams, files) = (
+                said::counted(streams, "stream"),
+                said::counted(files, "file"),
+            );
+            format!("{folder}: {streams} in {files}")
         });
     }
     let told = published.problems.iter().take(PROBLEMS_TOLD);
@@ -221,10 +226,10 @@ async fn write_journals(registry: &Arc<Registry>, context: &InputContext) {
         if paused.is_none() {
             return;
         }
-        if registry.has_waiting() {
-            for failure in registry.write_journals().await {
-                context.notice(|| said::journal_failed(&failure));
-            }
+        if registry.has_waiting()
+            && let Some(failure) = registry.write_journals().await
+        {
+            context.notice(|| said::journal_failed(&failure));
         }
     }
 }

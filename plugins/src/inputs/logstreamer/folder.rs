@@ -8,7 +8,9 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use engine::io::clock;
 use engine::io::{FileKind, FileState};
 
 use super::order::{Arranged, LogFile, Sorting, arrange};
@@ -21,6 +23,19 @@ const ENTRIES_MAX: usize = 1_000_000;
 
 /// Files that the pattern may match.
 const MATCHES_MAX: usize = 256 * 1024;
+
+/// How often a folder is listed that changes meanwhile: a file that is renamed can be missing in such a list. The last list counts, whatever
+/// it is: some folders never rest.
+const LISTINGS_MAX: u32 = 16;
+
+/// Before a folder is listed once more.
+const REST: Duration = Duration::from_millis(5);
+
+/// Times of folders may be as coarse as this: two changes within it may leave the same time.
+const COARSE: i64 = 10_000_000;
+
+/// Listings of one folder for which a change so near does not count.
+const COARSE_LISTINGS_MAX: u32 = 4;
 
 /// What is looked for, and where.
 #[derive(Clone, Debug)]
@@ -52,7 +67,7 @@ pub(super) fn scan(search: &Search) -> io::Result<Found> {
     };
     let mut rest = vec![(search.root.clone(), 0)];
     while let Some((folder, depth)) = rest.pop() {
-        let listed = walk.list(&folder, depth, &mut rest);
+        let listed = walk.list_at_rest(&folder, depth, &mut rest);
         if let Err(error) = listed {
             if depth == 0 || !is_local(&error) {
                 return Err(error);
@@ -96,6 +111,38 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Lists a folder, again if it was changed meanwhile.
+    fn list_at_rest(
+        &mut self,
+        folder: &Path,
+        depth: usize,
+        rest: &mut Vec<(PathBuf, usize)>,
+    ) -> io::Result<()> {
+        let (files, problems, folders) = (self.files.len(), self.problems.len(), rest.len());
+        let entries = self.entries;
+        let mut before = FileState::at(folder)?;
+        for listing in 1.. {
+            let begun = clock::wall();
+            self.list(folder, depth, rest)?;
+            let after = FileState::at(folder)?;
+            let same = (before.identity, before.modified) == (after.identity, after.modified);
+            let sure =
+                begun.saturating_sub(after.modified) > COARSE || listing > COARSE_LISTINGS_MAX;
+            // Where nothing of interest is, nothing of interest can be missing.
+            let matters = self.files.len() > files;
+            if (same && sure) || !matters || listing >= LISTINGS_MAX {
+                break;
+            }
+            before = after;
+            self.files.truncate(files);
+            self.problems.truncate(problems);
+            rest.truncate(folders);
+            self.entries = entries;
+            std::thread::sleep(REST);
+        }
+        Ok(())
+    }
+
     fn list(
         &mut self,
         folder: &Path,

@@ -1,6 +1,6 @@
 //! Journals: how far a stream was read, kept in Heka's form.
 //!
-//! Owns:    `Journal`, its reading, its writing, and the names of its files.
+//! Owns:    `Journal`, its reading, its text, and the names of its files.
 //! Runs on: the input's journal thread.            Plane: data.
 //! Bounds:  `JOURNAL_BYTES_MAX` a journal, `NAME_BYTES_MAX` a name.
 //! Never:   leaves half a journal behind.
@@ -22,7 +22,7 @@ const JOURNAL_BYTES_MAX: u64 = 64 * 1024;
 const NAME_BYTES_MAX: usize = 240;
 
 /// Journals' mode, as Heka's.
-const JOURNAL_MODE: u32 = 0o660;
+pub(super) const JOURNAL_MODE: u32 = 0o660;
 
 /// A position in a stream: behind byte `seek` of a file, and what it is found again by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -93,11 +93,6 @@ impl Journal {
             return Ok(Kept::Damaged(why));
         }
         Ok(Journal::parse(&text))
-    }
-
-    /// Writes it in place of the one that is there. It is durable once the folder is synced.
-    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        engine::io::replace(path, self.text().as_bytes(), JOURNAL_MODE)
     }
 }
 
@@ -186,7 +181,7 @@ mod tests {
             last_hash: "x".to_owned(),
             ..Journal::default()
         };
-        journal.write(&path).unwrap();
+        engine::io::replace(&path, journal.text().as_bytes(), JOURNAL_MODE).unwrap();
         assert_eq!(Journal::read(&path).unwrap(), Kept::Position(journal));
         std::fs::write(&path, vec![b' '; JOURNAL_BYTES_MAX as usize + 1]).unwrap();
         assert!(matches!(Journal::read(&path).unwrap(), Kept::Damaged(_)));

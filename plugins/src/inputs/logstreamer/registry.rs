@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use engine::io::{Worker, sync_folder};
+use engine::io::{Worker, replace_all};
 
 use super::folder::Found;
-use super::journal::{Journal, file_name};
+use super::journal::{JOURNAL_MODE, Journal, file_name};
 use super::order::{LogFile, Sorting};
 
 /// What the options come to.
@@ -259,32 +259,30 @@ impl Registry {
         !lock(&self.waiting).is_empty()
     }
 
-    /// Writes all positions that wait; when this returns they are on the disk. Answers what could not be written: it is tried again.
-    pub(super) async fn write_journals(self: &Arc<Self>) -> Vec<String> {
+    /// Writes all positions that wait; when this returns they are on the disk. Answers why not, if some
+    /// could not be written: they are tried again.
+    pub(super) async fn write_journals(self: &Arc<Self>) -> Option<String> {
         let registry = Arc::clone(self);
         let threads = self.threads();
         threads.journals.run(move || registry.write_now()).await
     }
 
-    fn write_now(&self) -> Vec<String> {
+    fn write_now(&self) -> Option<String> {
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         if waiting.is_empty() {
-            return Vec::new();
+            return None;
         }
-        let mut failures = Vec::new();
-        for (stream, position) in &waiting {
-            let path = self.settings.journal(stream);
-            if let Err(error) = position.write(&path) {
-                failures.push((stream, format!("{}: {error}", path.display())));
-            }
-        }
-        if let Err(error) = sync_folder(&self.settings.journals) {
-            let what = format!("{}: {error}", self.settings.journals.display());
-            failures = waiting
-                .keys()
-                .map(|stream| (stream, what.clone()))
-                .collect();
-        }
+        let path = |stream: &String| self.settings.journal(stream);
+        let files: Vec<(PathBuf, Vec<u8>)> = waiting
+            .iter()
+            .map(|(stream, position)| (path(stream), position.text().into_bytes()))
+            .collect();
+        let written = replace_all(&self.settings.journals, &files, JOURNAL_MODE);
+        let failures: Vec<(&String, io::Error)> = waiting
+            .keys()
+            .zip(written)
+            .filter_map(|(stream, written)| Some((stream, written.err()?)))
+            .collect();
         let mut again = lock(&self.waiting);
         for (stream, _) in &failures {
             let position = &waiting[*stream];
@@ -293,8 +291,7 @@ impl Registry {
                 .or_insert_with(|| position.clone());
         }
         drop(again);
-        let mut said: Vec<String> = failures.into_iter().map(|(_, what)| what).collect();
-        said.dedup();
-        said
+        let first = failures.first();
+        first.map(|(stream, error)| format!("{}: {error}", path(stream).display()))
     }
 }

@@ -12,6 +12,11 @@ use super::journal::Kept;
 use super::order::LogFile;
 use super::position::{Reason, Refused, Start};
 
+/// `1 file`, `2 files`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Of where a stream starts, if that is not where it was expected to.
 pub(super) fn start(
     stream: &str,

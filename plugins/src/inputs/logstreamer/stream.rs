@@ -65,6 +65,7 @@ pub(super) async fn serve(registry: Arc<Registry>, number: u64, context: InputCo
         intake,
         checkpoints: Checkpoints::default(),
         told: None,
+        ready: None,
     };
     match waiting.begin().await {
         Some((start, listed)) => {
@@ -90,6 +91,8 @@ struct Waiting {
     checkpoints: Checkpoints,
     /// What was told last.
     told: Option<String>,
+    /// The files that were of interest last, while this one was read.
+    ready: Option<(Option<Identity>, Listed)>,
 }
 
 /// How a wait ended.
@@ -101,20 +104,25 @@ enum Waited {
 
 impl Waiting {
     /// The files that are of interest: old ones only if one of them is being read.
-    fn listed(&self, current: Option<&FileState>) -> Listed {
-        let mut listed = self.slot.listed();
-        let wanted = |file: &LogFile| {
-            !file.old || current.is_some_and(|current| current.identity == file.state.identity)
-        };
-        if !listed.files.iter().all(wanted) {
-            listed.files = listed
-                .files
-                .iter()
-                .filter(|file| wanted(file))
-                .cloned()
-                .collect();
+    fn listed(&mut self, current: Option<Identity>) -> Listed {
+        let listed = self.slot.listed();
+        if let Some((of, ready)) = &self.ready
+            && (*of, ready.list) == (current, listed.list)
+        {
+            return ready.clone();
         }
-        listed
+        let wanted = |file: &LogFile| !file.old || current == Some(file.state.identity);
+        let ready = if listed.files.iter().all(wanted) {
+            listed
+        } else {
+            let files = listed.files.iter().filter(|file| wanted(file));
+            Listed {
+                files: files.cloned().collect(),
+                list: listed.list,
+            }
+        };
+        self.ready = Some((current, ready.clone()));
+        ready
     }
 
     /// Opens the stream's first file; `None` if the input is to stop.
@@ -271,10 +279,10 @@ impl Waiting {
                 if let Some(position) = checkpoints.acknowledge(progress.acknowledged()) {
                     registry.keep(&slot.name, position);
                 }
-                if settled || task.stopping() {
-                    for failure in registry.write_journals().await {
-                        task.notice(|| said::journal_failed(&failure));
-                    }
+                if (settled || task.stopping())
+                    && let Some(failure) = registry.write_journals().await
+                {
+                    task.notice(|| said::journal_failed(&failure));
                 }
                 if settled {
                     break;
@@ -499,7 +507,7 @@ impl Stream {
                 return Ok(Look::Read);
             }
         }
-        let listed = self.base.listed(Some(&state));
+        let listed = self.base.listed(Some(state.identity));
         let index = self.rotation.index(&listed.files);
         if let Some(index) = index {
             self.path.clone_from(&listed.files[index].path);

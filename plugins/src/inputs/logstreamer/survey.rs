@@ -36,9 +36,9 @@ pub(super) fn survey(settings: &Settings) -> Survey {
     line(
         &mut survey,
         &format!(
-            "{} logstreams in {} files below {}",
-            streams.len(),
-            found.files,
+            "{} in {} below {}",
+            said::counted(streams.len(), "logstream"),
+            said::counted(found.files, "file"),
             settings.folder.display()
         ),
     );
@@ -106,8 +106,8 @@ fn stream(survey: &mut Survey, settings: &Settings, name: &str, files: &[LogFile
     }
     if !old.is_empty() {
         let text = format!(
-            "Left out: {} files not written to within `oldest_duration`, the newest of them {}",
-            old.len(),
+            "Left out: {} not written to within `oldest_duration`, the newest is {}",
+            said::counted(old.len(), "file"),
             old[old.len() - 1].path
         );
         line(survey, &text);
