@@ -74,6 +74,11 @@ struct World {
     room: u64,
     operations: u64,
     operations_max: u64,
+    /// Which operation fails, and whether it is the one at hand; zero: none.
+    fails_at: u64,
+    fails_now: bool,
+    /// The last operation before the power fails.
+    power_until: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +162,14 @@ impl Update {
     }
 }
 
+#[cfg(sim)]
+impl Default for ModelDisk {
+    /// The disk of this thread's world.
+    fn default() -> ModelDisk {
+        crate::io::sim::world::disk()
+    }
+}
+
 impl ModelDisk {
     /// An empty disk whose faults follow from a seed.
     pub fn new(seed: u64) -> ModelDisk {
@@ -174,6 +187,9 @@ impl ModelDisk {
             room: u64::MAX,
             operations: 0,
             operations_max: u64::MAX,
+            fails_at: 0,
+            fails_now: false,
+            power_until: u64::MAX,
         })))
     }
 
@@ -202,10 +218,35 @@ impl ModelDisk {
         world.operations_max = operations;
     }
 
+    /// The `number`th operation from now on fails; zero: none does.
+    pub fn fail_operation(&self, number: u64) {
+        let mut world = self.world();
+        world.operations = 0;
+        world.fails_at = number;
+    }
+
+    /// Operations since they were last counted from zero.
+    pub fn operations(&self) -> u64 {
+        self.world().operations
+    }
+
+    /// After so many more operations the power fails: none does anything any more until the crash that follows.
+    pub fn cut_power_after(&self, operations: u64) {
+        let mut world = self.world();
+        world.power_until = world.operations + operations;
+    }
+
+    /// Whether the power has failed.
+    pub fn is_off(&self) -> bool {
+        let world = self.world();
+        world.operations > world.power_until
+    }
+
     /// The power fails: of what was not synced some is on the disk, and nobody holds a lock. Open files must not be used any more.
     pub fn crash(&self) {
         let mut world = self.world();
         world.locks.clear();
+        world.power_until = u64::MAX;
         let way = world.random.u8(..4);
         let World {
             random,
@@ -359,7 +400,8 @@ impl World {
     }
 
     fn fails(&mut self, of_thousand: u16) -> bool {
-        of_thousand > 0 && self.random.u16(..1000) < of_thousand
+        std::mem::take(&mut self.fails_now)
+            || of_thousand > 0 && self.random.u16(..1000) < of_thousand
     }
 
     /// Counts an operation, which may fail in a way that all may.
@@ -369,6 +411,10 @@ impl World {
             self.operations_max = u64::MAX;
             panic!("more disk operations than anybody may need: somebody goes on for ever");
         }
+        if self.operations > self.power_until {
+            return Err(error(libc::EIO));
+        }
+        self.fails_now = self.operations == self.fails_at;
         if changes && self.read_only {
             return Err(error(libc::EROFS));
         }

@@ -1,0 +1,287 @@
+//! The daemon under simulation, and what its control plane does, played by the test.
+//!
+//! Owns:    `Daemon`: start, questions, orders, the phases of a stop.
+//! Runs on: the test's thread, which runs the world while it waits.            Plane: both.
+//! Bounds:  every wait ends after `PATIENCE` of virtual time.
+//! Never:   waits in earnest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::control::config::{Document, Surroundings};
+use engine::control::placement;
+use engine::control::plan::Plan;
+use engine::control::queues;
+use engine::event::InputCounters;
+use engine::io::sim::world;
+use engine::io::{ShardThread, mesh_channel, start_shard};
+use engine::limits;
+use engine::pack::ShardId;
+use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
+use engine::shard::topology::Topology;
+
+use crate::source::Sources;
+
+/// Shards of the daemon.
+pub(crate) const SHARDS: u16 = 4;
+
+/// Virtual time that anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Runs the world until `condition` holds.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = world::now() + PATIENCE;
+    while !condition() {
+        assert!(world::step(), "stuck, no {what}: {}", world::dump());
+        assert!(world::now() < deadline, "no {what}: {}", world::dump());
+    }
+}
+
+/// Runs the world for a time.
+pub(crate) fn during(time: Duration, mut each: impl FnMut() -> bool) {
+    let end = world::now() + time;
+    while world::now() < end && world::step() && each() {}
+}
+
+/// Running shards.
+pub(crate) struct Daemon {
+    topology: Arc<Topology>,
+    threads: Vec<ShardThread<Snapshot>>,
+    orders: Vec<flume::Sender<ToShard>>,
+    news: flume::Receiver<ToControl>,
+    tells: bool,
+}
+
+impl Daemon {
+    /// Starts the shards; what keeps them from starting is told.
+    pub(crate) fn start(sections: &str, sources: &Sources, tells: bool) -> Result<Daemon, String> {
+        let topology = Arc::new(topology(sections, sources));
+        let opened = queues::open(&topology);
+        if tells {
+            opened
+                .notices
+                .iter()
+                .for_each(|notice| eprintln!("{:?} {notice:?}", world::now()));
+        }
+        if let Some((plugin, error)) = opened.errors.first() {
+            return Err(format!("{plugin}: {error}"));
+        }
+        let count = usize::from(SHARDS);
+        let none = |count| (0..count).map(|_| None).collect::<Vec<_>>();
+        let mut senders: Vec<Vec<_>> = (0..count).map(|_| none(count)).collect();
+        let mut receivers: Vec<Vec<_>> = (0..count)
+            .map(|_| (0..count).map(|_| None).collect())
+            .collect();
+        for from in 0..count {
+            for to in (0..count).filter(|&to| to != from) {
+                let ends = mesh_channel(limits::mesh_capacity(topology.consumers.len()));
+                senders[from][to] = Some(ends.sender);
+                receivers[to][from] = Some(ends.receiver);
+            }
+        }
+        let (news_sender, news) = flume::bounded(limits::NEWS);
+        let (mut threads, mut orders) = (Vec::new(), Vec::new());
+        let ends = senders.into_iter().zip(receivers).zip(opened.ends);
+        for (id, ((senders, receivers), queues)) in ends.enumerate() {
+            let (order_sender, order_receiver) = flume::bounded(64);
+            let launch = Launch {
+                id: ShardId(id as u16),
+                topology: Arc::clone(&topology),
+                senders,
+                receivers,
+                queues,
+                orders: order_receiver,
+                news: news_sender.clone(),
+            };
+            threads.push(start_shard("shard", None, move || run::main(launch)).expect("a task"));
+            orders.push(order_sender);
+        }
+        let mut daemon = Daemon {
+            topology,
+            threads,
+            orders,
+            news,
+            tells,
+        };
+        let (mut opening, mut faults) = (count, Vec::new());
+        until("start of all shards", || {
+            while let Ok(news) = daemon.news.try_recv() {
+                match news {
+                    ToControl::Ready { errors, .. } => {
+                        opening -= 1;
+                        faults.extend(errors.into_iter().map(|(_, fault)| fault.message));
+                    }
+                    other => daemon.heard(&other),
+                }
+            }
+            opening == 0
+        });
+        match faults.pop() {
+            Some(fault) => {
+                world::crash();
+                Err(fault)
+            }
+            None => {
+                daemon.tell(|| ToShard::Start);
+                Ok(daemon)
+            }
+        }
+    }
+
+    fn heard(&self, news: &ToControl) {
+        if self.tells {
+            eprintln!("{:?} {news:?}", world::now());
+        }
+        if let ToControl::Ended(ended) = news {
+            assert!(ended.error.is_none(), "{ended:?}");
+        }
+    }
+
+    /// Hears what the shards have to say.
+    pub(crate) fn hear(&self) {
+        while let Ok(news) = self.news.try_recv() {
+            self.heard(&news);
+        }
+    }
+
+    pub(crate) fn tell(&mut self, order: impl Fn() -> ToShard) {
+        for shard in &self.orders {
+            shard.try_send(order()).expect("a shard takes orders");
+        }
+    }
+
+    /// The counters of all shards; ledgers that do not balance are a failure.
+    pub(crate) fn snapshots(&mut self) -> Vec<Snapshot> {
+        let (reply, answers) = flume::bounded(self.orders.len());
+        self.tell(|| ToShard::Snapshot(reply.clone()));
+        let mut snapshots = Vec::new();
+        until("answer of all shards", || {
+            self.hear();
+            snapshots.extend(answers.try_iter());
+            snapshots.len() == self.orders.len()
+        });
+        for ledger in snapshots.iter().flat_map(|shard| &shard.ledgers) {
+            check(ledger);
+        }
+        snapshots
+    }
+
+    /// Asks again and again, with some time between, until the answers are as they should be.
+    fn wait(&mut self, what: &str, mut condition: impl FnMut(&[Snapshot]) -> bool) {
+        let deadline = world::now() + PATIENCE;
+        loop {
+            let snapshots = self.snapshots();
+            if condition(&snapshots) {
+                return;
+            }
+            assert!(
+                world::now() < deadline,
+                "no {what}: {}; {snapshots:?}",
+                world::dump()
+            );
+            during(Duration::from_millis(10), || true);
+        }
+    }
+
+    /// Stops in order: inputs, what is in flight, outputs, shards. Answers the last counters.
+    pub(crate) fn stop(mut self) -> Vec<Snapshot> {
+        self.tell(|| ToShard::StopInputs);
+        self.wait("end of the inputs", |snapshots| {
+            let mut all = snapshots.iter();
+            all.all(|shard| shard.inputs_running == 0 && shard.streams == 0)
+        });
+        let mut before = 0;
+        self.wait("rest", |snapshots| {
+            let ledgers = snapshots.iter().flat_map(|shard| &shard.ledgers);
+            let activity = ledgers
+                .map(|ledger| ledger.received + ledger.delivered)
+                .sum();
+            let unmoved = std::mem::replace(&mut before, activity) == activity;
+            let mut all = snapshots.iter();
+            unmoved
+                && all.all(|shard| {
+                    shard.batches_in_use == 0
+                        && shard.injections_in_use == 0
+                        && shard.disk_queues_idle
+                })
+        });
+        self.tell(|| ToShard::EndOutputs);
+        self.wait("end of the outputs", |snapshots| {
+            let mut all = snapshots.iter();
+            all.all(|shard| shard.plugins_running + shard.streams_left == 0)
+        });
+        self.tell(|| ToShard::Quit);
+        let snapshots: Vec<Snapshot> = self
+            .threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a shard ends in order"))
+            .collect();
+        // What the process had is gone with it.
+        world::crash();
+        settled(&self.topology, &snapshots);
+        snapshots
+    }
+
+    /// The process is gone.
+    pub(crate) fn crash(self) {
+        world::crash();
+    }
+}
+
+/// No part of a ledger may be more than the whole.
+fn check(ledger: &InputCounters) {
+    let settled =
+        ledger.delivered + ledger.unmatched + ledger.dropped.total() + ledger.dead_lettered;
+    assert!(settled <= ledger.received, "{ledger:?}");
+}
+
+/// After a stop in order nothing is under way anywhere, and every number has its counterpart.
+fn settled(topology: &Topology, snapshots: &[Snapshot]) {
+    let sum = |index: usize| {
+        let mut sum = InputCounters::default();
+        snapshots
+            .iter()
+            .for_each(|shard| sum.merge(&shard.ledgers[index]));
+        sum
+    };
+    for index in 0..snapshots[0].ledgers.len() {
+        let ledger = sum(index);
+        assert_eq!(ledger.in_flight(), 0, "{ledger:?}");
+    }
+    for shard in snapshots {
+        assert_eq!((shard.batches_in_use, shard.injections_in_use), (0, 0));
+    }
+    let (inputs, consumers) = (topology.inputs.len(), topology.consumers.len());
+    for (index, unit) in topology.consumers.iter().enumerate() {
+        let all = || snapshots.iter().map(|shard| &shard.consumers[index]);
+        let processed: u64 = all().map(|counters| counters.processed).sum();
+        let dropped: u64 = all().map(|counters| counters.dropped.total()).sum();
+        let matched: u64 = all().map(|counters| counters.matched).sum();
+        let queues = || snapshots.iter().map(|shard| &shard.disk_queues[index]);
+        let queued: u64 = queues().map(|queue| queue.queued).sum();
+        let recovered: u64 = queues().map(|queue| queue.recovered).sum();
+        let drawn = sum(inputs + consumers + index);
+        if unit.queue.is_none() {
+            assert_eq!(matched, processed + dropped, "{}", unit.name);
+        } else {
+            assert_eq!(drawn.received, queued + recovered, "{}", unit.name);
+        }
+    }
+}
+
+fn topology(sections: &str, sources: &Sources) -> Topology {
+    let surroundings = Surroundings {
+        variable: Box::new(|_| None),
+        hostname: "here".to_owned(),
+    };
+    let texts = vec![("hekad.toml".to_owned(), sections.to_owned())];
+    let plan = Document::parse(texts, &surroundings)
+        .and_then(|document| Plan::build(&document, plugins::ALL));
+    let mut plan = plan.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+    for input in &mut plan.inputs {
+        if input.name == "source" {
+            input.factory = Box::new(sources.clone());
+        }
+    }
+    placement::topology(plan, SHARDS, "here".to_owned()).expect("few consumers")
+}

@@ -1,0 +1,245 @@
+//! One seed's story: a daemon between sources, clients and sinks, with faults for a while and then without.
+//!
+//! Owns:    what is drawn from a seed, and the order of events.
+//! Runs on: tests.            Plane: both.
+//! Bounds:  a few hundred records, a few crashes.
+//! Never:   ends before everything has drained.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use engine::io::disk::model::Faults;
+use engine::io::sim::world::{self, NetFaults};
+
+use crate::daemon::{Daemon, SHARDS, during, until};
+use crate::oracle;
+use crate::peers::{self, Clients, Sink};
+use crate::source::Sources;
+
+/// Where the daemon listens.
+pub(crate) const INPUT: u16 = 5565;
+/// Where its outputs send to: the one without a queue, the one with, and the counts.
+pub(crate) const DIRECT: u16 = 9001;
+pub(crate) const QUEUED: u16 = 9002;
+pub(crate) const COUNTS: u16 = 9003;
+
+/// How the daemon is configured.
+pub(crate) fn sections(buffering: &str) -> String {
+    let output = |name: &str, port: u16, matcher: &str, rest: &str| {
+        format!(
+            "[{name}]\ntype = 'TcpOutput'\naddress = '127.0.0.1:{port}'\nmessage_matcher = \"{matcher}\"\nencoder = 'plain'\n\
+             {rest}\n"
+        )
+    };
+    let all = "Type != 'heka.counter-output'";
+    [
+        "[hekad]\nbase_dir = '/base'\nmax_message_size = 6000\n".to_owned(),
+        "[source]\ntype = 'TcpInput'\naddress = '127.0.0.1:1'\nsplitter = 'TokenSplitter'\ndecoder = ''\n".to_owned(),
+        format!("[tcp]\ntype = 'TcpInput'\naddress = '127.0.0.1:{INPUT}'\nsplitter = 'TokenSplitter'\ndecoder = ''\n"),
+        "[plain]\ntype = 'PayloadEncoder'\nappend_newlines = false\n".to_owned(),
+        "[lines]\ntype = 'PayloadEncoder'\n".to_owned(),
+        "[counter]\ntype = 'CounterFilter'\nticker_interval = 1\n".to_owned(),
+        output("direct", DIRECT, all, "use_buffering = false"),
+        output("queued", QUEUED, all, &format!("[queued.buffering]\n{buffering}")),
+        output("counts", COUNTS, "Type == 'heka.counter-output'", "use_buffering = false").replace("'plain'", "'lines'"),
+    ]
+    .concat()
+}
+
+/// What one seed has drawn.
+struct Story {
+    random: fastrand::Rng,
+    sections: String,
+    sources: Sources,
+    clients: Rc<Clients>,
+    sinks: Vec<Rc<Sink>>,
+    tells: bool,
+}
+
+/// Runs the story of a seed. Answers the number that stands for all that happened in it.
+pub(crate) fn run(seed: u64, tells: bool) -> u64 {
+    let _world = world::enter(seed);
+    let mut random = fastrand::Rng::with_seed(!seed);
+    let buffering = format!(
+        "max_file_size = {}\ncursor_update_count = {}\nfsync_interval = '{}ms'\nmemory_first = {}\n",
+        [8000, 20_000, 1_000_000][random.usize(..3)],
+        [1, 5, 50][random.usize(..3)],
+        [0, 0, 3, 50][random.usize(..4)],
+        random.u8(..4) == 0,
+    );
+    let clients = Rc::new(Clients::default());
+    let story = Story {
+        sections: sections(&buffering),
+        sources: Sources::new(u64::from(SHARDS), random.u64(10..150)),
+        sinks: [DIRECT, QUEUED, COUNTS]
+            .into_iter()
+            .map(peers::sink)
+            .collect(),
+        clients: Rc::clone(&clients),
+        random,
+        tells,
+    };
+    story.play();
+    world::trace()
+}
+
+impl Story {
+    fn play(mut self) {
+        for _ in 0..self.random.usize(..5) {
+            self.clients.add(INPUT, self.random.u64(5..60));
+        }
+        self.set_faults();
+        let mut daemon = self.start();
+        for _ in 0..self.random.usize(1..6) {
+            daemon = self.event(daemon);
+            self.check();
+        }
+        if self.tells {
+            eprintln!("{:?} no more faults", world::now());
+        }
+        world::set_net_faults(NetFaults {
+            delay_max: 1000,
+            ..NetFaults::default()
+        });
+        world::disk().set_faults(Faults::default());
+        world::disk().set_room(u64::MAX);
+        for sink in &self.sinks {
+            sink.leaves.set(0);
+            sink.is_slow.set(false);
+        }
+        until("end of what is to be sent", || {
+            daemon.hear();
+            self.sources.are_done() && self.clients.unfinished.get() == 0
+        });
+        daemon.snapshots();
+        daemon.stop();
+        self.check();
+        self.check_end();
+    }
+
+    /// Draws what fails from now on.
+    fn set_faults(&mut self) {
+        let random = &mut self.random;
+        let mut of = |choices: &[u16]| choices[random.usize(..choices.len())];
+        let net = NetFaults {
+            refuse: of(&[0, 0, 100, 500]),
+            cut: of(&[0, 0, 5, 30]),
+            short: of(&[0, 100, 500]),
+            slow: of(&[0, 0, 20]),
+            delay_max: u64::from(of(&[10, 200, 1000])),
+        };
+        let disk = Faults {
+            write: of(&[0, 0, 0, 10, 50]),
+            short_write: of(&[0, 20, 200]),
+            full: of(&[0, 0, 0, 10, 50]),
+            sync: of(&[0, 0, 0, 10, 50]),
+            read: of(&[0, 0, 0, 10, 50]),
+            short_read: of(&[0, 20, 200]),
+            other: of(&[0, 0, 0, 10, 50]),
+        };
+        for sink in &self.sinks {
+            sink.leaves.set(of(&[0, 0, 10, 100]));
+            sink.is_slow.set(of(&[0, 1]) == 1);
+        }
+        world::set_net_faults(net);
+        world::disk().set_faults(disk);
+        if self.tells {
+            eprintln!("{:?} {net:?} {disk:?}", world::now());
+        }
+    }
+
+    /// Starts the daemon, as often as it takes.
+    fn start(&self) -> Daemon {
+        let mut tries = 0;
+        loop {
+            match Daemon::start(&self.sections, &self.sources, self.tells) {
+                Ok(daemon) => return daemon,
+                Err(error) => {
+                    tries += 1;
+                    assert!(tries < 1000, "it does not start: {error}");
+                    if self.tells {
+                        eprintln!("{:?} not started: {error}", world::now());
+                    }
+                    during(Duration::from_millis(100), || true);
+                }
+            }
+        }
+    }
+
+    /// Something happens to the daemon, or nothing.
+    fn event(&mut self, mut daemon: Daemon) -> Daemon {
+        let time = Duration::from_micros(self.random.u64(..2_000_000));
+        let number = self.random.u8(..8);
+        if self.tells {
+            eprintln!("{:?} event {number}, in {time:?}", world::now());
+        }
+        let disk = world::disk();
+        match number {
+            0 | 1 => {
+                // The process is killed: what the system was given stays.
+                self.run(&daemon, time);
+                self.clients.crashes.update(|crashes| crashes + 1);
+                daemon.crash();
+            }
+            2 | 3 => {
+                // The host fails, most likely in the middle of an operation.
+                disk.cut_power_after(self.random.u64(1..100));
+                self.run(&daemon, time);
+                self.clients.crashes.update(|crashes| crashes + 1);
+                daemon.crash();
+                disk.crash();
+            }
+            4 => {
+                self.run(&daemon, time);
+                disk.set_room(self.random.u64(..20_000));
+                self.run(&daemon, time);
+                disk.set_room(u64::MAX);
+                return daemon;
+            }
+            5 => {
+                self.run(&daemon, time);
+                self.set_faults();
+                return daemon;
+            }
+            _ => {
+                self.run(&daemon, time);
+                daemon.snapshots();
+                return daemon;
+            }
+        }
+        self.check();
+        self.start()
+    }
+
+    fn run(&self, daemon: &Daemon, time: Duration) {
+        let disk = world::disk();
+        during(time, || {
+            daemon.hear();
+            !disk.is_off()
+        });
+    }
+
+    /// What must hold at every moment.
+    fn check(&self) {
+        let acknowledged = self.sources.acknowledged();
+        oracle::covers(DIRECT, &oracle::delivered(DIRECT), &acknowledged);
+        oracle::delivered(QUEUED);
+    }
+
+    /// What must hold when all is done.
+    fn check_end(&self) {
+        let acknowledged = self.sources.acknowledged();
+        for port in [DIRECT, QUEUED] {
+            let delivered = oracle::delivered(port);
+            oracle::covers(port, &delivered, &acknowledged);
+            for attempt in self.clients.attempts.borrow().iter() {
+                let reached = delivered.get(&attempt.stream).copied().unwrap_or(0);
+                let is_whole = attempt.in_order && attempt.crashes == self.clients.crashes.get();
+                assert!(
+                    !is_whole || reached == attempt.written,
+                    "port {port}: {attempt:?}, but {reached} were delivered"
+                );
+            }
+        }
+    }
+}
