@@ -5,6 +5,7 @@
 //! Bounds:  every wait ends after `PATIENCE` of virtual time.
 //! Never:   waits in earnest.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ pub(crate) struct Daemon {
     threads: Vec<ShardThread<Snapshot>>,
     orders: Vec<flume::Sender<ToShard>>,
     news: flume::Receiver<ToControl>,
+    failed: Cell<bool>,
     tells: bool,
 }
 
@@ -101,6 +103,7 @@ impl Daemon {
             threads,
             orders,
             news,
+            failed: Cell::new(false),
             tells,
         };
         let (mut opening, mut faults) = (count, Vec::new());
@@ -133,15 +136,18 @@ impl Daemon {
             eprintln!("{:?} {news:?}", world::now());
         }
         if let ToControl::Ended(ended) = news {
-            assert!(ended.error.is_none(), "{ended:?}");
+            if ended.error.is_some() {
+                self.failed.set(true);
+            }
         }
     }
 
-    /// Hears what the shards have to say.
-    pub(crate) fn hear(&self) {
+    /// Hears what the shards have to say. Answers whether the daemon goes on, or a plugin has ended that may not.
+    pub(crate) fn hear(&self) -> bool {
         while let Ok(news) = self.news.try_recv() {
             self.heard(&news);
         }
+        !self.failed.get()
     }
 
     pub(crate) fn tell(&mut self, order: impl Fn() -> ToShard) {

@@ -12,7 +12,7 @@ use engine::io::disk::model::Faults;
 use engine::io::sim::world::{self, NetFaults};
 
 use crate::daemon::{Daemon, SHARDS, during, until};
-use crate::oracle;
+use crate::oracle::{self, Delivered, Order};
 use crate::peers::{self, Clients, Sink};
 use crate::source::Sources;
 
@@ -53,6 +53,8 @@ struct Story {
     sources: Sources,
     clients: Rc<Clients>,
     sinks: Vec<Rc<Sink>>,
+    /// What the output with a queue owes.
+    memory_first: bool,
     tells: bool,
 }
 
@@ -60,13 +62,17 @@ struct Story {
 pub(crate) fn run(seed: u64, tells: bool) -> u64 {
     let _world = world::enter(seed);
     let mut random = fastrand::Rng::with_seed(!seed);
+    let memory_first = random.u8(..4) == 0;
     let buffering = format!(
-        "max_file_size = {}\ncursor_update_count = {}\nfsync_interval = '{}ms'\nmemory_first = {}\n",
+        "max_file_size = {}\ncursor_update_count = {}\nfsync_interval = '{}ms'\nmemory_first = {memory_first}\nfull_action = '{}'\n",
         [8000, 20_000, 1_000_000][random.usize(..3)],
         [1, 5, 50][random.usize(..3)],
         [0, 0, 3, 50][random.usize(..4)],
-        random.u8(..4) == 0,
+        ["block", "shutdown"][random.usize(..2)],
     );
+    if tells {
+        eprintln!("{buffering}");
+    }
     let clients = Rc::new(Clients::default());
     let story = Story {
         sections: sections(&buffering),
@@ -77,6 +83,7 @@ pub(crate) fn run(seed: u64, tells: bool) -> u64 {
             .collect(),
         clients: Rc::clone(&clients),
         random,
+        memory_first,
         tells,
     };
     story.play();
@@ -107,10 +114,11 @@ impl Story {
             sink.leaves.set(0);
             sink.is_slow.set(false);
         }
-        until("end of what is to be sent", || {
-            daemon.hear();
-            self.sources.are_done() && self.clients.unfinished.get() == 0
-        });
+        let is_done = || self.sources.are_done() && self.clients.unfinished.get() == 0;
+        while !is_done() {
+            until("end of what is to be sent", || !daemon.hear() || is_done());
+            daemon = self.restarted(daemon);
+        }
         daemon.snapshots();
         daemon.stop();
         self.check();
@@ -194,50 +202,66 @@ impl Story {
                 disk.set_room(self.random.u64(..20_000));
                 self.run(&daemon, time);
                 disk.set_room(u64::MAX);
-                return daemon;
+                return self.restarted(daemon);
             }
             5 => {
                 self.run(&daemon, time);
                 self.set_faults();
-                return daemon;
+                return self.restarted(daemon);
             }
             _ => {
                 self.run(&daemon, time);
                 daemon.snapshots();
-                return daemon;
+                return self.restarted(daemon);
             }
         }
         self.check();
         self.start()
     }
 
+    /// The daemon, or another one if it had to end: then what it could not deliver is left to the next one, as after a kill.
+    fn restarted(&self, daemon: Daemon) -> Daemon {
+        if daemon.hear() {
+            return daemon;
+        }
+        self.clients.crashes.update(|crashes| crashes + 1);
+        daemon.crash();
+        self.start()
+    }
+
     fn run(&self, daemon: &Daemon, time: Duration) {
         let disk = world::disk();
-        during(time, || {
-            daemon.hear();
-            !disk.is_off()
-        });
+        during(time, || daemon.hear() && !disk.is_off());
+    }
+
+    fn delivered(&self) -> [Delivered; 2] {
+        let order = match self.memory_first && self.clients.crashes.get() > 0 {
+            true => Order::LostInCrash,
+            false => Order::Kept,
+        };
+        [
+            oracle::delivered(DIRECT, Order::Kept),
+            oracle::delivered(QUEUED, order),
+        ]
     }
 
     /// What must hold at every moment.
     fn check(&self) {
-        let acknowledged = self.sources.acknowledged();
-        oracle::covers(DIRECT, &oracle::delivered(DIRECT), &acknowledged);
-        oracle::delivered(QUEUED);
+        let [direct, _] = self.delivered();
+        direct.covers(&self.sources.acknowledged());
     }
 
     /// What must hold when all is done.
     fn check_end(&self) {
         let acknowledged = self.sources.acknowledged();
-        for port in [DIRECT, QUEUED] {
-            let delivered = oracle::delivered(port);
-            oracle::covers(port, &delivered, &acknowledged);
+        for delivered in self.delivered() {
+            delivered.covers(&acknowledged);
             for attempt in self.clients.attempts.borrow().iter() {
-                let reached = delivered.get(&attempt.stream).copied().unwrap_or(0);
                 let is_whole = attempt.in_order && attempt.crashes == self.clients.crashes.get();
+                let reached = delivered.whole(attempt.stream);
                 assert!(
                     !is_whole || reached == attempt.written,
-                    "port {port}: {attempt:?}, but {reached} were delivered"
+                    "{attempt:?}, but {reached} were delivered"
                 );
             }
         }

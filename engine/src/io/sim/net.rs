@@ -371,6 +371,10 @@ impl World {
     fn send(&mut self, to: u64, bytes: VecDeque<u8>) {
         let due = self.now() + self.way();
         let end = self.net.end(to);
+        if end.reset.is_some() {
+            // The connection is broken: nothing comes behind what was lost of it.
+            return;
+        }
         let last = end.incoming.back().map_or(due, |segment| segment.due);
         end.incoming_bytes += bytes.len() as u64;
         end.incoming.push_back(Segment {
@@ -388,7 +392,12 @@ impl World {
         }
         let peer = end.peer;
         let due = self.now() + self.way();
-        if let Some(end) = self.net.ends.get_mut(&peer) {
+        if let Some(end) = self
+            .net
+            .ends
+            .get_mut(&peer)
+            .filter(|end| end.reset.is_none())
+        {
             let last = end.incoming.back().map_or(due, |segment| segment.due);
             end.fin = Some(due.max(last));
             self.arm(peer);
