@@ -266,11 +266,17 @@ fn settled(topology: &Topology, snapshots: &[Snapshot]) {
         let queues = || snapshots.iter().map(|shard| &shard.disk_queues[index]);
         let queued: u64 = queues().map(|queue| queue.queued).sum();
         let recovered: u64 = queues().map(|queue| queue.recovered).sum();
+        let damaged: u64 = queues().map(|queue| queue.damaged).sum();
         let drawn = sum(inputs + consumers + index);
         if unit.queue.is_none() {
             assert_eq!(matched, processed + dropped, "{}", unit.name);
         } else {
-            assert_eq!(drawn.received, queued + recovered, "{}", unit.name);
+            assert_eq!(
+                drawn.received + damaged,
+                queued + recovered,
+                "{}",
+                unit.name
+            );
         }
     }
 }

@@ -55,6 +55,7 @@ struct Story {
     sinks: Vec<Rc<Sink>>,
     /// What the output with a queue owes.
     memory_first: bool,
+    power_failures: u32,
     tells: bool,
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn run(seed: u64, tells: bool) -> u64 {
         clients: Rc::clone(&clients),
         random,
         memory_first,
+        power_failures: 0,
         tells,
     };
     story.play();
@@ -120,7 +122,16 @@ impl Story {
             daemon = self.restarted(daemon);
         }
         daemon.snapshots();
-        daemon.stop();
+        let damaged: u64 = daemon
+            .stop()
+            .iter()
+            .flat_map(|shard| &shard.disk_queues)
+            .map(|queue| queue.damaged)
+            .sum();
+        assert!(
+            damaged == 0 || self.power_failures > 0,
+            "{damaged} records are damaged"
+        );
         self.check();
         self.check_end();
     }
@@ -196,6 +207,7 @@ impl Story {
                 self.clients.crashes.update(|crashes| crashes + 1);
                 daemon.crash();
                 disk.crash();
+                self.power_failures += 1;
             }
             4 => {
                 self.run(&daemon, time);
@@ -235,7 +247,8 @@ impl Story {
     }
 
     fn delivered(&self) -> [Delivered; 2] {
-        let order = match self.memory_first && self.clients.crashes.get() > 0 {
+        let forgets = self.memory_first && self.clients.crashes.get() > 0;
+        let order = match forgets || self.power_failures > 0 {
             true => Order::LostInCrash,
             false => Order::Kept,
         };
