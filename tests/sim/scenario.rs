@@ -5,6 +5,7 @@
 //! Bounds:  a few hundred records, a few crashes.
 //! Never:   ends before everything has drained.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub(crate) fn sections(buffering: &str) -> String {
 }
 
 /// What one seed has drawn.
-struct Story {
+pub(crate) struct Story {
     random: fastrand::Rng,
     sections: String,
     sources: Sources,
@@ -55,7 +56,7 @@ struct Story {
     sinks: Vec<Rc<Sink>>,
     /// What the output with a queue owes.
     memory_first: bool,
-    power_failures: u32,
+    power_failures: Cell<u32>,
     tells: bool,
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn run(seed: u64, tells: bool) -> u64 {
         clients: Rc::clone(&clients),
         random,
         memory_first,
-        power_failures: 0,
+        power_failures: Cell::new(0),
         tells,
     };
     story.play();
@@ -93,6 +94,25 @@ pub(crate) fn run(seed: u64, tells: bool) -> u64 {
 }
 
 impl Story {
+    /// A short one, in which nothing happens by itself.
+    pub(crate) fn short(memory_first: bool, tells: bool) -> Story {
+        let buffering = format!(
+            "max_file_size = 8000\ncursor_update_count = 3\nmemory_first = {memory_first}\n"
+        );
+        let story = Story {
+            sections: sections(&buffering),
+            sources: Sources::new(u64::from(SHARDS), 8),
+            sinks: [DIRECT, QUEUED, COUNTS].map(peers::sink).into(),
+            clients: Rc::default(),
+            random: fastrand::Rng::with_seed(0),
+            memory_first,
+            power_failures: Cell::new(0),
+            tells,
+        };
+        story.clients.add(INPUT, 8);
+        story
+    }
+
     fn play(mut self) {
         for _ in 0..self.random.usize(..5) {
             self.clients.add(INPUT, self.random.u64(5..60));
@@ -103,6 +123,11 @@ impl Story {
             daemon = self.event(daemon);
             self.check();
         }
+        self.finish(daemon);
+    }
+
+    /// Nothing fails any more: everything drains, and the daemon stops.
+    pub(crate) fn finish(&self, mut daemon: Daemon) {
         if self.tells {
             eprintln!("{:?} no more faults", world::now());
         }
@@ -129,7 +154,7 @@ impl Story {
             .map(|queue| queue.damaged)
             .sum();
         assert!(
-            damaged == 0 || self.power_failures > 0,
+            damaged == 0 || self.power_failures.get() > 0,
             "{damaged} records are damaged"
         );
         self.check();
@@ -168,13 +193,16 @@ impl Story {
     }
 
     /// Starts the daemon, as often as it takes.
-    fn start(&self) -> Daemon {
+    pub(crate) fn start(&self) -> Daemon {
         let mut tries = 0;
         loop {
             match Daemon::start(&self.sections, &self.sources, self.tells) {
                 Ok(daemon) => return daemon,
                 Err(error) => {
                     tries += 1;
+                    if world::disk().is_off() {
+                        self.disk_loses_power();
+                    }
                     assert!(tries < 1000, "it does not start: {error}");
                     if self.tells {
                         eprintln!("{:?} not started: {error}", world::now());
@@ -204,10 +232,7 @@ impl Story {
                 // The host fails, most likely in the middle of an operation.
                 disk.cut_power_after(self.random.u64(1..100));
                 self.run(&daemon, time);
-                self.clients.crashes.update(|crashes| crashes + 1);
-                daemon.crash();
-                disk.crash();
-                self.power_failures += 1;
+                self.lose_power(daemon);
             }
             4 => {
                 self.run(&daemon, time);
@@ -231,8 +256,20 @@ impl Story {
         self.start()
     }
 
+    /// The host fails.
+    pub(crate) fn lose_power(&self, daemon: Daemon) {
+        self.clients.crashes.update(|crashes| crashes + 1);
+        daemon.crash();
+        self.disk_loses_power();
+    }
+
+    fn disk_loses_power(&self) {
+        world::disk().crash();
+        self.power_failures.update(|failures| failures + 1);
+    }
+
     /// The daemon, or another one if it had to end: then what it could not deliver is left to the next one, as after a kill.
-    fn restarted(&self, daemon: Daemon) -> Daemon {
+    pub(crate) fn restarted(&self, daemon: Daemon) -> Daemon {
         if daemon.hear() {
             return daemon;
         }
@@ -241,14 +278,14 @@ impl Story {
         self.start()
     }
 
-    fn run(&self, daemon: &Daemon, time: Duration) {
+    pub(crate) fn run(&self, daemon: &Daemon, time: Duration) {
         let disk = world::disk();
         during(time, || daemon.hear() && !disk.is_off());
     }
 
     fn delivered(&self) -> [Delivered; 2] {
         let forgets = self.memory_first && self.clients.crashes.get() > 0;
-        let order = match forgets || self.power_failures > 0 {
+        let order = match forgets || self.power_failures.get() > 0 {
             true => Order::LostInCrash,
             false => Order::Kept,
         };
