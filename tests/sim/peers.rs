@@ -144,7 +144,8 @@ async fn serve(listener: &TcpListener, sink: &Sink) {
                 return;
             }
             if sink.is_slow.get() {
-                sleep(Duration::from_millis(fastrand::u64(..50))).await;
+                let longest = if fastrand::u8(..50) == 0 { 5000 } else { 50 };
+                sleep(Duration::from_millis(fastrand::u64(..longest))).await;
             }
         }
     }

@@ -24,6 +24,9 @@ pub(crate) const DIRECT: u16 = 9001;
 pub(crate) const QUEUED: u16 = 9002;
 pub(crate) const COUNTS: u16 = 9003;
 
+/// How long each phase of a stop may take while things fail.
+const STOP: Duration = Duration::from_secs(5);
+
 /// How the daemon is configured.
 pub(crate) fn sections(buffering: &str) -> String {
     let output = |name: &str, port: u16, matcher: &str, rest: &str| {
@@ -137,6 +140,7 @@ impl Story {
         });
         world::disk().set_faults(Faults::default());
         world::disk().set_room(u64::MAX);
+        world::set_stalls(0);
         for sink in &self.sinks {
             sink.leaves.set(0);
             sink.is_slow.set(false);
@@ -185,10 +189,12 @@ impl Story {
             sink.leaves.set(of(&[0, 0, 10, 100]));
             sink.is_slow.set(of(&[0, 1]) == 1);
         }
+        let stalls = of(&[0, 0, 1, 5]);
+        world::set_stalls(stalls);
         world::set_net_faults(net);
         world::disk().set_faults(disk);
         if self.tells {
-            eprintln!("{:?} {net:?} {disk:?}", world::now());
+            eprintln!("{:?} {net:?} {disk:?} stalls: {stalls}", world::now());
         }
     }
 
@@ -216,7 +222,7 @@ impl Story {
     /// Something happens to the daemon, or nothing.
     fn event(&mut self, mut daemon: Daemon) -> Daemon {
         let time = Duration::from_micros(self.random.u64(..2_000_000));
-        let number = self.random.u8(..8);
+        let number = self.random.u8(..9);
         if self.tells {
             eprintln!("{:?} event {number}, in {time:?}", world::now());
         }
@@ -242,6 +248,16 @@ impl Story {
                 return self.restarted(daemon);
             }
             5 => {
+                // It is stopped in order; what it does not deliver in its time is left to the next one, in its queue.
+                self.run(&daemon, time);
+                if disk.is_off() || !daemon.hear() {
+                    daemon.crash();
+                    self.clients.crashes.update(|crashes| crashes + 1);
+                } else if !daemon.stop_within(STOP) {
+                    self.clients.crashes.update(|crashes| crashes + 1);
+                }
+            }
+            6 => {
                 self.run(&daemon, time);
                 self.set_faults();
                 return self.restarted(daemon);

@@ -16,7 +16,7 @@ use std::task::{Wake, Waker};
 pub(super) type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Who a task belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// A shard of the daemon, by the order of their starts: ends when the daemon crashes.
     Shard(u64),
@@ -56,6 +56,14 @@ struct Task {
     work: Option<Work>,
 }
 
+/// A task whose turn it is.
+pub(super) struct Turn {
+    pub(super) id: u64,
+    pub(super) owner: Owner,
+    pub(super) waker: Waker,
+    pub(super) work: Work,
+}
+
 /// All tasks.
 #[derive(Default)]
 pub(super) struct Tasks {
@@ -83,13 +91,17 @@ impl Tasks {
     }
 
     /// Takes the ready task at `index` out to run it. `None`: it has ended meanwhile.
-    pub(super) fn take(&mut self, index: usize) -> Option<(u64, Owner, Waker, Work)> {
+    pub(super) fn take(&mut self, index: usize) -> Option<Turn> {
         let id = locked(&self.ready).swap_remove(index);
         let task = self.all.get_mut(&id)?;
         task.waker.is_ready.store(false, Ordering::Relaxed);
         let work = task.work.take()?;
-        let waker = Waker::from(Arc::clone(&task.waker));
-        Some((id, task.owner, waker, work))
+        Some(Turn {
+            id,
+            owner: task.owner,
+            waker: Waker::from(Arc::clone(&task.waker)),
+            work,
+        })
     }
 
     /// Puts a task back that has not ended.

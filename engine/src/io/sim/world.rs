@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::net::Net;
 pub use super::net::{NetFaults, Wire};
 pub use super::tasks::Owner;
-use super::tasks::{Tasks, Work};
+use super::tasks::{Tasks, Turn, Work};
 use crate::io::disk::model::ModelDisk;
 
 /// The wall clock at the beginning: 2024-11-24 14:54:53 UTC.
@@ -26,10 +26,12 @@ const TURN_MAX: u64 = 20_000;
 /// Longest wait of a thread, nanoseconds, but for those that are slow.
 const DISK_DELAY_MAX: u64 = 2_000_000;
 
+/// Longest time that a core does something else, nanoseconds.
+const STALL_MAX: u64 = 100_000_000;
+
 thread_local! {
     static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
     static OWNER: Cell<Owner> = const { Cell::new(Owner::Outside) };
-    static RUNNING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Everything that there is on this thread.
@@ -43,6 +45,9 @@ pub struct World {
     pub(super) net: Net,
     disk: ModelDisk,
     shards: u64,
+    /// Of 1,000 turns of shards so many begin a stall.
+    stalls: u16,
+    stalled: BTreeMap<Owner, Duration>,
     trace: DefaultHasher,
     steps: u64,
 }
@@ -83,6 +88,8 @@ pub fn enter(seed: u64) -> Entered {
         net: Net::default(),
         disk: ModelDisk::new(random.u64(..)),
         shards: 0,
+        stalls: 0,
+        stalled: BTreeMap::new(),
         trace: DefaultHasher::new(),
         steps: 0,
         random,
@@ -114,30 +121,25 @@ pub fn step() -> bool {
         let turn = world.random.u64(..TURN_MAX);
         world.now += Duration::from_nanos(turn);
         let taken = world.tasks.take(index);
-        if let Some((id, ..)) = &taken {
-            (*id, world.now).hash(&mut world.trace);
-        }
-        Some(taken)
+        Some(taken.and_then(|turn| world.unless_stalled(turn)))
     });
     let Some(taken) = taken else {
         return false;
     };
-    if let Some((id, owner, waker, mut work)) = taken {
-        run(id, owner, &waker, &mut work).map_or_else(
-            || World::with(|world| world.tasks.ended(id)),
-            |()| World::with(|world| world.tasks.put_back(id, work)),
-        );
+    if let Some(mut turn) = taken {
+        OWNER.set(turn.owner);
+        let mut context = Context::from_waker(&turn.waker);
+        let polled = turn.work.as_mut().poll(&mut context);
+        OWNER.set(Owner::Outside);
+        if polled.is_pending() {
+            World::with(|world| world.tasks.put_back(turn.id, turn.work));
+        } else {
+            // What it owned may call the world when it is dropped.
+            drop(turn.work);
+            World::with(|world| world.tasks.ended(turn.id));
+        }
     }
     true
-}
-
-/// Polls a task. `None`: it has ended.
-fn run(id: u64, owner: Owner, waker: &Waker, work: &mut Work) -> Option<()> {
-    let _ = id;
-    OWNER.set(owner);
-    let polled = work.as_mut().poll(&mut Context::from_waker(waker));
-    OWNER.set(Owner::Outside);
-    polled.is_pending().then_some(())
 }
 
 /// Runs a task of the world around the daemon.
@@ -179,6 +181,11 @@ pub fn steps() -> u64 {
 /// What the network does to connections from now on.
 pub fn set_net_faults(faults: NetFaults) {
     World::with(|world| world.net.faults = faults);
+}
+
+/// Of 1,000 turns of shards so many begin a time in which that shard's core does something else.
+pub fn set_stalls(stalls: u16) {
+    World::with(|world| world.stalls = stalls);
 }
 
 /// The `number`th operation of the network from now on, counted from one, fails; zero: none does.
@@ -241,6 +248,23 @@ impl World {
     /// As `with`, for what may be dropped after the world.
     pub(super) fn try_with(work: impl FnOnce(&mut World)) {
         let _ = WORLD.try_with(|world| world.borrow_mut().as_mut().map(work));
+    }
+
+    /// A turn that may be taken now; one of a stalled shard comes again.
+    fn unless_stalled(&mut self, turn: Turn) -> Option<Turn> {
+        let stalls = self.stalls;
+        if turn.owner != Owner::Outside && self.chance(stalls) {
+            let until = self.now + Duration::from_nanos(self.below(STALL_MAX));
+            self.stalled.insert(turn.owner, until);
+        }
+        let until = self.stalled.get(&turn.owner).copied();
+        if let Some(until) = until.filter(|until| *until > self.now) {
+            self.wake_at(until, &turn.waker);
+            self.tasks.put_back(turn.id, turn.work);
+            return None;
+        }
+        (turn.id, self.now).hash(&mut self.trace);
+        Some(turn)
     }
 
     pub(super) fn now(&self) -> Duration {
