@@ -301,8 +301,9 @@ fn settled(topology: &Topology, snapshots: &[Snapshot], is_drained: bool) {
             let (read, there) = (drawn.received + damaged, queued + recovered);
             assert!(
                 read == there || read < there && !is_drained,
-                "{}: {read} read of {there}",
-                unit.name
+                "{}: {read} read of {there}; {:?}; {drawn:?}",
+                unit.name,
+                queues().collect::<Vec<_>>()
             );
         }
     }

@@ -24,6 +24,9 @@ pub(crate) const DIRECT: u16 = 9001;
 pub(crate) const QUEUED: u16 = 9002;
 pub(crate) const COUNTS: u16 = 9003;
 
+/// The shard that the output with a queue lives on.
+pub(crate) const QUEUED_HOME: u64 = 2;
+
 /// How long each phase of a stop may take while things fail.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -98,21 +101,21 @@ pub(crate) fn run(seed: u64, tells: bool) -> u64 {
 
 impl Story {
     /// A short one, in which nothing happens by itself.
-    pub(crate) fn short(memory_first: bool, tells: bool) -> Story {
+    pub(crate) fn short(records: u64, memory_first: bool) -> Story {
         let buffering = format!(
             "max_file_size = 8000\ncursor_update_count = 3\nmemory_first = {memory_first}\n"
         );
         let story = Story {
             sections: sections(&buffering),
-            sources: Sources::new(u64::from(SHARDS), 8),
+            sources: Sources::new(u64::from(SHARDS), records),
             sinks: [DIRECT, QUEUED, COUNTS].map(peers::sink).into(),
             clients: Rc::default(),
             random: fastrand::Rng::with_seed(0),
             memory_first,
             power_failures: Cell::new(0),
-            tells,
+            tells: false,
         };
-        story.clients.add(INPUT, 8);
+        story.clients.add(INPUT, records);
         story
     }
 

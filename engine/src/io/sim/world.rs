@@ -188,6 +188,14 @@ pub fn set_stalls(stalls: u16) {
     World::with(|world| world.stalls = stalls);
 }
 
+/// A shard's core does something else for so long.
+pub fn stall(shard: u64, time: Duration) {
+    World::with(|world| {
+        let until = world.now + time;
+        world.stalled.insert(Owner::Shard(shard), until);
+    });
+}
+
 /// The `number`th operation of the network from now on, counted from one, fails; zero: none does.
 pub fn fail_net_operation(number: u64) {
     World::with(|world| world.net.fail_operation(number));
