@@ -12,7 +12,9 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, Type};
+#[cfg(not(sim))]
+use socket2::{SockRef, TcpKeepalive};
 
 use super::address::first_address;
 use super::ring::{self, RawStream};
@@ -96,6 +98,7 @@ pub struct KeepAlive {
 
 impl KeepAlive {
     /// Switches it on for a socket.
+    #[cfg(not(sim))]
     pub(super) fn apply(self, socket: &SockRef<'_>) -> io::Result<()> {
         let mut settings = TcpKeepalive::new();
         if let Some(period) = self.period {
