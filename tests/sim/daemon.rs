@@ -18,7 +18,7 @@ use engine::io::sim::world;
 use engine::io::{ShardThread, mesh_channel, start_shard};
 use engine::limits;
 use engine::pack::ShardId;
-use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
+use engine::shard::run::{self, Launch, QueueEnds, Snapshot, ToControl, ToShard};
 use engine::shard::topology::Topology;
 
 use crate::source::Sources;
@@ -71,6 +71,20 @@ impl Daemon {
         if let Some((plugin, error)) = opened.errors.first() {
             return Err(format!("{plugin}: {error}"));
         }
+        let daemon = Daemon::launch(topology, opened.ends, tells);
+        match daemon.faults().pop() {
+            Some(fault) => {
+                world::crash();
+                Err(fault)
+            }
+            None => {
+                daemon.tell(|| ToShard::Start);
+                Ok(daemon)
+            }
+        }
+    }
+
+    fn launch(topology: Arc<Topology>, ends: Vec<Vec<QueueEnds>>, tells: bool) -> Daemon {
         let count = usize::from(SHARDS);
         let none = |count| (0..count).map(|_| None).collect::<Vec<_>>();
         let mut senders: Vec<Vec<_>> = (0..count).map(|_| none(count)).collect();
@@ -86,7 +100,7 @@ impl Daemon {
         }
         let (news_sender, news) = flume::bounded(limits::NEWS);
         let (mut threads, mut orders) = (Vec::new(), Vec::new());
-        let ends = senders.into_iter().zip(receivers).zip(opened.ends);
+        let ends = senders.into_iter().zip(receivers).zip(ends);
         for (id, ((senders, receivers), queues)) in ends.enumerate() {
             let (order_sender, order_receiver) = flume::bounded(64);
             let launch = Launch {
@@ -101,37 +115,32 @@ impl Daemon {
             threads.push(start_shard("shard", None, move || run::main(launch)).expect("a task"));
             orders.push(order_sender);
         }
-        let mut daemon = Daemon {
+        Daemon {
             topology,
             threads,
             orders,
             news,
             failed: Cell::new(false),
             tells,
-        };
-        let (mut opening, mut faults) = (count, Vec::new());
+        }
+    }
+
+    /// Waits until all shards have opened their inputs; answers why some could not.
+    fn faults(&self) -> Vec<String> {
+        let (mut opening, mut faults) = (self.orders.len(), Vec::new());
         until("start of all shards", || {
-            while let Ok(news) = daemon.news.try_recv() {
+            while let Ok(news) = self.news.try_recv() {
                 match news {
                     ToControl::Ready { errors, .. } => {
                         opening -= 1;
                         faults.extend(errors.into_iter().map(|(_, fault)| fault.message));
                     }
-                    other => daemon.heard(&other),
+                    other => self.heard(&other),
                 }
             }
             opening == 0
         });
-        match faults.pop() {
-            Some(fault) => {
-                world::crash();
-                Err(fault)
-            }
-            None => {
-                daemon.tell(|| ToShard::Start);
-                Ok(daemon)
-            }
-        }
+        faults
     }
 
     fn heard(&self, news: &ToControl) {
@@ -153,7 +162,7 @@ impl Daemon {
         !self.failed.get()
     }
 
-    pub(crate) fn tell(&mut self, order: impl Fn() -> ToShard) {
+    pub(crate) fn tell(&self, order: impl Fn() -> ToShard) {
         for shard in &self.orders {
             shard.try_send(order()).expect("a shard takes orders");
         }
@@ -240,7 +249,7 @@ impl Daemon {
         })
     }
 
-    fn quit(mut self, is_drained: bool) -> Vec<Snapshot> {
+    fn quit(self, is_drained: bool) -> Vec<Snapshot> {
         self.tell(|| ToShard::Quit);
         let snapshots: Vec<Snapshot> = self
             .threads

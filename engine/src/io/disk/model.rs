@@ -162,14 +162,6 @@ impl Update {
     }
 }
 
-#[cfg(sim)]
-impl Default for ModelDisk {
-    /// The disk of this thread's world.
-    fn default() -> ModelDisk {
-        crate::io::sim::world::disk()
-    }
-}
-
 impl ModelDisk {
     /// An empty disk whose faults follow from a seed.
     pub fn new(seed: u64) -> ModelDisk {

@@ -15,6 +15,7 @@ use super::net::Net;
 pub use super::net::{NetFaults, Wire};
 pub use super::tasks::Owner;
 use super::tasks::{Tasks, Turn, Work};
+use crate::io::clock;
 use crate::io::disk::model::ModelDisk;
 
 /// The wall clock at the beginning: 2024-11-24 14:54:53 UTC.
@@ -80,7 +81,7 @@ pub fn enter(seed: u64) -> Entered {
     fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
     let world = World {
-        base: Instant::now(),
+        base: clock::real(),
         now: Duration::ZERO,
         timers: BTreeMap::new(),
         timers_made: 0,
@@ -161,6 +162,13 @@ pub fn crash() {
 /// The disk.
 pub fn disk() -> ModelDisk {
     World::with(|world| world.disk.clone())
+}
+
+impl Default for ModelDisk {
+    /// The disk of this thread's world.
+    fn default() -> ModelDisk {
+        disk()
+    }
 }
 
 /// Time since the beginning.
