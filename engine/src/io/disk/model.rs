@@ -632,7 +632,7 @@ impl DiskFile for ModelFile {
         let grows = (at + bytes.len()).saturating_sub(world.inodes[self.inode].seen.len());
         let fits = world.room_for(grows);
         if fits < grows {
-            bytes.truncate(bytes.len() - (grows - fits));
+            bytes.truncate(bytes.len().saturating_sub(grows - fits));
             if bytes.is_empty() {
                 return Err(error(libc::ENOSPC));
             }

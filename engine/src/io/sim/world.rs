@@ -108,9 +108,7 @@ pub fn step() -> bool {
         world.steps += 1;
         world.fire();
         if world.tasks.ready_count() == 0 {
-            let Some((&(due, _), _)) = world.timers.first_key_value() else {
-                return None;
-            };
+            let (&(due, _), _) = world.timers.first_key_value()?;
             world.now = world.now.max(due);
             world.fire();
         }
