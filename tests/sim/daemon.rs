@@ -147,10 +147,10 @@ impl Daemon {
         if self.tells {
             eprintln!("{:?} {news:?}", world::now());
         }
-        if let ToControl::Ended(ended) = news {
-            if ended.error.is_some() {
-                self.failed.set(true);
-            }
+        if let ToControl::Ended(ended) = news
+            && ended.error.is_some()
+        {
+            self.failed.set(true);
         }
     }
 
