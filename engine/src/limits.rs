@@ -12,8 +12,8 @@ use codecs::message::TableLimits;
 pub const READ_BYTES: usize = 64 * 1024;
 
 /// Batches of received messages per shard. A batch is held from the read until its last destination has settled it,
-/// so this bounds both memory and what one stopped output can keep from moving.
-pub const BATCHES: usize = 128;
+/// so this bounds both memory and what one stopped output can keep from moving. Simulated shards are to run out of them.
+pub const BATCHES: usize = if cfg!(sim) { BATCHES_MIN } else { 128 };
 
 /// Batches that the streams of one input may always have under way on a shard, however many inputs there are.
 pub const INPUT_BATCHES_MIN: usize = 8;

@@ -78,8 +78,14 @@ const TABLE: &[Owned] = &[
             "engine/src/pack/",
             "engine/src/shard/",
         ],
-        // The model stands in for the kernel, which has locks of its own.
-        owners: &["engine/src/io/disk/model.rs", "engine/src/io/pacer.rs"],
+        // The models stand in for the kernel, which has locks of its own.
+        owners: &[
+            "engine/src/io/disk/model.rs",
+            "engine/src/io/pacer.rs",
+            "engine/src/io/sim.rs",
+            "engine/src/io/sim/mesh.rs",
+            "engine/src/io/sim/tasks.rs",
+        ],
         instead: "let one shard own it; others send it a frame",
     },
     Owned {

@@ -5,15 +5,35 @@
 //! Bounds:  one vDSO call each, about 20 ns: callers read once a step, not once a message.
 //! Never:   waits.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+#[cfg(not(sim))]
+use std::time::{SystemTime, UNIX_EPOCH};
+
+#[cfg(sim)]
+use super::sim::instant;
+#[cfg(sim)]
+pub use super::sim::wall;
 
 /// Wall clock, nanoseconds since the Unix epoch, UTC.
+#[cfg(not(sim))]
 #[inline]
 pub fn wall() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_nanos() as i64,
         Err(before) => -(before.duration().as_nanos() as i64),
     }
+}
+
+#[cfg(not(sim))]
+#[inline]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+/// What the simulated clock counts from: any point will do.
+#[cfg(sim)]
+pub(super) fn real() -> Instant {
+    Instant::now()
 }
 
 /// A point of monotonic time.
@@ -24,12 +44,12 @@ impl Monotonic {
     /// Now.
     #[inline]
     pub fn now() -> Monotonic {
-        Monotonic(Instant::now())
+        Monotonic(instant())
     }
 
     /// Time since then.
     pub fn elapsed(self) -> Duration {
-        self.0.elapsed()
+        instant().saturating_duration_since(self.0)
     }
 
     /// This point, later by `duration`.
@@ -39,13 +59,13 @@ impl Monotonic {
 
     /// The first point at whole `interval`s after this one that has not passed: what was missed is not made up for.
     pub fn next_after(self, interval: Duration) -> Monotonic {
-        let missed = self.0.elapsed().as_nanos() / interval.as_nanos().max(1);
+        let missed = self.elapsed().as_nanos() / interval.as_nanos().max(1);
         let intervals = u32::try_from(missed + 1).unwrap_or(u32::MAX);
         Monotonic(self.0 + interval.saturating_mul(intervals))
     }
 
     /// Time from now until then; zero if it has passed.
     pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+        self.0.saturating_duration_since(instant())
     }
 }

@@ -5,7 +5,7 @@
 //! Bounds:  each operation says its own.
 //! Never:   lets glommio's names through: only `ring.rs` knows them.
 //!
-//! Another implementation (a simulator) takes the place of `ring` as a whole; no generic parameter spreads.
+//! In a build with `--cfg sim` a simulator takes the place of `ring` as a whole; no generic parameter spreads.
 
 mod address;
 mod child;
@@ -14,14 +14,21 @@ pub mod datagram;
 pub mod descriptors;
 pub mod disk;
 mod file;
+#[cfg(not(sim))]
 mod pacer;
 pub mod preflight;
 mod replace;
+#[cfg(not(sim))]
 mod ring;
+#[cfg(sim)]
+pub mod sim;
 mod stream;
 mod tail;
 mod whole_file;
 mod worker;
+
+#[cfg(sim)]
+use sim as ring;
 
 pub use address::Family;
 pub use child::{

@@ -12,8 +12,9 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, Type};
+#[cfg(not(sim))]
+use socket2::{SockRef, TcpKeepalive};
 
 use super::address::first_address;
 use super::ring::{self, RawStream};
@@ -97,6 +98,7 @@ pub struct KeepAlive {
 
 impl KeepAlive {
     /// Switches it on for a socket.
+    #[cfg(not(sim))]
     pub(super) fn apply(self, socket: &SockRef<'_>) -> io::Result<()> {
         let mut settings = TcpKeepalive::new();
         if let Some(period) = self.period {
@@ -165,6 +167,7 @@ async fn resolved<T: Send + 'static>(
     ring::blocking(move || resolve(text)).await
 }
 
+#[cfg(not(sim))]
 async fn connect_one(
     target: SocketAddr,
     local: Option<SocketAddr>,
@@ -189,11 +192,20 @@ async fn connect_one(
     socket.set_nonblocking(true)?;
     match socket.connect(&target.into()) {
         Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
         Err(error) => return Err(error),
     }
     let mut stream = RawStream::from_socket(socket)?;
     // A write of nothing waits while the connection is being made, and fails if it cannot be made.
     poll_fn(|cx| stream.poll_write(cx, &[])).await?;
     Ok(stream)
+}
+
+#[cfg(sim)]
+async fn connect_one(
+    target: SocketAddr,
+    _local: Option<SocketAddr>,
+    _options: &ConnectOptions,
+) -> io::Result<RawStream> {
+    RawStream::connect(target).await
 }

@@ -29,9 +29,7 @@ impl Worker {
     /// Starts the thread. The system shows the first 15 bytes of `name`.
     pub fn start(name: &str) -> io::Result<Worker> {
         let (jobs, waiting) = flume::bounded::<Job>(JOBS_WAITING);
-        std::thread::Builder::new()
-            .name(name.replace('\0', ""))
-            .spawn(move || waiting.into_iter().for_each(|job| job()))?;
+        work(name, waiting)?;
         Ok(Worker { jobs })
     }
 
@@ -54,7 +52,21 @@ impl Worker {
     }
 }
 
-#[cfg(test)]
+#[cfg(not(sim))]
+fn work(name: &str, waiting: flume::Receiver<Job>) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.replace('\0', ""))
+        .spawn(move || waiting.into_iter().for_each(|job| job()))
+        .map(drop)
+}
+
+#[cfg(sim)]
+fn work(_name: &str, waiting: flume::Receiver<Job>) -> io::Result<()> {
+    super::sim::work(waiting);
+    Ok(())
+}
+
+#[cfg(all(test, not(sim)))]
 mod tests {
     use super::*;
     use futures_lite::future::block_on;

@@ -163,6 +163,8 @@ impl Drawing {
 #[derive(Debug, Default)]
 pub(super) struct Draw {
     lanes: Vec<Drawing>,
+    /// What other shards have said of their lanes before this one has begun to read them.
+    early: Vec<(u16, Position)>,
     /// Batches that are not settled.
     in_flight: usize,
     /// Messages that the cursors may pass and have not been told of.
@@ -174,6 +176,14 @@ pub(super) struct Draw {
 }
 
 impl Draw {
+    /// A lane may be read up to there.
+    fn publish(&mut self, lane: u16, upto: Position) {
+        match self.lanes.iter_mut().find(|known| known.number == lane) {
+            Some(drawing) => drawing.published = upto,
+            None => self.early.push((lane, upto)),
+        }
+    }
+
     fn note(&mut self, progress: Progress) {
         self.passed += progress.messages;
         self.leaves_segment |= progress.leaves_segment;
@@ -359,9 +369,7 @@ impl Shard {
     pub(super) fn written(&self, consumer: ConsumerId, lane: u16, upto: Position) {
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
-        if let Some(drawing) = draw.lanes.iter_mut().find(|known| known.number == lane) {
-            drawing.published = upto;
-        }
+        draw.publish(lane, upto);
         draw.reader.iter().for_each(Waker::wake_by_ref);
     }
 

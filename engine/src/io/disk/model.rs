@@ -74,8 +74,11 @@ struct World {
     room: u64,
     operations: u64,
     operations_max: u64,
-    /// Operations until nothing works any more.
-    until_death: Option<u64>,
+    /// Which operation fails, and whether it is the one at hand; zero: none.
+    fails_at: u64,
+    fails_now: bool,
+    /// The last operation before the power fails.
+    power_until: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +179,9 @@ impl ModelDisk {
             room: u64::MAX,
             operations: 0,
             operations_max: u64::MAX,
-            until_death: None,
+            fails_at: 0,
+            fails_now: false,
+            power_until: u64::MAX,
         })))
     }
 
@@ -205,16 +210,35 @@ impl ModelDisk {
         world.operations_max = operations;
     }
 
-    /// After so many more operations nothing works any more, until the next crash: the power fails in the midst of something.
-    pub fn die_after(&self, operations: u64) {
-        self.world().until_death = Some(operations);
+    /// The `number`th operation from now on fails; zero: none does.
+    pub fn fail_operation(&self, number: u64) {
+        let mut world = self.world();
+        world.operations = 0;
+        world.fails_at = number;
+    }
+
+    /// Operations since they were last counted from zero.
+    pub fn operations(&self) -> u64 {
+        self.world().operations
+    }
+
+    /// After so many more operations the power fails: none does anything any more until the crash that follows.
+    pub fn cut_power_after(&self, operations: u64) {
+        let mut world = self.world();
+        world.power_until = world.operations + operations;
+    }
+
+    /// Whether the power has failed.
+    pub fn is_off(&self) -> bool {
+        let world = self.world();
+        world.operations > world.power_until
     }
 
     /// The power fails: of what was not synced some is on the disk, and nobody holds a lock. Open files must not be used any more.
     pub fn crash(&self) {
         let mut world = self.world();
         world.locks.clear();
-        world.until_death = None;
+        world.power_until = u64::MAX;
         let way = world.random.u8(..4);
         let World {
             random,
@@ -368,7 +392,8 @@ impl World {
     }
 
     fn fails(&mut self, of_thousand: u16) -> bool {
-        of_thousand > 0 && self.random.u16(..1000) < of_thousand
+        std::mem::take(&mut self.fails_now)
+            || of_thousand > 0 && self.random.u16(..1000) < of_thousand
     }
 
     /// Counts an operation, which may fail in a way that all may.
@@ -378,11 +403,10 @@ impl World {
             self.operations_max = u64::MAX;
             panic!("more disk operations than anybody may need: somebody goes on for ever");
         }
-        match &mut self.until_death {
-            Some(0) => return Err(error(libc::EIO)),
-            Some(left) => *left -= 1,
-            None => {}
+        if self.operations > self.power_until {
+            return Err(error(libc::EIO));
         }
+        self.fails_now = self.operations == self.fails_at;
         if changes && self.read_only {
             return Err(error(libc::EROFS));
         }
@@ -608,7 +632,7 @@ impl DiskFile for ModelFile {
         let grows = (at + bytes.len()).saturating_sub(world.inodes[self.inode].seen.len());
         let fits = world.room_for(grows);
         if fits < grows {
-            bytes.truncate(bytes.len() - (grows - fits));
+            bytes.truncate(bytes.len().saturating_sub(grows - fits));
             if bytes.is_empty() {
                 return Err(error(libc::ENOSPC));
             }

@@ -408,7 +408,7 @@ impl Case {
 
     /// Does something, in the midst of which the disk stops working for good.
     fn die_in_the_midst(&mut self) {
-        self.disk.die_after(self.random.u64(..30));
+        self.disk.cut_power_after(self.random.u64(..30));
         self.tell(format_args!("dying"));
         if self.running.is_none() {
             let _ = Queue::open(self.disk.clone(), Path::new(FOLDER), &self.settings);

@@ -55,6 +55,10 @@ pub(crate) fn begin(
             counters.recovered += lane.recovery.pending_records;
         });
     }
+    // Other shards may have started earlier, and have written already.
+    for (lane, upto) in std::mem::take(&mut draw.early) {
+        draw.publish(lane, upto);
+    }
     (readers, cursors)
 }
 
