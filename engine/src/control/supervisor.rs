@@ -452,7 +452,9 @@ impl Supervisor {
     fn report(&mut self) -> Option<Report> {
         let answers = self.ask();
         let deadline = Instant::now() + ANSWER;
-        let mut missing: Vec<usize> = (0..self.shards.len()).collect();
+        let mut missing: Vec<usize> = (0..self.shards.len())
+            .filter(|shard| !self.shards[*shard].lost)
+            .collect();
         while !missing.is_empty() {
             let Ok(snapshot) = answers.recv_deadline(deadline) else {
                 let names: Vec<String> = missing.iter().map(usize::to_string).collect();

@@ -232,7 +232,8 @@ impl OutputContext {
     pub fn settle(&mut self, mut parcel: Box<Parcel>) {
         let _step = self.shard.engine_step();
         if parcel.recall().is_some() {
-            self.lent -= 1;
+            let others = self.lent.checked_sub(1);
+            self.lent = others.expect("an output settles what it was given, once");
         }
         self.shard.finish_parcel(self.consumer, parcel);
     }

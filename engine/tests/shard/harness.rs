@@ -17,7 +17,7 @@ use engine::event::{DropCause, InputCounters};
 use engine::io::{ByteStream, ShardThread, mesh_channel, start_shard};
 use engine::limits;
 use engine::pack::ShardId;
-use engine::plugin::options::Retries;
+use engine::plugin::options::{self, Retries};
 use engine::plugin::{
     DecodeError, DecodeInput, Decoded, Decoder, EncodeContext, EncodeFailure, Encoded, Encoder,
     EncoderFactory, Fault, Filter, FilterContext, FilterFactory, Input, InputFactory, LocalFuture,
@@ -32,8 +32,20 @@ use engine::shard::topology::{
 };
 use matcher::{Consumer, Set};
 
+use crate::flaky::Fuse;
+
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Restarts without end and without much of a wait.
+fn quick() -> Retries {
+    Retries {
+        max_delay: options::Duration::milliseconds(20),
+        delay: options::Duration::milliseconds(10),
+        max_jitter: options::Duration::milliseconds(0),
+        max_retries: -1,
+    }
+}
 
 /// Bytes that are read as one stream, `piece` at a time.
 #[derive(Clone)]
@@ -43,17 +55,34 @@ pub(crate) struct Replay {
     pub(crate) repeat: usize,
 }
 
-struct ReplayStream {
+pub(crate) struct ReplayStream {
     replay: Replay,
     at: usize,
     round: usize,
     /// Neither ends nor sends anything more.
     stays: bool,
+    /// Burns where the stream ends.
+    pub(crate) fuse: Option<Fuse>,
+}
+
+impl ReplayStream {
+    pub(crate) fn new(replay: Replay) -> ReplayStream {
+        ReplayStream {
+            replay,
+            at: 0,
+            round: 0,
+            stays: false,
+            fuse: None,
+        }
+    }
 }
 
 impl ByteStream for ReplayStream {
     fn poll_read(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.at == self.replay.bytes.len() {
+            if let Some(fuse) = &self.fuse {
+                fuse.blow();
+            }
             self.round += 1;
             if self.round >= self.replay.repeat && self.stays {
                 self.round = self.replay.repeat;
@@ -112,12 +141,7 @@ impl Input for ReplayInstance {
             let mut intake = context
                 .open_stream("replay")
                 .ok_or_else(|| Fault::new("too many streams"))?;
-            let mut stream = ReplayStream {
-                replay: self.0.clone(),
-                at: 0,
-                round: 0,
-                stays: false,
-            };
+            let mut stream = ReplayStream::new(self.0.clone());
             loop {
                 match intake.fill(&mut stream).await? {
                     Fill::Received(_) => engine::io::yield_if_needed().await,
@@ -163,10 +187,8 @@ impl Input for Many {
                     .open_stream("many")
                     .ok_or_else(|| Fault::new("too many streams"))?;
                 let mut stream = ReplayStream {
-                    replay: self.replay.clone(),
-                    at: 0,
-                    round: 0,
                     stays: self.stay,
+                    ..ReplayStream::new(self.replay.clone())
                 };
                 let input = context.clone();
                 context.spawn(async move {
@@ -276,9 +298,9 @@ pub(crate) struct Keep {
     pub(crate) kept: Arc<Mutex<Vec<u8>>>,
     pub(crate) closed: Arc<AtomicBool>,
     pub(crate) drop_every: Option<usize>,
-    /// End with an error at the first parcel.
+    /// End with an error for good at the first parcel.
     pub(crate) fail: bool,
-    /// Panic at the first parcel.
+    /// Panic at every parcel.
     pub(crate) panic: bool,
 }
 
@@ -298,7 +320,7 @@ impl Output for Keep {
                         if self.fail {
                             parcel.drop_from(0, DropCause::DestinationEnded);
                             context.settle(parcel);
-                            return Err(Fault::new("told to fail"));
+                            return Err(Fault::for_good("told to fail"));
                         }
                         while self.closed.load(Ordering::Acquire) {
                             engine::io::sleep(Duration::from_millis(1)).await;
@@ -358,7 +380,7 @@ impl Plan {
             send_decode_failures: false,
             log_decode_failures: true,
             can_exit: true,
-            retries: Retries::default(),
+            retries: quick(),
             splitter_name: "splitter".to_owned(),
             decoder_name: "decoder".to_owned(),
             home: ShardId(0),
@@ -376,7 +398,7 @@ impl Plan {
             can_exit: true,
             queue: None,
             letters: None,
-            retries: Retries::default(),
+            retries: quick(),
             encoder_name: "encoder".to_owned(),
             home: ShardId(home),
         });
@@ -386,6 +408,13 @@ impl Plan {
     /// Gives the last consumer a disk queue.
     pub(crate) fn queued(mut self, queue: QueueUnit) -> Plan {
         self.consumers.last_mut().expect("a consumer").queue = Some(queue);
+        self
+    }
+
+    /// How often the last consumer is started again.
+    pub(crate) fn max_retries(mut self, max_retries: i64) -> Plan {
+        let consumer = self.consumers.last_mut().expect("a consumer");
+        consumer.retries.max_retries = max_retries;
         self
     }
 

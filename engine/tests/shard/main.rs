@@ -7,6 +7,8 @@
 
 mod allocation;
 mod delivery;
+mod failing;
+mod flaky;
 mod harness;
 mod many_streams;
 mod matchers;
