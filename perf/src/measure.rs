@@ -343,14 +343,13 @@ pub(crate) fn measure_program(
     if scenario.destination == Destination::File {
         end = end.max(settle_file(&dir.join("out.log"), sent.bytes)?);
     }
-    let counted =
-        check::counted_by_peer(&candidate.name, &dir, scenario.destination, sent.messages)?;
+    let name = &candidate.name;
+    let counted = check::counted_by_peer(name, &dir, scenario.destination, sent.messages)?;
     let cpu_after = process::cpu_seconds(pid).map_err(gone)?;
     let peak_rss_bytes = process::peak_rss_bytes(pid).map_err(gone)?;
     let report = program.stop()?;
     let received: Option<Received> = sink.map(|sink| sink.result("sink")).transpose()?;
     end = end.max(received.map_or(0, |received| received.end));
-
     let outcome = check::Outcome {
         sent: &sent,
         lost,
@@ -359,8 +358,7 @@ pub(crate) fn measure_program(
         sink: received.as_ref(),
         file: (scenario.destination == Destination::File).then(|| dir.join("out.log")),
     };
-    check::check(scenario, case, &outcome)
-        .map_err(|error| format!("{}: {error}", candidate.name))?;
+    check::check(scenario, case, &outcome).map_err(|error| format!("{name}: {error}"))?;
     Ok(Measurement {
         seconds: seconds_between(sent.start, end),
         messages: sent.messages - lost,

@@ -30,6 +30,11 @@ const DIFFERENT: &[Different] = &[
         "ours: an orderly shutdown has a deadline",
     ),
     (
+        "[hekad]",
+        "stall_timeout",
+        "ours: a shard that stands still is found out",
+    ),
+    (
         "TcpOutput",
         "congestion_control",
         "ours: pacing costs a relay more than all its work",

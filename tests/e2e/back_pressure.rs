@@ -59,7 +59,7 @@ fn flood(place: &Place, connections: u64) -> tools::Running {
 }
 
 /// Waits until a daemon's input has read nothing between two reports.
-fn wait_for_stall(daemon: &Daemon) {
+pub(crate) fn wait_for_stall(daemon: &Daemon) {
     let mut before = String::new();
     until("a stall", || {
         let report = daemon.report();

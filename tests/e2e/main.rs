@@ -15,6 +15,7 @@ mod commands;
 mod counts;
 mod descriptors;
 mod files;
+mod isolation;
 mod logstreamer;
 mod network;
 mod quickstart;

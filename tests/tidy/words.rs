@@ -54,6 +54,7 @@ const TABLE: &[Owned] = &[
             "engine/src/io/clock.rs",
             "engine/src/control/log.rs",
             "engine/src/control/supervisor.rs",
+            "engine/src/control/supervisor/shutdown.rs",
         ],
         instead: "use `engine::io::clock`, or take the time as an argument: simulated time replaces it",
     },
@@ -66,7 +67,8 @@ const TABLE: &[Owned] = &[
             "UdpSocket",
         ],
         within: DATA_PLANE,
-        owners: &[],
+        // It asks whether its thread panics, and names it.
+        owners: &["engine/src/shard/containment.rs"],
         instead: "use `engine::io`: it does not block the shard, and can be replaced",
     },
     Owned {
@@ -82,6 +84,8 @@ const TABLE: &[Owned] = &[
         owners: &[
             "engine/src/io/disk/model.rs",
             "engine/src/io/pacer.rs",
+            // Where a shard is started, which is the control plane's.
+            "engine/src/io/ring.rs",
             "engine/src/io/sim.rs",
             "engine/src/io/sim/mesh.rs",
             "engine/src/io/sim/tasks.rs",

@@ -58,3 +58,31 @@ impl Drop for PanicHook {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_nobody_catches_becomes_a_sentence_among_the_news() {
+        let (news, heard) = flume::bounded(64);
+        let hook = PanicHook::install(news);
+        let thread = std::thread::Builder::new()
+            .name("of a plugin".to_owned())
+            .spawn(|| panic!("out of\nluck"))
+            .expect("a thread");
+        assert!(thread.join().is_err());
+        drop(hook);
+        // Other tests of this process may have panicked meanwhile, as they are meant to.
+        let sentences = heard.drain().filter_map(|news| match news {
+            ToControl::Panicked(sentence) => Some(sentence),
+            _ => None,
+        });
+        let sentences: Vec<String> = sentences.collect();
+        let found = sentences.iter().any(|sentence| {
+            sentence.starts_with("thread 'of a plugin' panicked: out of luck (")
+                && sentence.contains("panics.rs:")
+        });
+        assert!(found, "{sentences:?}");
+    }
+}

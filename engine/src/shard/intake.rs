@@ -98,11 +98,12 @@ impl InputContext {
         &self,
         mut next: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Option<T> {
+        let mut wait = self.shard.stop_wait();
         poll_fn(|cx| {
             if self.stopping() {
                 return Poll::Ready(None);
             }
-            self.shard.register_for_stop(cx);
+            wait.register(cx);
             next(cx).map(Some)
         })
         .await
@@ -289,22 +290,7 @@ impl Intake {
                 self.step(batch, 0, false);
                 continue;
             }
-            let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
-            let kept = self.rest.len();
-            let space = &mut unique.table.received_mut()[kept..kept + limits::READ_BYTES];
-            let stopping = self.context.stopping();
-            let read = shard.contain(Running::Input(self.context.input), || {
-                match source.poll_read(cx, space) {
-                    // Readiness may not have been reported yet: ask the source itself.
-                    Poll::Pending if stopping => match source.read_now(space) {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                        now => Poll::Ready(now),
-                    },
-                    read => read,
-                }
-            });
-            let read = read.unwrap_or_else(|panicked| Poll::Ready(Err(panicked.into())));
-            return match read {
+            return match self.poll_source(cx, source, &mut batch) {
                 Poll::Ready(Ok(0)) => {
                     self.step(batch, 0, true);
                     if self.pending.is_some() {
@@ -330,6 +316,32 @@ impl Intake {
                 }
             };
         }
+    }
+
+    /// Reads into a batch behind the place of the rest.
+    #[inline]
+    fn poll_source(
+        &self,
+        cx: &mut Context<'_>,
+        source: &mut dyn ByteStream,
+        batch: &mut Arc<Batch>,
+    ) -> Poll<io::Result<usize>> {
+        let unique = Arc::get_mut(batch).expect("a taken batch is not shared");
+        let kept = self.rest.len();
+        let space = &mut unique.table.received_mut()[kept..kept + limits::READ_BYTES];
+        let stopping = self.context.stopping();
+        let who = Running::Input(self.context.input);
+        let read = self.context.shard.contain(who, || {
+            match source.poll_read(cx, space) {
+                // Readiness may not have been reported yet: ask the source itself.
+                Poll::Pending if stopping => match source.read_now(space) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                    now => Poll::Ready(now),
+                },
+                read => read,
+            }
+        });
+        read.unwrap_or_else(|panicked| Poll::Ready(Err(panicked.into())))
     }
 
     /// Splits, decodes, routes and delivers what was read.

@@ -36,7 +36,10 @@ pub(super) struct Letters {
 
 /// Whether the message itself is to blame, so that somebody may want to see it and send it again.
 const fn makes_letter(cause: DropCause) -> bool {
-    matches!(cause, DropCause::Refused | DropCause::EncodeFailed)
+    matches!(
+        cause,
+        DropCause::Refused | DropCause::EncodeFailed | DropCause::PluginFailed
+    )
 }
 
 impl Shard {

@@ -141,7 +141,7 @@ pub struct Shard {
     /// Shards that are gone.
     lost: RefCell<Vec<ShardId>>,
     reopens: Cell<u32>,
-    stop_wakers: RefCell<Vec<Waker>>,
+    stop_wakers: RefCell<stop::StopWakers>,
     notices: flume::Sender<run::ToControl>,
 }
 
@@ -512,13 +512,6 @@ impl Shard {
         self.reopens.get()
     }
 
-    pub(crate) fn register_for_stop(&self, cx: &Context<'_>) {
-        let mut wakers = self.stop_wakers.borrow_mut();
-        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            wakers.push(cx.waker().clone());
-        }
-    }
-
     /// Inputs stop as soon as nothing is waiting to be read.
     pub(crate) fn stop_inputs(&self) {
         self.stopping.set(true);
@@ -527,10 +520,7 @@ impl Shard {
 
     /// Has inputs look whether they are to stop.
     pub(crate) fn wake_inputs(&self) {
-        self.stop_wakers
-            .borrow_mut()
-            .drain(..)
-            .for_each(Waker::wake);
+        self.stop_wakers.borrow().wake();
         self.streams.borrow().wakers().for_each(Waker::wake_by_ref);
         self.resume_all();
     }
@@ -543,10 +533,7 @@ impl Shard {
     /// Outputs end as soon as their queues are empty; nothing more is read from disk queues.
     pub(crate) fn end_outputs(&self) {
         self.ending.set(true);
-        self.stop_wakers
-            .borrow_mut()
-            .drain(..)
-            .for_each(Waker::wake);
+        self.stop_wakers.borrow().wake();
         self.wake_outputs();
         self.wake_queues();
     }

@@ -228,12 +228,13 @@ impl Shard {
     pub(super) async fn pause(&self, duration: Duration) {
         let mut timer = pin!(crate::io::sleep(duration));
         let before = (self.stopping(), self.ending());
+        let mut wait = self.stop_wait();
         poll_fn(|cx| {
             if (self.stopping(), self.ending()) != before {
                 return Poll::Ready(());
             }
             if before != (true, true) {
-                self.register_for_stop(cx);
+                wait.register(cx);
             }
             timer.as_mut().poll(cx)
         })

@@ -277,6 +277,7 @@ impl Shard {
         enough: impl Fn(usize, usize) -> bool,
     ) {
         let mut timer = pin!(crate::io::sleep(interval));
+        let mut wait = self.stop_wait();
         poll_fn(|cx| {
             let mut lanes = self.lanes.borrow_mut();
             let lane = &mut lanes[consumer.0 as usize];
@@ -284,7 +285,7 @@ impl Shard {
                 return Poll::Ready(());
             }
             register(&mut lane.waker, cx);
-            self.register_for_stop(cx);
+            wait.register(cx);
             timer.as_mut().poll(cx)
         })
         .await;
@@ -411,14 +412,16 @@ impl Shard {
         if self.topology.consumer(consumer).queue.is_none() {
             return std::future::pending().await;
         }
+        let mut wait = self.stop_wait();
         poll_fn(|cx| {
             if self.ending() {
                 return Poll::Ready(());
             }
-            self.register_for_stop(cx);
+            wait.register(cx);
             Poll::Pending
         })
         .await;
+        drop(wait);
         let done = || {
             let counters = self.consumers.borrow()[consumer.0 as usize].counters;
             counters.processed + counters.dropped.total()

@@ -84,12 +84,14 @@ pub(super) fn decide(
     if ran >= backoff.steady() {
         backoff.succeeded();
     }
-    backoff.failed(shard.stopping()).ok_or_else(|| {
-        let failures = backoff.failures();
-        format!(
-            "{failure}; it is not started again after {failures} failures in a row (`max_retries`)"
-        )
-    })
+    backoff
+        .failed(shard.stopping())
+        .ok_or_else(|| match backoff.failures() {
+            1 => format!("{failure}; it is not started again (`max_retries` is 0)"),
+            failures => format!(
+                "{failure}; it is not started again after {failures} failures in a row (`max_retries`)"
+            ),
+        })
 }
 
 /// Runs an output until it ends. Answers why, if it failed for good.

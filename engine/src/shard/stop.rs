@@ -1,13 +1,14 @@
-//! Streams and the order to stop: how long one is read on, and how one that has nothing to wait for learns of it.
+//! The order to stop: how long a stream is read on, and how tasks that have nothing else to wait for learn of it.
 //!
-//! Owns:    `Stop`, what a stream has seen since the order.
+//! Owns:    `Stop`, what a stream has seen since the order; `StopWakers`, the tasks that wait for it.
 //! Runs on: every shard.            Plane: data.
-//! Bounds:  `limits::STOP_GRACE`, `STOP_QUIET` and `STOP_BYTES`.
+//! Bounds:  `limits::STOP_GRACE`, `STOP_QUIET` and `STOP_BYTES`; a place for each task that waits, given up when it waits no more.
 //! Never:   decides what becomes of what was read.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::Shard;
 use super::intake::Intake;
 use crate::io::clock::Monotonic;
 use crate::limits;
@@ -45,6 +46,62 @@ impl Stop {
             (Monotonic::now(), Box::pin(quiet))
         });
         quiet.as_mut().poll(cx)
+    }
+}
+
+/// Tasks that are to look again when the daemon begins to stop, or ends.
+#[derive(Debug, Default)]
+pub(super) struct StopWakers {
+    places: Vec<Option<Waker>>,
+    free: Vec<usize>,
+}
+
+impl StopWakers {
+    pub(super) fn wake(&self) {
+        self.places.iter().flatten().for_each(Waker::wake_by_ref);
+    }
+}
+
+/// The place of a task among them, while it waits.
+pub(super) struct StopWait<'a> {
+    shard: &'a Shard,
+    place: Option<usize>,
+}
+
+impl StopWait<'_> {
+    /// Has the task woken.
+    pub(super) fn register(&mut self, cx: &Context<'_>) {
+        let mut wakers = self.shard.stop_wakers.borrow_mut();
+        let place = *self.place.get_or_insert_with(|| {
+            wakers.free.pop().unwrap_or_else(|| {
+                wakers.places.push(None);
+                wakers.places.len() - 1
+            })
+        });
+        match &mut wakers.places[place] {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+}
+
+impl Drop for StopWait<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            let mut wakers = self.shard.stop_wakers.borrow_mut();
+            wakers.places[place] = None;
+            wakers.free.push(place);
+        }
+    }
+}
+
+impl Shard {
+    /// For a task that waits, among other things, for the order to stop.
+    pub(super) fn stop_wait(&self) -> StopWait<'_> {
+        StopWait {
+            shard: self,
+            place: None,
+        }
     }
 }
 

@@ -243,7 +243,7 @@ fn an_input_that_fails_too_often_ends_and_its_messages_are_delivered() {
     };
     let mut plan = Plan::new(1)
         .input(input, by_line(), None)
-        .output(keep.clone(), "TRUE", 0);
+        .output(keep, "TRUE", 0);
     plan.inputs[0].retries.max_retries = 2;
     let daemon = plan.start();
     let said = wait_said(&daemon, "input0 ended");
@@ -401,7 +401,7 @@ fn a_stream_whose_decoder_panics_without_end_is_given_up_where_retries_are_count
     let keep = Keep::default();
     let mut plan = Plan::new(1)
         .input(replay(sent, 20), by_line(), Some(decoder))
-        .output(keep.clone(), "TRUE", 0);
+        .output(keep, "TRUE", 0);
     plan.inputs[0].retries.max_retries = 2;
     let daemon = plan.start();
     let said = wait_said(&daemon, "input0 ended");
@@ -491,7 +491,7 @@ fn an_encoder_that_cannot_be_made_again_costs_no_more_than_it_must() {
         fuse: Fuse::new(u32::MAX, How::Panic),
     };
     let role = Role::Output {
-        factory: Box::new(keep.clone()),
+        factory: Box::new(keep),
         encoder: Some(Arc::new(OnlyOnce(flaky, again.clone()))),
         framing: false,
     };
@@ -550,7 +550,7 @@ fn a_filter_that_is_down_does_not_hold_up_those_who_do_not_depend_on_it() {
     let (keep, seen) = (Keep::default(), Count::default());
     let sent = lines(100_000);
     let mut plan = Plan::new(1)
-        .input(replay(sent.clone(), usize::MAX), by_line(), None)
+        .input(replay(sent, usize::MAX), by_line(), None)
         .input(replay(b"other\n".repeat(1000), usize::MAX), by_line(), None)
         .consumer(Role::Filter(Box::new(filter)), "Type == 'input0'", 0)
         .output(keep.clone(), "Type == 'input1'", 0)

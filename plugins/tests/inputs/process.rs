@@ -150,8 +150,7 @@ fn a_missing_program_is_named() {
     let sections = format!("{}{missing}{NO_RETRIES}", once("", &["true"]));
     let daemon = Daemon::start(1, &sections);
     let error = daemon.wait_for_failure();
-    let expected =
-        "command 1 (`/no/such/program`) cannot be started: No such file or directory (os error 2)";
+    let expected = "command 1 (`/no/such/program`) cannot be started: No such file or directory (os error 2); ";
     assert!(error.starts_with(expected), "{error}");
     daemon.stop();
 }

@@ -141,11 +141,10 @@ fn a_file_that_takes_nothing_holds_messages_up_until_there_is_another() {
     assert!(snapshot.consumers[0].retries > 0);
 }
 
-#[test]
-fn a_disk_that_fills_up_and_is_freed() {
-    // The limit is the whole process's, so the test has one of its own.
+/// Runs a test whose limits are the whole process's in a process of its own.
+fn run_alone(name: &str) {
     let outcome = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "file::with_little_room", "--ignored"])
+        .args(["--exact", name, "--ignored"])
         .output()
         .expect("it runs");
     let text = String::from_utf8_lossy(&outcome.stdout);
@@ -153,6 +152,43 @@ fn a_disk_that_fills_up_and_is_freed() {
         outcome.status.success() && text.contains("1 passed"),
         "{text}"
     );
+}
+
+#[test]
+fn a_start_without_a_free_descriptor_is_waited_out() {
+    run_alone("file::without_descriptors");
+}
+
+#[test]
+#[ignore = "run by a_start_without_a_free_descriptor_is_waited_out, in a process of its own"]
+fn without_descriptors() {
+    let folder = folder();
+    let path = folder.path().join("file");
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, 200.min(most), most).expect("below the most");
+    let mut taken = Vec::new();
+    let take_all = || {
+        while let Ok(file) = fs::File::open("/dev/null") {
+            taken.push(file);
+        }
+    };
+    let own = json!({ "path": path });
+    let mut rig = Rig::start_after("FileOutput", &own, &quick(), Payload::InPlace, take_all);
+    let notice = rig.wait_notice("cannot open");
+    assert!(
+        notice.contains("`LimitNOFILE=`") && notice.contains("trying again"),
+        "{notice}"
+    );
+    rig.feed(&lines(0, 3, WIDTH));
+    drop(taken);
+    let snapshot = rig.stop();
+    assert_eq!(read(&path), [0, 1, 2]);
+    assert_eq!(snapshot.ledgers[0].delivered, 3);
+}
+
+#[test]
+fn a_disk_that_fills_up_and_is_freed() {
+    run_alone("file::with_little_room");
 }
 
 #[test]

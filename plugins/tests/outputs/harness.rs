@@ -175,6 +175,17 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts an output of the table.
     pub(crate) fn start(type_name: &str, own: &Value, common: &Value, encoder: Payload) -> Rig {
+        Rig::start_after(type_name, own, common, encoder, || ())
+    }
+
+    /// As `start`, with something done before the output begins.
+    pub(crate) fn start_after(
+        type_name: &str,
+        own: &Value,
+        common: &Value,
+        encoder: Payload,
+        prepare: impl FnOnce(),
+    ) -> Rig {
         let built = build(type_name, own, common).unwrap_or_else(|errors| panic!("{errors:?}"));
         let (feed, source) = UnixStream::pair().expect("a pair of sockets");
         let inputs = vec![input(source)];
@@ -231,6 +242,7 @@ impl Rig {
         };
         let ready = rig.news.recv_timeout(PATIENCE).expect("ready");
         assert!(matches!(ready, ToControl::Ready { .. }), "{ready:?}");
+        prepare();
         rig.tell(ToShard::Start);
         rig
     }
