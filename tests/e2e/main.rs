@@ -13,6 +13,7 @@ mod buffer;
 mod chaos;
 mod commands;
 mod counts;
+mod crash;
 mod descriptors;
 mod files;
 mod isolation;

@@ -297,6 +297,12 @@ impl Daemon {
         ended
     }
 
+    /// Whether it has not ended by itself.
+    pub fn runs(&mut self) -> bool {
+        let status = self.child.try_wait().expect("a child can be asked");
+        status.is_none()
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(mut self) {
         self.child.kill().expect("the daemon runs");
