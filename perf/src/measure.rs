@@ -32,6 +32,9 @@ use crate::tail::Source;
 /// Receive buffer of the bare loop and the sink, bytes: the best size for a plain read.
 const RAW_BUFFER_BYTES: usize = 64 * 1024;
 
+/// Where a program looks for files, in its folder.
+const LOGS: &str = "logs";
+
 /// Longest wait for what a program still has to write or read after the sender's end.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 
@@ -317,7 +320,7 @@ pub(crate) fn measure_program(
         Destination::Sink => Some(start_sink(scenario, sink_port, setting)?),
         _ => None,
     };
-    let logs = fresh_folder(&dir, "logs")?;
+    fresh_folder(&dir, LOGS)?;
     let program = Program::start(
         &candidate.name,
         &candidate.path,
@@ -331,12 +334,7 @@ pub(crate) fn measure_program(
     let cpu_before = process::cpu_seconds(pid).map_err(gone)?;
     let sent: Sent = match scenario.origin {
         Origin::Sender => start_sender(scenario, case, port, setting)?.result("sender")?,
-        Origin::File => {
-            let source = Source::of_run(&setting.dir, scenario, case, setting.seconds)?;
-            let sent = source.read_by(pid, &logs)?;
-            source.settle(&dir.join("logstreamer/LogstreamerInput"))?;
-            sent
-        }
+        Origin::File => send_file(scenario, case, pid, &dir, setting)?,
     };
     let lost = settle_datagrams(scenario.transport, port);
     let mut end = sent.end;
@@ -367,6 +365,20 @@ pub(crate) fn measure_program(
         cpu_seconds: cpu_after - cpu_before,
         peak_rss_bytes,
     })
+}
+
+/// Lets a program, whose folder is `dir`, read the run's file.
+fn send_file(
+    scenario: &Scenario,
+    case: Matchers,
+    pid: u32,
+    dir: &Path,
+    setting: &Setting,
+) -> Result<Sent, String> {
+    let source = Source::of_run(&setting.dir, scenario, case, setting.seconds)?;
+    let sent = source.read_by(pid, &dir.join(LOGS))?;
+    source.settle(&dir.join("logstreamer/LogstreamerInput"))?;
+    Ok(sent)
 }
 
 /// An empty folder for one measurement of a program; what an earlier one left is removed.
