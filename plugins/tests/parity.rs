@@ -16,8 +16,28 @@ use toml::{Table, Value};
 /// Owner, option, reason.
 type Different = (&'static str, &'static str, &'static str);
 
+/// Stands for every plugin that has the option.
+const ANY: &str = "*";
+
 /// Options that differ from Heka's, or that Heka did not have.
 const DIFFERENT: &[Different] = &[
+    (
+        ANY,
+        "buffering.fsync_interval",
+        "ours: how long messages may gather before a sync",
+    ),
+    (ANY, "buffering.fsync_bytes", "ours: what ends that early"),
+    (
+        ANY,
+        "buffering.memory_first",
+        "ours: the disk only for what a consumer cannot take",
+    ),
+    (
+        ANY,
+        "dead_letters",
+        "ours: what is refused for good is kept",
+    ),
+    (ANY, "max_dead_letter_size", "ours: as far as there is room"),
     (
         "TcpInput",
         "tls.prefer_server_ciphers",
@@ -126,7 +146,7 @@ struct Difference {
 
 impl Difference {
     fn is(&self, (owner, option, _): &Different) -> bool {
-        self.owner == *owner && self.option == *option
+        (*owner == ANY || self.owner == *owner) && self.option == *option
     }
 }
 
