@@ -39,7 +39,7 @@ pub struct InputOptions {
     pub log_decode_failures: bool,
     /// Plugin may stop without shutting down the daemon
     pub can_exit: bool,
-    /// How the plugin is started again after a failure
+    /// How it is tried again after a failure, and started again when it has ended with one
     pub retries: Retries,
 }
 
@@ -105,7 +105,7 @@ pub struct FilterOptions {
     pub use_buffering: bool,
     /// Disk queue settings
     pub buffering: Buffering,
-    /// How the plugin is started again after a failure
+    /// How it is tried again after a failure, and started again when it has ended with one
     pub retries: Retries,
     /// Accepted for filters too, but has no use
     #[schemars(extend("x-no-effect" = "filters do not encode"))]
@@ -141,7 +141,7 @@ pub struct OutputOptions {
     pub dead_letters: Option<bool>,
     /// Total bytes of dead letters allowed on disk; what is refused beyond that is dropped
     pub max_dead_letter_size: u64,
-    /// How the plugin is started again after a failure
+    /// How it is tried again after a failure, and started again when it has ended with one
     pub retries: Retries,
 }
 
@@ -164,7 +164,7 @@ impl Default for OutputOptions {
     }
 }
 
-/// Restart and retry behaviour of inputs, filters and outputs.
+/// Restart and retry behaviour of inputs, filters and outputs: one count of failures in a row, whether of attempts or of instances.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retries {
@@ -174,7 +174,7 @@ pub struct Retries {
     pub delay: Duration,
     /// Random extra wait added to each delay
     pub max_jitter: Duration,
-    /// Attempts before giving up; negative means forever
+    /// Failures in a row before giving up; negative means forever
     pub max_retries: i64,
 }
 
