@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use engine::event::DropCause;
 
@@ -105,7 +106,7 @@ fn a_reset_connection_is_told_of_and_others_go_on() {
     daemon.wait_for("connections", |ledger| ledger.streams_opened == 2);
     // Closing with a zero linger time sends a reset.
     socket2::SockRef::from(&broken)
-        .set_linger(Some(std::time::Duration::ZERO))
+        .set_linger(Some(Duration::ZERO))
         .unwrap();
     let local = broken.local_addr().unwrap();
     drop(broken);
@@ -148,6 +149,22 @@ fn send_lines(address: SocketAddr, enough: &AtomicBool) -> u64 {
     sent
 }
 
+/// Starts a daemon on the address of one that has ended. A thread can be joined before the kernel has let go of all that was under way in its
+/// ring, a listening socket among it; between processes that cannot happen.
+fn start_again(section: &str) -> Daemon {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Daemon::try_start(1, section) {
+            Ok(daemon) => return daemon,
+            Err(errors) => {
+                let in_use = errors[0].contains("Address already in use");
+                assert!(in_use && Instant::now() < deadline, "{errors:?}");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
 #[test]
 fn no_connection_that_was_made_is_lost_by_a_stop() {
     let address = SocketAddr::new(own_address(), PORT);
@@ -161,7 +178,7 @@ fn no_connection_that_was_made_is_lost_by_a_stop() {
         .collect();
     let mut delivered = 0;
     for _ in 0..8 {
-        let daemon = Daemon::start(1, &section);
+        let daemon = start_again(&section);
         daemon.wait_for("lines", |ledger| ledger.delivered > 100);
         delivered += daemon.stop().delivered;
     }
