@@ -22,7 +22,7 @@ use crate::harness::{Count, Daemon, Keep, PATIENCE, Payload, Plan, SplitBy};
 
 const FAILURES: u32 = 3;
 
-fn sum(snapshots: &[Snapshot], consumer: usize) -> ConsumerCounters {
+pub(crate) fn sum(snapshots: &[Snapshot], consumer: usize) -> ConsumerCounters {
     let mut sum = ConsumerCounters::default();
     for snapshot in snapshots {
         sum.merge(&snapshot.consumers[consumer]);
@@ -41,13 +41,13 @@ fn assert_settled(snapshots: &[Snapshot], consumer: usize) {
     );
 }
 
-fn assert_balanced(ledger: &InputCounters) {
+pub(crate) fn assert_balanced(ledger: &InputCounters) {
     let ends = ledger.delivered + ledger.unmatched + ledger.dropped.total();
     assert_eq!(ledger.received, ends, "{ledger:?}");
 }
 
 /// Waits until a plugin has said something with this in it.
-fn wait_said(daemon: &Daemon, text: &str) -> String {
+pub(crate) fn wait_said(daemon: &Daemon, text: &str) -> String {
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         let said = match daemon.news.recv_deadline(deadline) {
@@ -68,7 +68,7 @@ fn wait_said(daemon: &Daemon, text: &str) -> String {
     }
 }
 
-fn flaky(output: FlakyOutput) -> Role {
+pub(crate) fn flaky(output: FlakyOutput) -> Role {
     Role::Output {
         factory: Box::new(output),
         encoder: Some(Arc::new(Payload)),
@@ -259,7 +259,7 @@ fn an_input_that_fails_too_often_ends_and_its_messages_are_delivered() {
 }
 
 /// Lines of what a filter or output kept, which has no newlines.
-fn kept_lines(kept: &[u8]) -> usize {
+pub(crate) fn kept_lines(kept: &[u8]) -> usize {
     String::from_utf8_lossy(kept).matches("line ").count()
 }
 
@@ -356,7 +356,7 @@ fn a_filter_that_fails_too_often_ends_and_holds_nothing_up() {
 }
 
 /// Lines of which every so many is poison.
-fn poisoned(count: usize, every: usize) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn poisoned(count: usize, every: usize) -> (Vec<u8>, Vec<u8>) {
     let (mut all, mut good) = (Vec::new(), Vec::new());
     for number in 0..count {
         if number % every == every / 2 {

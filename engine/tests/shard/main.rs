@@ -8,6 +8,7 @@
 mod allocation;
 mod delivery;
 mod failing;
+mod failing_queues;
 mod flaky;
 mod harness;
 mod many_streams;

@@ -18,7 +18,7 @@ use engine::shard::topology::{LettersUnit, QueueSize, QueueUnit};
 use crate::delivery::{by_line, lines, replay};
 use crate::harness::{Count, Daemon, Keep, PATIENCE, Plan, ReplayInput};
 
-fn queue(folder: &Path, shards: u16) -> QueueUnit {
+pub(crate) fn queue(folder: &Path, shards: u16) -> QueueUnit {
     QueueUnit {
         folder: folder.join("queue"),
         segment_bytes_max: 200_000,
@@ -50,7 +50,7 @@ fn counts(snapshots: &[Snapshot], inputs: usize) -> (QueueCounters, InputCounter
     (queue, drawn)
 }
 
-fn wait_until_drained(daemon: &Daemon) -> Vec<Snapshot> {
+pub(crate) fn wait_until_drained(daemon: &Daemon) -> Vec<Snapshot> {
     daemon.wait_until_idle();
     daemon.wait_for("end of the queue", |snapshots| {
         let idle = snapshots.iter().all(|snapshot| snapshot.disk_queues_idle);
@@ -156,7 +156,7 @@ fn a_dead_output_holds_up_nobody_and_the_next_start_delivers() {
 }
 
 /// What a crash would have left on the disk.
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("room");
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");

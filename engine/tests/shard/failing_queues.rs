@@ -1,0 +1,139 @@
+//! Plugins with disk queues that panic or fail: the queue has what they have not taken.
+//!
+//! Owns:    the claims of docs/specs/delivery.md about restarts where a queue stands between.
+//! Runs on: tests.            Plane: data.
+//! Bounds:  one daemon at a time, one folder a test.
+//! Never:   depends on how long a restart takes.
+
+use std::sync::Arc;
+
+use engine::event::DropCause;
+use engine::shard::topology::{QueueUnit, Role};
+
+use crate::delivery::{by_line, lines, replay};
+use crate::failing::{assert_balanced, flaky, kept_lines, poisoned, sum, wait_said};
+use crate::flaky::{Call, FlakyEncoder, FlakyFilter, FlakyOutput, Fuse, How, Moment};
+use crate::harness::{Keep, Plan};
+use crate::queueing::{copy_folder, queue, wait_until_drained};
+
+#[test]
+fn an_output_with_a_queue_that_fails_loses_nothing_and_keeps_the_order() {
+    for (moment, how) in [
+        (Moment::One, How::Panic),
+        (Moment::Many, How::Panic),
+        (Moment::Many, How::Fault),
+    ] {
+        for (home, memory_first) in [(0, false), (1, false), (0, true), (1, true)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let sent = lines(50_000);
+            let fuse = Fuse::new(3, how);
+            let output = FlakyOutput::new(moment, &fuse);
+            let daemon = Plan::new(2)
+                .input(replay(sent.clone(), usize::MAX), by_line(), None)
+                .consumer(flaky(output.clone()), "TRUE", home)
+                .queued(QueueUnit {
+                    memory_first,
+                    ..queue(folder.path(), 2)
+                })
+                .start();
+            wait_until_drained(&daemon);
+            let ledger = daemon.ledger(0);
+            daemon.stop();
+            assert_eq!(fuse.left(), 0);
+            assert_eq!(ledger.delivered, 50_000, "{moment:?} {memory_first}");
+            assert_balanced(&ledger);
+            assert!(
+                *output.kept.lock().expect("no panic") == sent,
+                "{moment:?} {how:?} {home} {memory_first}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_an_output_that_ends_has_not_taken_stays_in_its_queue() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sent = lines(20_000);
+    let fuse = Fuse::new(u32::MAX, How::Panic);
+    let daemon = Plan::new(2)
+        .input(replay(sent.clone(), usize::MAX), by_line(), None)
+        .consumer(flaky(FlakyOutput::new(Moment::Many, &fuse)), "TRUE", 1)
+        .max_retries(2)
+        .queued(queue(folder.path(), 2))
+        .start();
+    wait_said(&daemon, "consumer0 ended");
+    daemon.wait_until_idle();
+    let ledger = daemon.ledger(0);
+    assert_eq!(ledger.delivered, 20_000, "the queue has them");
+    assert_balanced(&ledger);
+    daemon.quit();
+    let after = tempfile::tempdir().expect("a folder");
+    copy_folder(&folder.path().join("queue"), &after.path().join("queue"));
+    let keep = Keep::default();
+    let daemon = Plan::new(2)
+        .input(replay(Vec::new(), 1), by_line(), None)
+        .output(keep.clone(), "TRUE", 0)
+        .queued(queue(after.path(), 2))
+        .start();
+    daemon.wait_for("what was left", |_| {
+        keep.kept.lock().expect("no panic").len() >= sent.len()
+    });
+    daemon.stop();
+    assert!(*keep.kept.lock().expect("no panic") == sent);
+}
+
+#[test]
+fn a_filter_with_a_queue_that_fails_drops_what_it_was_given_and_sees_the_rest() {
+    for (home, memory_first) in [(0, false), (1, false), (0, true), (1, true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fuse = Fuse::new(3, How::Panic);
+        let filter = FlakyFilter::new(Call::Process, &fuse);
+        let daemon = Plan::new(2)
+            .input(replay(lines(50_000), 10_000), by_line(), None)
+            .consumer(Role::Filter(Box::new(filter.clone())), "TRUE", home)
+            .queued(QueueUnit {
+                memory_first,
+                ..queue(folder.path(), 2)
+            })
+            .start();
+        wait_until_drained(&daemon);
+        let (direct, drawn) = (daemon.ledger(0), daemon.ledger(2));
+        daemon.stop();
+        assert_eq!(fuse.left(), 0);
+        assert_balanced(&direct);
+        assert_balanced(&drawn);
+        let failed = [&direct, &drawn].map(|ledger| ledger.dropped.get(DropCause::PluginFailed));
+        let failed: u64 = failed.iter().sum();
+        assert!(failed > 0 && failed < 50_000, "{failed}");
+        let seen = kept_lines(&filter.seen.lock().expect("no panic")) as u64;
+        assert_eq!(seen, 50_000 - failed, "{home} {memory_first}");
+    }
+}
+
+#[test]
+fn an_encoder_that_panics_over_what_a_queue_has_costs_the_message_that_caused_it() {
+    for home in [0, 1] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (sent, good) = poisoned(20_000, 1000);
+        let keep = Keep::default();
+        let role = Role::Output {
+            factory: Box::new(keep.clone()),
+            encoder: Some(Arc::new(FlakyEncoder {
+                fuse: Fuse::new(u32::MAX, How::Panic),
+            })),
+            framing: false,
+        };
+        let daemon = Plan::new(2)
+            .input(replay(sent, 20_000), by_line(), None)
+            .consumer(role, "TRUE", home)
+            .queued(queue(folder.path(), 2))
+            .start();
+        wait_until_drained(&daemon);
+        let drawn = daemon.ledger(2);
+        let snapshots = daemon.stop();
+        assert!(*keep.kept.lock().expect("no panic") == good);
+        assert_eq!(drawn.dropped.get(DropCause::PluginFailed), 20);
+        assert_balanced(&drawn);
+        assert_eq!(sum(&snapshots, 0).dropped.total(), 20);
+    }
+}
