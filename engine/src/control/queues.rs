@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::io::disk::SystemDisk;
-use crate::pack::ConsumerId;
+use crate::pack::{ConsumerId, ShardId};
 use crate::plugin::options::Buffering;
 use crate::queue::{OpenLane, Queue, QueueError, Settings};
 use crate::shard::run::{Purpose, QueueEnds};
@@ -112,7 +112,7 @@ fn hand_out(
         let shard = usize::from(lane.number);
         match lane.writer.take() {
             Some(writer) => {
-                size.taken[shard].store(writer.bytes_taken(), Ordering::Release);
+                size.took(ShardId(lane.number), writer.bytes_taken());
                 to(shard, writer);
             }
             None => {

@@ -24,6 +24,7 @@ mod ring;
 pub mod sim;
 mod stream;
 mod tail;
+mod waking;
 mod whole_file;
 mod worker;
 
@@ -47,5 +48,6 @@ pub use stream::{
     write_all,
 };
 pub use tail::{FileKind, FileState, Identity, TailFile};
+pub use waking::remember;
 pub use whole_file::WholeFile;
 pub use worker::Worker;

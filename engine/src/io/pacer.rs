@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::remember;
+
 /// What the thread and the future share.
 #[derive(Debug, Default)]
 struct Beat {
@@ -40,10 +42,7 @@ pub(super) fn start(period: Duration) -> io::Result<impl Future<Output = ()>> {
     Ok(async move {
         poll_fn(|cx| {
             let mut waker = end.0.waker.lock().unwrap_or_else(PoisonError::into_inner);
-            match &mut *waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => *waker = Some(cx.waker().clone()),
-            }
+            remember(&mut waker, cx);
             Poll::Pending
         })
         .await

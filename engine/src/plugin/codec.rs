@@ -10,6 +10,7 @@ use std::fmt;
 use codecs::error::Full;
 use codecs::field::Span;
 use codecs::message::{Draft, IndexError, MessageRef};
+use codecs::protobuf;
 use codecs::splitter::Splitter;
 
 /// Makes splitters. One per splitter section.
@@ -165,6 +166,27 @@ pub trait Encoder {
         context: EncodeContext,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, EncodeFailure>;
+}
+
+/// The protobuf form of a message: the bytes that were received where nothing has changed, otherwise appended to `out`. Longer than
+/// `message_bytes_max` it is refused.
+#[inline]
+pub fn encode_protobuf(
+    message: MessageRef<'_>,
+    message_bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<Encoded, EncodeFailure> {
+    let encoded = message.head().encoded;
+    if !encoded.is_empty() {
+        return Ok(Encoded::InPlace(encoded));
+    }
+    if protobuf::encoded_len(message) > message_bytes_max {
+        return Err(EncodeFailure {
+            reason: "the encoded message is longer than max_message_size",
+        });
+    }
+    protobuf::encode(message, out);
+    Ok(Encoded::Appended)
 }
 
 /// Makes encoders. One per encoder section; every output has its own instance on every shard.

@@ -19,7 +19,7 @@ pub mod spec;
 pub use backoff::Backoff;
 pub use codec::{
     DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, DecoderFactory, EncodeContext,
-    EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory,
+    EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory, encode_protobuf,
 };
 pub use consumer::{Filter, FilterContext, FilterFactory, Output, OutputFactory, Selection};
 pub use input::{

@@ -20,6 +20,7 @@ use super::restarts::{Failure, decide};
 use super::topology::Role;
 use crate::event::DropCause;
 use crate::io::clock::Monotonic;
+use crate::io::remember;
 use crate::pack::{Batch, ConsumerId};
 use crate::plugin::{Fault, Filter, Selection};
 
@@ -244,10 +245,7 @@ async fn next_restart(shard: &Shard, consumer: ConsumerId) -> Option<Duration> {
         if let Some(wait) = state.standing.wait.take() {
             return Poll::Ready(Some(wait));
         }
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => state.waker = Some(cx.waker().clone()),
-        }
+        remember(&mut state.waker, cx);
         Poll::Pending
     })
     .await

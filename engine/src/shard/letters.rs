@@ -8,22 +8,17 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use codecs::protobuf;
 
 use super::Shard;
+use super::disk_wait::DiskWait;
 use super::parcel::Parcel;
-use super::topology::QueueSize;
 use crate::event::DropCause;
-use crate::io::{Worker, clock};
+use crate::io::{Worker, clock, remember};
 use crate::pack::ConsumerId;
 use crate::queue::{Entry, Kind, Lane, Meta, QueueError, Synced};
-
-/// First and longest wait for a disk that fails.
-const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What a shard keeps for the dead letters of one output.
 #[derive(Debug, Default)]
@@ -64,10 +59,7 @@ impl Shard {
         if let Some(parcel) = letters.waiting.pop_front() {
             return Poll::Ready(parcel);
         }
-        match &mut letters.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => letters.waker = Some(cx.waker().clone()),
-        }
+        remember(&mut letters.waker, cx);
         Poll::Pending
     }
 
@@ -114,7 +106,7 @@ pub(crate) async fn write_letters(
         } else {
             let (back, kept) = keep(&shard, name, &worker, lane, letters).await;
             lane = back;
-            count_bytes(&room.size, shard.id.0, &lane);
+            room.size.took(shard.id, lane.bytes_taken());
             kept
         };
         if let Some((letters, synced)) = kept {
@@ -125,10 +117,6 @@ pub(crate) async fn write_letters(
         shard.parcel_settled(parcel);
         shard.pump_injected();
     }
-}
-
-fn count_bytes(size: &QueueSize, shard: u16, lane: &Lane) {
-    size.taken[shard as usize].store(lane.bytes_taken(), Ordering::Release);
 }
 
 /// The refused messages of a parcel, in protobuf.
@@ -165,7 +153,7 @@ async fn keep(
     mut lane: Lane,
     mut letters: Vec<Letter>,
 ) -> (Lane, Option<(Vec<Letter>, Synced)>) {
-    let mut wait = WAITS.0;
+    let mut wait = DiskWait::new();
     loop {
         let now = clock::wall();
         let done = worker.run(move || {
@@ -187,12 +175,11 @@ async fn keep(
             }
             Err(error) => {
                 shard.notice(name, || {
-                    format!("dead letters cannot be written: {error}; trying again in {wait:?}")
+                    format!("dead letters cannot be written: {error}; trying again in {wait}")
                 });
             }
         }
-        crate::io::sleep(wait).await;
-        wait = (wait * 2).min(WAITS.1);
+        wait.pause().await;
     }
 }
 

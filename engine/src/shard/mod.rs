@@ -11,6 +11,7 @@ mod acknowledgement;
 mod connections;
 pub mod containment;
 pub mod delivery;
+mod disk_wait;
 mod encoding;
 mod filtering;
 pub mod headers;
@@ -53,6 +54,7 @@ use self::streams::Streams;
 use self::topology::{Role, Topology};
 use crate::event::{ConsumerCounters, DropCause, InputCounters, QueueCounters};
 use crate::io::MeshSender;
+use crate::io::remember;
 use crate::limits;
 use crate::pack::pool::{Landed, Pool};
 use crate::pack::{Batch, ConsumerId, Origin, PoolKind, ShardId, StreamId};
@@ -425,10 +427,7 @@ impl Shard {
             Some(parcel) => Poll::Ready(Some(parcel)),
             None if self.ending.get() => Poll::Ready(None),
             None => {
-                match &mut state.waker {
-                    Some(waker) => waker.clone_from(cx.waker()),
-                    None => state.waker = Some(cx.waker().clone()),
-                }
+                remember(&mut state.waker, cx);
                 Poll::Pending
             }
         }

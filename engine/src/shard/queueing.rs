@@ -19,15 +19,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use codecs::message::MessageRef;
-use codecs::protobuf;
 
 use super::Shard;
 use super::mesh::Frame;
 use super::parcel::Parcel;
 use super::topology::ConsumerUnit;
+use crate::io::remember;
 use crate::limits;
 use crate::pack::{Batch, ConsumerId};
-use crate::plugin::{EncodeContext, EncodeFailure, Encoded, Encoder};
+use crate::plugin::{EncodeContext, EncodeFailure, Encoded, Encoder, encode_protobuf};
 use crate::queue::Position;
 
 pub(crate) use self::reading::{begin, keep_cursors, read_queue};
@@ -209,17 +209,7 @@ impl Encoder for QueueEncoder {
         _context: EncodeContext,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, EncodeFailure> {
-        let encoded = message.head().encoded;
-        if !encoded.is_empty() {
-            return Ok(Encoded::InPlace(encoded));
-        }
-        if protobuf::encoded_len(message) > self.message_bytes_max {
-            return Err(EncodeFailure {
-                reason: "the encoded message is longer than max_message_size",
-            });
-        }
-        protobuf::encode(message, out);
-        Ok(Encoded::Appended)
+        encode_protobuf(message, self.message_bytes_max, out)
     }
 }
 
@@ -257,7 +247,7 @@ impl Shard {
             if self.ending() && lane.direct == 0 {
                 return Poll::Ready(false);
             }
-            register(&mut lane.waker, cx);
+            remember(&mut lane.waker, cx);
             return Poll::Pending;
         }
         lane.take(group);
@@ -284,7 +274,7 @@ impl Shard {
             if self.stopping() || enough(lane.waiting.len(), lane.bytes) {
                 return Poll::Ready(());
             }
-            register(&mut lane.waker, cx);
+            remember(&mut lane.waker, cx);
             wait.register(cx);
             timer.as_mut().poll(cx)
         })
@@ -394,7 +384,7 @@ impl Shard {
         if readable.is_some() && !is_paused {
             return Poll::Ready(readable);
         }
-        register(&mut draw.reader, cx);
+        remember(&mut draw.reader, cx);
         Poll::Pending
     }
 
@@ -444,7 +434,7 @@ impl Shard {
         }
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
-        register(&mut draw.reader, cx);
+        remember(&mut draw.reader, cx);
         if draw.in_flight >= limits::QUEUE_READS {
             return Poll::Pending;
         }
@@ -497,12 +487,5 @@ impl Shard {
         let draws = self.draws.borrow();
         let keepers = draws.iter().filter_map(|draw| draw.keeper.as_ref());
         keepers.for_each(Waker::wake_by_ref);
-    }
-}
-
-fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *slot = Some(cx.waker().clone()),
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Shard;
 use super::intake::Intake;
 use crate::io::clock::Monotonic;
+use crate::io::remember;
 use crate::limits;
 use crate::plugin::LocalFuture;
 
@@ -78,10 +79,7 @@ impl StopWait<'_> {
                 wakers.places.len() - 1
             })
         });
-        match &mut wakers.places[place] {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+        remember(&mut wakers.places[place], cx);
     }
 }
 

@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
+use crate::io::remember;
 use crate::limits;
 use crate::pack::{InputId, StreamId};
 
@@ -206,10 +207,7 @@ impl Streams {
     /// Remembers the task that waits for `acknowledged` to move.
     pub fn register_journal(&mut self, id: StreamId, cx: &Context<'_>) {
         let slot = self.slot(id);
-        match &mut slot.journal {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => slot.journal = Some(cx.waker().clone()),
-        }
+        remember(&mut slot.journal, cx);
     }
 
     /// The first batch that is not settled, and how many have been issued.
@@ -222,10 +220,7 @@ impl Streams {
     #[inline]
     pub fn register(&mut self, id: StreamId, cx: &Context<'_>) {
         let slot = self.slot(id);
-        match &mut slot.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => slot.waker = Some(cx.waker().clone()),
-        }
+        remember(&mut slot.waker, cx);
     }
 
     /// Queues the stream for a batch.

@@ -15,6 +15,7 @@ use super::Shard;
 use super::containment::{Contained, Panicked};
 use super::intake::InputContext;
 use super::pulse::Running;
+use crate::io::remember;
 use crate::pack::InputId;
 
 /// The tasks of one instance of an input.
@@ -93,10 +94,7 @@ impl Tasks {
 
     fn register(&self, cx: &Context<'_>) {
         let mut keeper = self.keeper.borrow_mut();
-        match &mut *keeper {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => *keeper = Some(cx.waker().clone()),
-        }
+        remember(&mut keeper, cx);
     }
 
     /// The instance has ended in order; they go on.
@@ -155,10 +153,7 @@ impl Future for Task {
             Ok(())
         } else {
             let slot = self.slot;
-            match &mut self.tasks.wakers.borrow_mut()[slot] {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
+            remember(&mut self.tasks.wakers.borrow_mut()[slot], cx);
             match Pin::new(&mut self.future).poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(result) => result,

@@ -117,6 +117,11 @@ impl QueueSize {
         }
     }
 
+    /// Notes how many bytes the lane of a shard has ever taken.
+    pub fn took(&self, shard: ShardId, bytes: u64) {
+        self.taken[shard.0 as usize].store(bytes, Ordering::Release);
+    }
+
     /// Bytes on the disk.
     pub fn bytes(&self) -> u64 {
         // Removed first: what it has counted, the lanes have counted before.

@@ -16,7 +16,7 @@ use engine::shard::topology::{MakeDecoder, Role};
 use crate::delivery::{by_line, lines, replay};
 use crate::flaky::{
     Call, FlakyDecoder, FlakyEncoder, FlakyFilter, FlakyInput, FlakyOutput, FlakySplitter, Fuse,
-    How, Moment, POISON, Part, is_poison,
+    How, Moment, POISON, Part, encoded_by_a_flaky_one, is_poison,
 };
 use crate::harness::{Count, Daemon, Keep, PATIENCE, Payload, Plan, SplitBy};
 
@@ -444,13 +444,7 @@ fn an_encoder_that_panics_costs_the_message_that_caused_it() {
     for home in [0, 1] {
         let (sent, good) = poisoned(20_000, 1000);
         let (keep, other) = (Keep::default(), Keep::default());
-        let role = Role::Output {
-            factory: Box::new(keep.clone()),
-            encoder: Some(Arc::new(FlakyEncoder {
-                fuse: Fuse::new(u32::MAX, How::Panic),
-            })),
-            framing: false,
-        };
+        let role = encoded_by_a_flaky_one(&keep);
         let daemon = Plan::new(2)
             .input(replay(sent.clone(), 20_000), by_line(), None)
             .consumer(role, "TRUE", home)
@@ -515,13 +509,7 @@ fn an_output_whose_encoder_fails_too_often_is_given_up() {
     for home in [0, 1] {
         let (sent, _) = poisoned(20_000, 1);
         let (keep, healthy) = (Keep::default(), Keep::default());
-        let role = Role::Output {
-            factory: Box::new(keep.clone()),
-            encoder: Some(Arc::new(FlakyEncoder {
-                fuse: Fuse::new(u32::MAX, How::Panic),
-            })),
-            framing: false,
-        };
+        let role = encoded_by_a_flaky_one(&keep);
         let daemon = Plan::new(2)
             .input(replay(sent.clone(), 1000), by_line(), None)
             .consumer(role, "TRUE", home)

@@ -5,14 +5,12 @@
 //! Bounds:  one daemon at a time, one folder a test.
 //! Never:   depends on how long a restart takes.
 
-use std::sync::Arc;
-
 use engine::event::DropCause;
 use engine::shard::topology::{QueueUnit, Role};
 
 use crate::delivery::{by_line, lines, replay};
 use crate::failing::{assert_balanced, flaky, kept_lines, poisoned, sum, wait_said};
-use crate::flaky::{Call, FlakyEncoder, FlakyFilter, FlakyOutput, Fuse, How, Moment};
+use crate::flaky::{Call, FlakyFilter, FlakyOutput, Fuse, How, Moment, encoded_by_a_flaky_one};
 use crate::harness::{Keep, Plan};
 use crate::queueing::{copy_folder, queue, wait_until_drained};
 
@@ -116,13 +114,7 @@ fn an_encoder_that_panics_over_what_a_queue_has_costs_the_message_that_caused_it
         let folder = tempfile::tempdir().expect("a folder");
         let (sent, good) = poisoned(20_000, 1000);
         let keep = Keep::default();
-        let role = Role::Output {
-            factory: Box::new(keep.clone()),
-            encoder: Some(Arc::new(FlakyEncoder {
-                fuse: Fuse::new(u32::MAX, How::Panic),
-            })),
-            framing: false,
-        };
+        let role = encoded_by_a_flaky_one(&keep);
         let daemon = Plan::new(2)
             .input(replay(sent, 20_000), by_line(), None)
             .consumer(role, "TRUE", home)

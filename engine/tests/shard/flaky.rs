@@ -23,7 +23,9 @@ use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::intake::{Fill, InputContext};
 use engine::shard::parcel::Parcel;
 
-use crate::harness::{Replay, ReplayStream};
+use engine::shard::topology::Role;
+
+use crate::harness::{Keep, Replay, ReplayStream};
 
 /// How a plugin fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -515,5 +517,16 @@ impl Output for Thieves {
             }
             Ok(())
         })
+    }
+}
+
+/// An output whose encoder panics at each poisoned message.
+pub(crate) fn encoded_by_a_flaky_one(keep: &Keep) -> Role {
+    Role::Output {
+        factory: Box::new(keep.clone()),
+        encoder: Some(Arc::new(FlakyEncoder {
+            fuse: Fuse::new(u32::MAX, How::Panic),
+        })),
+        framing: false,
     }
 }

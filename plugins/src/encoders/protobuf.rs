@@ -6,11 +6,10 @@
 //! Never:   encodes again what was received and not changed: those bytes are named where they stand.
 
 use codecs::message::MessageRef;
-use codecs::protobuf;
 use engine::plugin::options::CodecOptions;
 use engine::plugin::{
     EncodeContext, EncodeFailure, Encoded, Encoder, EncoderFactory, EncoderPlugin, PluginSpec,
-    Section,
+    Section, encode_protobuf,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,17 +67,7 @@ impl Encoder for ProtobufEncoder {
         _context: EncodeContext,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, EncodeFailure> {
-        let encoded = message.head().encoded;
-        if !encoded.is_empty() {
-            return Ok(Encoded::InPlace(encoded));
-        }
-        if protobuf::encoded_len(message) > self.message_bytes_max {
-            return Err(EncodeFailure {
-                reason: "the encoded message is longer than max_message_size",
-            });
-        }
-        protobuf::encode(message, out);
-        Ok(Encoded::Appended)
+        encode_protobuf(message, self.message_bytes_max, out)
     }
 }
 
@@ -87,6 +76,7 @@ mod tests {
     use super::*;
     use codecs::field::Span;
     use codecs::message::{Header, MessageTable, TableLimits};
+    use codecs::protobuf;
 
     const LIMITS: TableLimits = TableLimits {
         received_bytes: 4096,

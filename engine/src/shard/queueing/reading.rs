@@ -15,17 +15,14 @@ use std::time::Duration;
 use codecs::message::{IndexError, MessageTable};
 
 use super::super::Shard;
+use super::super::disk_wait::DiskWait;
 use super::super::mesh::Frame;
 use super::super::topology::{QueueUnit, Role};
-use super::{Drawing, register};
+use super::Drawing;
 use crate::event::DropCause;
-use crate::io::Worker;
-use crate::io::clock;
+use crate::io::{Worker, clock, remember};
 use crate::pack::{Batch, ConsumerId, Origin, ShardId};
 use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader};
-
-/// First and longest wait after a disk that could not be read or synced.
-const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Least time between two writes of a cursor: each one keeps the disk from something else.
 const KEEP_INTERVAL: Duration = Duration::from_millis(100);
@@ -82,7 +79,7 @@ pub(crate) async fn read_queue(
         shard.tell_drained(consumer, lane);
     }
     let mut lane = 0;
-    let mut wait = WAITS.0;
+    let mut wait = DiskWait::new();
     loop {
         let Some(next) = poll_fn(|cx| shard.poll_readable(consumer, lane, cx)).await else {
             return;
@@ -96,7 +93,7 @@ pub(crate) async fn read_queue(
         let (mut source, batch, read) = worker.run(move || read(source, batch, published)).await;
         match read {
             Ok(passed) => {
-                wait = WAITS.0;
+                wait = DiskWait::new();
                 shard.passed_over(consumer, &passed, source.reader.take_notices());
                 shard.draw(consumer, lane, &mut source, published, batch);
                 sources[lane] = Some(source);
@@ -107,10 +104,9 @@ pub(crate) async fn read_queue(
                 shard.return_queue_batch(consumer, batch);
                 let name = &shard.topology.consumer(consumer).name;
                 shard.notice(name, || {
-                    format!("its disk queue cannot be read: {error}; trying again in {wait:?}")
+                    format!("its disk queue cannot be read: {error}; trying again in {wait}")
                 });
-                crate::io::sleep(wait).await;
-                wait = (wait * 2).min(WAITS.1);
+                wait.pause().await;
             }
         }
     }
@@ -274,7 +270,7 @@ impl Shard {
         if draw.passed >= least || draw.leaves_segment {
             return Poll::Ready(false);
         }
-        register(&mut draw.keeper, cx);
+        remember(&mut draw.keeper, cx);
         Poll::Pending
     }
 }
@@ -320,7 +316,7 @@ async fn save(
     worker: &Worker,
     mut cursors: Vec<Cursor>,
 ) -> Vec<Cursor> {
-    let mut wait = WAITS.0;
+    let mut wait = DiskWait::new();
     loop {
         let (back, saved) = worker
             .run(move || {
@@ -336,12 +332,11 @@ async fn save(
         };
         let name = &shard.topology.consumer(consumer).name;
         shard.notice(name, || {
-            format!("the position in its disk queue cannot be saved: {error}; trying again in {wait:?}, and after a crash what was delivered meanwhile would be delivered again")
+            format!("the position in its disk queue cannot be saved: {error}; trying again in {wait}, and after a crash what was delivered meanwhile would be delivered again")
         });
         if shard.ending() {
             return cursors;
         }
-        crate::io::sleep(wait).await;
-        wait = (wait * 2).min(WAITS.1);
+        wait.pause().await;
     }
 }

@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::Shard;
+use super::super::disk_wait::DiskWait;
 use super::super::parcel::Parcel;
 use super::super::topology::QueueUnit;
 use crate::event::DropCause;
@@ -21,9 +21,6 @@ use crate::limits;
 use crate::pack::ConsumerId;
 use crate::plugin::options::FullAction;
 use crate::queue::{Entry, HEADER_BYTES, Kind, Lane, QueueError, Synced};
-
-/// First and longest wait for room or for a disk that fails, as Heka's.
-const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Between two looks at a queue that was full at start.
 const START_LOOK: Duration = Duration::from_secs(1);
@@ -131,7 +128,7 @@ impl Writing<'_> {
 
     /// Brings a group onto the disk, whatever that takes. `None`: the queue is full, and that ends the daemon.
     async fn deal_with(&mut self, mut job: Job) -> Option<Job> {
-        let mut wait = WAITS.0;
+        let mut wait = DiskWait::new();
         while !job.group.is_empty() {
             let taken = self.unit.size.bytes();
             let count = match self.unit.bytes_max {
@@ -148,15 +145,14 @@ impl Writing<'_> {
                     Ok(synced) => {
                         self.start_looks = 0;
                         self.has_rolled = false;
-                        wait = WAITS.0;
+                        wait = DiskWait::new();
                         self.settle(&mut job, count, &synced);
                         continue;
                     }
                     Err(error) if error.kind() == Kind::Full => error.to_string(),
                     Err(error) => {
                         self.failed(&error, wait);
-                        crate::io::sleep(wait).await;
-                        wait = (wait * 2).min(WAITS.1);
+                        wait.pause().await;
                         continue;
                     }
                 }
@@ -178,15 +174,14 @@ impl Writing<'_> {
     }
 
     fn count_bytes(&self, lane: &Lane) {
-        let taken = &self.unit.size.taken[self.shard.id.0 as usize];
-        taken.store(lane.bytes_taken(), Ordering::Release);
+        self.unit.size.took(self.shard.id, lane.bytes_taken());
     }
 
-    fn failed(&self, error: &QueueError, wait: Duration) {
+    fn failed(&self, error: &QueueError, wait: DiskWait) {
         let (shard, consumer) = (&self.shard, self.consumer);
         shard.count_consumer(consumer, |counters| counters.retries += 1);
         shard.notice(self.name, || {
-            format!("its disk queue cannot be written: {error}; trying again in {wait:?}, inputs are held back")
+            format!("its disk queue cannot be written: {error}; trying again in {wait}, inputs are held back")
         });
     }
 
@@ -195,8 +190,8 @@ impl Writing<'_> {
         &mut self,
         mut job: Job,
         problem: &str,
-        wait: Duration,
-    ) -> Option<(Job, Duration)> {
+        wait: DiskWait,
+    ) -> Option<(Job, DiskWait)> {
         let pause = match self.unit.full_action {
             FullAction::Drop => {
                 for mut parcel in job.group.drain(..) {
@@ -216,9 +211,9 @@ impl Writing<'_> {
                 self.start_looks -= 1;
                 START_LOOK
             }
-            FullAction::Block => wait,
+            FullAction::Block => wait.length(),
         };
-        if wait == WAITS.0 {
+        if wait.is_first() {
             self.shard.notice(self.name, || {
                 format!(
                     "its disk queue is full: {problem}; inputs are held back until there is room"
@@ -230,7 +225,7 @@ impl Writing<'_> {
             job = self.roll(job).await;
         }
         crate::io::sleep(pause).await;
-        Some((job, (wait * 2).min(WAITS.1)))
+        Some((job, wait.longer()))
     }
 
     /// Leaves the present segment to the reader, so that it can be removed as soon as it was delivered.
