@@ -1,8 +1,10 @@
-//! Limits of sandboxed Lua plugins.
+//! The host of sandboxed Lua plugins.
 //!
-//! Owns:    `limits::SandboxLimits`, what a script may use before it is stopped.
+//! Owns:    the host's parts: limits, modules, the objects that modules make.
 //! Runs on: build time and the shard of the plugin.            Plane: data.
-//! Bounds:  is the place where a script's bounds stand.
+//! Bounds:  `limits::SandboxLimits`, what a script may use before it is stopped.
 //! Never:   knows the engine.
 
 pub mod limits;
+mod modules;
+mod objects;

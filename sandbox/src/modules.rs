@@ -1,0 +1,21 @@
+//! The modules that `require` finds without a file.
+//!
+//! Owns:    the table of modules written in Rust.
+//! Runs on: the shard of the plugin, while its script loads.            Plane: data.
+//! Bounds:  a module is opened once a sandbox.
+//! Never:   searches folders.
+
+use mlua::{Lua, Value};
+
+/// A module written in Rust.
+pub(crate) struct Module {
+    /// What `require` is asked for.
+    pub(crate) name: &'static str,
+    /// Makes what `require` returns.
+    pub(crate) open: fn(&Lua) -> mlua::Result<Value>,
+    /// Whether `require` also sets the global of that name, as Heka's C modules do.
+    pub(crate) global: bool,
+}
+
+/// Every module in Rust, by name.
+pub(crate) const MODULES: &[Module] = &[];
