@@ -9,6 +9,10 @@
 //! filled by the input and never moves; values made here are appended to the arena. Every span of every message
 //! counts from byte 0, so a view needs one slice and no case distinction.
 
+mod plain;
+
+pub use plain::Template;
+
 use crate::error::{Damage, Full};
 use crate::field::{Field, FieldRef, Span, Value, ValueType};
 use crate::protobuf;
@@ -111,6 +115,18 @@ impl Head {
         self.present & REQUIRED == REQUIRED
     }
 
+    /// Severity; 7 where absent.
+    #[inline]
+    pub fn severity(&self) -> i32 {
+        self.severity
+    }
+
+    /// Process id; 0 where absent.
+    #[inline]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
     /// The span of a text header; `None` where it is absent.
     #[inline]
     pub fn text(&self, header: Header) -> Option<Span> {
@@ -170,7 +186,7 @@ impl<'a> MessageRef<'a> {
     /// Severity; 7 where absent.
     #[inline]
     pub fn severity(self) -> i32 {
-        self.head.severity
+        self.head.severity()
     }
 
     /// Severity; `None` where absent.
@@ -181,7 +197,7 @@ impl<'a> MessageRef<'a> {
     /// Process id; 0 where absent.
     #[inline]
     pub fn pid(self) -> i32 {
-        self.head.pid
+        self.head.pid()
     }
 
     /// Process id; `None` where absent.

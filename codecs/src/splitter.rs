@@ -136,6 +136,10 @@ pub trait Splitter {
     /// `record_bytes_max` bytes before it expects progress on a stream that goes on.
     fn split(&mut self, unconsumed: &[u8], end: bool) -> Split;
 
+    /// Consumes plain records, whose content is all of them, as long as one follows the other: where they end goes into `ends`, without allocating. What
+    /// it stops at, `split` deals with. Who uses only some of the records calls `reset`: the others are then looked for again.
+    fn split_plain(&mut self, _unconsumed: &[u8], _ends: &mut Vec<u32>) {}
+
     /// Forgets what it remembers of the stream: the next bytes begin a new one.
     fn reset(&mut self);
 }
@@ -144,6 +148,11 @@ impl<S: Splitter + ?Sized> Splitter for Box<S> {
     #[inline]
     fn split(&mut self, unconsumed: &[u8], end: bool) -> Split {
         (**self).split(unconsumed, end)
+    }
+
+    #[inline]
+    fn split_plain(&mut self, unconsumed: &[u8], ends: &mut Vec<u32>) {
+        (**self).split_plain(unconsumed, ends);
     }
 
     fn reset(&mut self) {

@@ -16,6 +16,7 @@
 //! | `guard`, `compile` | all expressions of a plan become one tree |
 //! | `tree`, `table`, `scanning`, `program` | what the tree consists of |
 //! | `search` | one message against the tree |
+//! | `looks` | when the answer for the message before is the answer again |
 //! | `captures` | what named groups captured, for those who ask |
 //! | `explain` | a set for people |
 //! | `set` | all of it put together |
@@ -35,6 +36,7 @@ mod formula;
 mod guard;
 mod lexer;
 mod literals;
+mod looks;
 mod lower;
 mod parser;
 pub mod pattern;
@@ -55,6 +57,7 @@ pub use consumer_set::Row;
 pub use error::{Error, ErrorKind};
 pub use eval::Plain;
 pub use explain::{Decided, Why};
+pub use looks::Looks;
 pub use search::Scratch;
 pub use set::{Consumer, Options, Origins, Remark, Set, SignerId};
 

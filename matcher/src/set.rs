@@ -17,6 +17,7 @@ use crate::compile::compile;
 use crate::consumer_set::Row;
 use crate::error::{Error, ErrorKind};
 use crate::formula::{FALSE, FormulaId, Formulas, TRUE};
+use crate::looks::Looks;
 use crate::lower::{Finding, Lowering};
 use crate::program::Program;
 use crate::search::{Compiled, Names, Scratch};
@@ -68,6 +69,7 @@ pub struct Set {
     pub(crate) wanted: Vec<FormulaId>,
     /// The consumers that accept every message: words of a row, with their numbers.
     always: Vec<(u32, u64)>,
+    looks: Looks,
     pub(crate) signers: Vec<String>,
     remarks: Vec<(usize, Remark)>,
     /// Each consumer's tests that capture, where it has some.
@@ -185,6 +187,11 @@ impl Set {
             .iter()
             .position(|known| known == name)
             .map(|at| SignerId(at as u32))
+    }
+
+    /// What of a message the consumers' expressions look at.
+    pub fn looks(&self) -> Looks {
+        self.looks
     }
 
     /// State for searching on one shard.
@@ -384,6 +391,7 @@ fn assemble(lowering: Lowering, wanted: Vec<FormulaId>, options: Options) -> Set
     program.finish();
     formulas.finish();
     Set {
+        looks: Looks::of(&terms.checks),
         compiled: Compiled {
             names: Names::new(&terms),
             terms,

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::field::Span;
 use crate::splitter::{Record, SkipCause, Split, Splitter, SplitterOptions};
@@ -75,6 +75,7 @@ impl TokenSplitter {
     /// Looks on in `bytes`: where the record ends, if it does.
     #[inline]
     fn record_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        // What `split_plain` has looked at may be longer than a record may be.
         while let Some(at) = memchr(self.delimiter, bytes.get(self.looked..)?) {
             self.looked += at + 1;
             self.seen += 1;
@@ -145,6 +146,26 @@ impl Splitter for TokenSplitter {
         }
         self.reset();
         Split::incomplete_final(window.len(), &self.options)
+    }
+
+    #[inline]
+    fn split_plain(&mut self, unconsumed: &[u8], ends: &mut Vec<u32>) {
+        let max = self.options.record_bytes_max.max(1);
+        if self.skipping || self.count != 1 || unconsumed.len() > u32::MAX as usize {
+            return;
+        }
+        let first = self.looked.min(unconsumed.len());
+        let mut start = 0;
+        for at in memchr_iter(self.delimiter, &unconsumed[first..]) {
+            let end = first + at + 1;
+            if end - start > max || ends.len() == ends.capacity() {
+                self.looked = 0;
+                return;
+            }
+            ends.push(end as u32);
+            start = end;
+        }
+        self.looked = unconsumed.len() - start;
     }
 
     fn reset(&mut self) {

@@ -20,7 +20,7 @@ use codecs::splitters::{
 };
 use prost::Message as _;
 
-use crate::driver::{Outcome, drive};
+use crate::driver::{Outcome, drive, drive_plain};
 
 /// Bytes of a table before and behind the message that is looked at.
 const MARGIN_BYTES: usize = 400;
@@ -276,6 +276,12 @@ pub fn splitters(input: &[u8]) {
     }
     let (mut splitter, max) = splitter_of(described);
     assert_eq!(drive(&mut *splitter, stream, [stream.len()], max), bytewise);
+    for (plain, step) in [(1, 3), (2, 7), (64, 2), (64, stream.len().max(1))] {
+        let (mut splitter, max) = splitter_of(described);
+        let pieces = (0..stream.len()).step_by(step);
+        let outcome = drive_plain(&mut *splitter, stream, pieces, max, plain);
+        assert_eq!(outcome, bytewise, "{plain} at once, pieces of {step} bytes");
+    }
 }
 
 fn joined(outcome: &Outcome) -> Vec<u8> {

@@ -61,12 +61,28 @@ pub fn drive(
     cuts: impl IntoIterator<Item = usize>,
     record_bytes_max: usize,
 ) -> Outcome {
+    drive_plain(splitter, stream, cuts, record_bytes_max, 0)
+}
+
+/// As `drive`, with up to `plain` records at once wherever the splitter finds some. Of as many, the last one is left to it again.
+pub fn drive_plain(
+    splitter: &mut dyn Splitter,
+    stream: &[u8],
+    cuts: impl IntoIterator<Item = usize>,
+    record_bytes_max: usize,
+    plain: usize,
+) -> Outcome {
+    let mut ends = Vec::with_capacity(plain);
     let mut outcome = Outcome::default();
     let mut start = 0;
     let pieces = cuts.into_iter().map(|cut| (cut.min(stream.len()), false));
     for (filled, end) in pieces.chain([(stream.len(), true)]) {
-        while let Some(consumed) = step(splitter, &stream[start..filled], end, &mut outcome) {
-            start += consumed;
+        loop {
+            start += steps(splitter, &stream[start..filled], &mut ends, &mut outcome);
+            match step(splitter, &stream[start..filled], end, &mut outcome) {
+                Some(consumed) => start += consumed,
+                None => break,
+            }
         }
         let waiting = filled - start;
         assert!(
@@ -80,6 +96,36 @@ pub fn drive(
         "the end of the stream leaves bytes behind"
     );
     outcome
+}
+
+/// Many records of the splitter, if it finds some; the bytes that they consume.
+fn steps(
+    splitter: &mut dyn Splitter,
+    unconsumed: &[u8],
+    ends: &mut Vec<u32>,
+    outcome: &mut Outcome,
+) -> usize {
+    if ends.capacity() == 0 {
+        return 0;
+    }
+    ends.clear();
+    splitter.split_plain(unconsumed, ends);
+    if ends.len() > 1 && ends.len() == ends.capacity() {
+        ends.pop();
+        splitter.reset();
+    }
+    let mut start = 0;
+    for &end in &*ends {
+        let end = end as usize;
+        assert!(end > start, "a record of nothing");
+        outcome.events.push(Event::Record {
+            bytes: unconsumed[start..end].to_vec(),
+            signer: 0,
+            truncated: false,
+        });
+        start = end;
+    }
+    start
 }
 
 /// One answer of the splitter; the bytes that it consumes, or `None` for `More`.

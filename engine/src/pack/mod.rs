@@ -141,9 +141,12 @@ impl Batch {
         start
     }
 
-    /// Sets one pick of a reserved delivery.
+    /// Sets picks of a reserved delivery to messages that follow each other.
     #[inline]
-    pub(crate) fn set_pick(&mut self, at: u32, message: u16) {
-        self.picks[at as usize] = message;
+    pub(crate) fn set_picks(&mut self, at: u32, first: u16, len: u16) {
+        let picks = &mut self.picks[at as usize..][..len as usize];
+        for (pick, message) in picks.iter_mut().zip(first..) {
+            *pick = message;
+        }
     }
 }

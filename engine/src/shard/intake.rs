@@ -207,7 +207,7 @@ pub struct Intake {
     resume: usize,
     /// When to look at the decoder's remarks at the earliest.
     remarks_at: i64,
-    random: fastrand::Rng,
+    pub(super) random: fastrand::Rng,
 }
 
 impl std::fmt::Debug for Intake {
@@ -544,7 +544,11 @@ impl Intake {
         shared: &Shared,
         work: &mut Work,
     ) -> StepEnd {
+        let mut plain = self.decoder.is_none();
         loop {
+            if plain && self.pending.is_none() {
+                plain = self.split_plain(table, filled, shared, work);
+            }
             // By reference: copying what was just written in small pieces stalls.
             let (pending, split);
             work.consumed = 0;

@@ -18,6 +18,7 @@ pub mod headers;
 mod injection;
 pub mod intake;
 mod letters;
+mod lines;
 pub mod matchers;
 pub mod mesh;
 mod nested;
@@ -115,6 +116,8 @@ pub struct Shard {
     pub(crate) ledgers: RefCell<Vec<InputCounters>>,
     pub(crate) random: RefCell<fastrand::Rng>,
     pub(crate) probe: RefCell<probe::Probe>,
+    /// Lent to a step that cuts lines.
+    ends: Cell<lines::Ends>,
     router: RefCell<Router>,
     /// Of filters and outputs that ask what matchers captured.
     capturing: RefCell<Capturing>,
@@ -200,6 +203,7 @@ impl Shard {
             letters: RefCell::new((0..count).map(|_| letters::Letters::default()).collect()),
             queue_counters: RefCell::new(vec![QueueCounters::default(); count]),
             random: RefCell::new(fastrand::Rng::new()),
+            ends: Cell::new(lines::ends()),
             probe: RefCell::new(probe::Probe::new(
                 topology.inputs.len(),
                 topology.consumers.len(),

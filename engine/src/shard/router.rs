@@ -25,13 +25,21 @@ pub struct Routed {
     pub unmatched: u32,
 }
 
+/// Messages with one answer, and a consumer that asked for them.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    consumer: u16,
+    first: u16,
+    len: u16,
+}
+
 /// Per-shard state of routing.
 #[derive(Debug)]
 pub struct Router {
     matchers: Arc<Matchers>,
     scratch: Scratch,
     row: Row,
-    hits: Vec<(u16, u16)>,
+    hits: Vec<Hit>,
     counts: Vec<u32>,
     touched: Vec<u16>,
 }
@@ -80,8 +88,10 @@ impl Router {
         };
         self.hits.clear();
         let mut routed = Routed::default();
-        for index in 0..batch.table.len() {
-            let message = batch.table.get(index);
+        let looks = matchers.set().looks();
+        let mut first = 0;
+        while first < batch.table.len() {
+            let message = batch.table.get(first);
             let signer = match message.head().signer {
                 0 => None,
                 number => signers.get(number as usize - 1).copied().flatten(),
@@ -89,19 +99,22 @@ impl Router {
             matchers
                 .set()
                 .search(&mut self.scratch, message, signer, &mut self.row);
-            if self.collect(index as u16, excluded) {
-                routed.matched += 1;
+            // Lines of one stream often differ in nothing that anybody asks for.
+            let len = looks.repeats(&batch.table, first);
+            if self.collect(first as u16, len as u16, excluded) {
+                routed.matched += len as u32;
             } else {
-                routed.unmatched += 1;
+                routed.unmatched += len as u32;
             }
+            first += len;
         }
         self.group(batch);
         routed
     }
 
-    /// Turns the row into hits. Answers whether there was one.
+    /// Turns the row into hits of as many messages. Answers whether there was one.
     #[inline]
-    fn collect(&mut self, message: u16, excluded: Option<u16>) -> bool {
+    fn collect(&mut self, first: u16, len: u16, excluded: Option<u16>) -> bool {
         let before = self.hits.len();
         for consumer in &self.row {
             let consumer = consumer as u16;
@@ -112,8 +125,12 @@ impl Router {
             if *count == 0 {
                 self.touched.push(consumer);
             }
-            *count += 1;
-            self.hits.push((consumer, message));
+            *count += u32::from(len);
+            self.hits.push(Hit {
+                consumer,
+                first,
+                len,
+            });
         }
         self.hits.len() > before
     }
@@ -125,10 +142,15 @@ impl Router {
             // From here on the count is where the consumer's next pick goes.
             *count = batch.reserve_delivery(ConsumerId(consumer), *count);
         }
-        for &(consumer, message) in &self.hits {
+        for &Hit {
+            consumer,
+            first,
+            len,
+        } in &self.hits
+        {
             let next = &mut self.counts[consumer as usize];
-            batch.set_pick(*next, message);
-            *next += 1;
+            batch.set_picks(*next, first, len);
+            *next += u32::from(len);
         }
         for consumer in self.touched.drain(..) {
             self.counts[consumer as usize] = 0;

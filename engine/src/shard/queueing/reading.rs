@@ -213,9 +213,7 @@ impl Shard {
         unique.origin = origin;
         unique.read_at = clock::wall();
         let start = unique.reserve_delivery(consumer, messages);
-        for message in 0..messages {
-            unique.set_pick(start + message, message as u16);
-        }
+        unique.set_picks(start, 0, messages as u16);
         self.queued.borrow_mut().launch(&batch, 1, messages);
         self.hand_to_consumer(consumer, batch);
         self.tell_drained(consumer, lane);
