@@ -1,0 +1,96 @@
+//! Errors of functions in Rust, as texts that a script or a person reads.
+//!
+//! Owns:    the text of an mlua error in the words of Lua 5.1.
+//! Runs on: the shard of the plugin.            Plane: data.
+//! Bounds:  the text of the error.
+//! Never:   says what only mlua's users would understand.
+
+use mlua::{Error, Value};
+
+/// The text of an error that a function in Rust raised, with the place in the script in front; `None` for any other value.
+pub(crate) fn describe(value: &Value) -> Option<String> {
+    match value {
+        Value::Error(error) => Some(describe_error(error)),
+        _ => None,
+    }
+}
+
+/// The text of an error, with the place in the script in front where it is known.
+pub(crate) fn describe_error(error: &Error) -> String {
+    match error {
+        Error::CallbackError { traceback, cause } => {
+            let text = describe_error(cause);
+            match (&**cause, place(traceback)) {
+                // An error that comes from further in has its place already.
+                (Error::CallbackError { .. } | Error::MemoryError(_), _) | (_, None) => text,
+                (_, Some(place)) => format!("{place}: {text}"),
+            }
+        }
+        other => plain(other),
+    }
+}
+
+/// The text of an error without a place.
+fn plain(error: &Error) -> String {
+    match error {
+        Error::RuntimeError(text) => without_trace(text).to_owned(),
+        Error::SyntaxError { message, .. } => without_trace(message).to_owned(),
+        Error::MemoryError(_) => "not enough memory".to_owned(),
+        Error::ExternalError(error) => error.to_string(),
+        Error::BadArgument { to, pos, cause, .. } => {
+            let to = to.as_deref().unwrap_or("?");
+            format!("bad argument #{pos} to '{to}' ({})", plain(cause))
+        }
+        Error::FromLuaConversionError { from, to, .. } => {
+            format!("{} expected, got {from}", type_name(to))
+        }
+        Error::CallbackError { cause, .. } => plain(cause),
+        other => without_trace(&other.to_string()).to_owned(),
+    }
+}
+
+/// Lua's name of a Rust type that a value was to become.
+fn type_name(rust: &str) -> &str {
+    match rust {
+        "String" | "&str" | "LuaString" | "BString" | "BorrowedStr" | "BorrowedBytes" => "string",
+        "f64" | "f32" | "i64" | "u64" | "i32" | "u32" | "usize" | "isize" | "u8" => "number",
+        "bool" => "boolean",
+        "Table" => "table",
+        "Function" => "function",
+        other => other,
+    }
+}
+
+/// The first place in Lua that a trace names, `script.lua:3`.
+fn place(trace: &str) -> Option<&str> {
+    trace
+        .lines()
+        .skip(1)
+        .map(str::trim_start)
+        .find(|line| !line.starts_with("[C]"))
+        .and_then(|line| line.split_once(": in ").or(line.split_once(":in ")))
+        .map(|(place, _)| place.trim_end_matches(':'))
+}
+
+fn without_trace(text: &str) -> &str {
+    text.split("\nstack traceback:").next().unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_the_first_in_lua() {
+        let trace =
+            "stack traceback:\n\t[C]: in ?\n\ta.lua:3: in function 'f'\n\ta.lua:9: in main chunk";
+        assert_eq!(place(trace), Some("a.lua:3"));
+        assert_eq!(place(""), None);
+    }
+
+    #[test]
+    fn texts_lose_their_traces() {
+        let error = Error::RuntimeError("a.lua:1: odd\nstack traceback:\n\tx".into());
+        assert_eq!(describe_error(&error), "a.lua:1: odd");
+    }
+}
