@@ -77,6 +77,8 @@ pub enum InjectError {
     Circular,
     /// The daemon ends.
     Aborted,
+    /// The message table has no room: the whole call is to be repeated in a fresh one, see `Cause::Full`.
+    Full,
 }
 
 impl InjectError {
@@ -90,6 +92,7 @@ impl InjectError {
                 "creates a circular reference (matches this plugin's message_matcher)"
             }
             InjectError::Aborted => "aborted",
+            InjectError::Full => "the message table is full",
         }
     }
 }

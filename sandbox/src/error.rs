@@ -1,11 +1,12 @@
 //! What can go wrong with a script.
 //!
-//! Owns:    `ProgramError`, `Terminated` and its `Cause`.
+//! Owns:    `ProgramError`, `Terminated` and its `Cause`, `PreserveError`.
 //! Runs on: build time and the shard of the plugin.            Plane: data.
 //! Bounds:  `ERROR_BYTES_MAX` of text, `TRACE_BYTES_MAX` of stack.
 //! Never:   decides what becomes of the plugin: who owns the sandbox does.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// Bytes of an error text; Heka keeps 255 and a zero.
 pub const ERROR_BYTES_MAX: usize = 255;
@@ -50,6 +51,8 @@ pub enum Cause {
     Interface,
     /// Its preserved state could not be read.
     Preservation,
+    /// The message table has no room for what a decoder writes. The sandbox goes on: the call is to be repeated in a fresh table.
+    Full,
     /// An injection was told that the daemon ends: the state is still good and is preserved.
     Aborted,
     /// Its `Stopper` was used: the state is still good.
@@ -87,6 +90,28 @@ impl fmt::Display for Terminated {
 }
 
 impl std::error::Error for Terminated {}
+
+/// The globals of a sandbox could not be preserved: its next start begins without them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreserveError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub message: String,
+}
+
+impl fmt::Display for PreserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the script's state was not preserved in {}: {}; it starts without",
+            self.path.display(),
+            self.message
+        )
+    }
+}
+
+impl std::error::Error for PreserveError {}
 
 /// Cuts a text at `bytes` or shortly before, where a character ends.
 pub(crate) fn cut(text: &mut String, bytes: usize) {

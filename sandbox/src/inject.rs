@@ -76,8 +76,10 @@ fn inject(
             Ok(())
         }
         Err(error) => {
-            if error == InjectError::Aborted {
-                state.aborted.set(true);
+            match error {
+                InjectError::Aborted => state.aborted.set(true),
+                InjectError::Full => state.full.set(true),
+                _ => {}
             }
             Err(state.refuse(format_args!("{function} {}", error.text())))
         }

@@ -10,6 +10,7 @@
 
 mod call;
 mod config;
+mod decode;
 mod encode;
 mod environment;
 mod error;
@@ -23,18 +24,21 @@ mod modules;
 mod number;
 mod objects;
 mod operating_system;
+mod preserve;
 mod program;
 mod read;
 mod require;
 mod sandbox;
 mod state;
 mod watchdog;
+mod write;
 
 pub use call::{Batch, Host, InjectError, Injected, NoHost, Subject};
 pub use config::{ConfigValue, Kind, Settings};
-pub use error::{Cause, ERROR_BYTES_MAX, ProgramError, TRACE_BYTES_MAX, Terminated};
+pub use error::{Cause, ERROR_BYTES_MAX, PreserveError, ProgramError, TRACE_BYTES_MAX, Terminated};
 pub use figures::Figures;
 pub use limits::SandboxLimits;
+pub use preserve::STATE_BYTES_MAX;
 pub use program::{Program, SOURCE_BYTES_MAX};
 pub use sandbox::{Returned, Sandbox};
 pub use watchdog::Stopper;

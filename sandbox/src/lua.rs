@@ -257,18 +257,23 @@ impl<'s> Arguments<'s> {
     ) -> Option<R> {
         let machine = self.machine.as_ptr();
         let lua = self.state.lua()?;
-        // SAFETY: `lua_mainthread` and `lua_gettop` read words.
-        let reachable = unsafe {
-            ffi::lua_mainthread(machine) == machine && object.0 <= ffi::lua_gettop(machine)
-        };
-        if !reachable {
-            return None;
+        let found: mlua::Result<mlua::Value> = lua.exec_raw_lua(|raw| {
+            // SAFETY: `lua_gettop` reads a word. There is room for two more values, see `DEPTH`; `pop` takes the copy off again, as a value that
+            // mlua keeps on a stack of its own, which it has grown before (an error comes back as one). mlua works on the very thread
+            // that runs this function, which is compared first.
+            unsafe {
+                let top = ffi::lua_gettop(machine);
+                if raw.state() != machine || object.0 > top || top >= self.count + DEPTH {
+                    return Ok(mlua::Value::Nil);
+                }
+                ffi::lua_pushvalue(machine, object.0);
+                raw.pop()
+            }
+        });
+        match found {
+            Ok(mlua::Value::Nil) | Err(_) => None,
+            Ok(object) => Some(see(&object)),
         }
-        // SAFETY: `exec_raw` runs the closure protected, on the main thread, which is the one that runs this function: what the closure
-        // raises comes back as an error, not through this frame. The object stays on the stack of the function, so it is not collected.
-        let found: mlua::Result<mlua::Value> =
-            unsafe { lua.exec_raw((), |state| ffi::lua_xpush(machine, state, object.0)) };
-        found.ok().map(|object| see(&object))
     }
 }
 

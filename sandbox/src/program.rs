@@ -23,14 +23,23 @@ pub struct Program {
 impl Program {
     /// Checks and compiles a script. `name` stands in error texts and traces: its path, or Heka's name of it.
     pub fn compile(name: &str, source: &[u8]) -> Result<Program, ProgramError> {
+        if source.len() > SOURCE_BYTES_MAX {
+            return Err(ProgramError {
+                name: name.to_owned(),
+                line: 0,
+                message: "the script is longer than 8 MiB".to_owned(),
+            });
+        }
+        Program::compile_state(name, source)
+    }
+
+    /// The same for preserved state, which may be longer.
+    pub(crate) fn compile_state(name: &str, source: &[u8]) -> Result<Program, ProgramError> {
         let error = |line, message: &str| ProgramError {
             name: name.to_owned(),
             line,
             message: message.to_owned(),
         };
-        if source.len() > SOURCE_BYTES_MAX {
-            return Err(error(0, "the script is longer than 8 MiB"));
-        }
         if source.first() == Some(&0x1b) {
             return Err(error(0, "the script is bytecode; only source is taken"));
         }

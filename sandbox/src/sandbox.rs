@@ -16,7 +16,7 @@ use mlua::{Lua, LuaOptions, StdLib};
 use crate::call::{Batch, Call, Host, NoHost, Subject};
 use crate::config::{Kind, Settings};
 use crate::encode::KEYS;
-use crate::error::{Cause, Terminated};
+use crate::error::{Cause, PreserveError, Terminated};
 use crate::figures::Figures;
 use crate::inject::{AddToPayload, InjectMessage, InjectPayload};
 use crate::lua::{Back, First, Function, Machine, Pinned, Second, Target, pin};
@@ -24,7 +24,8 @@ use crate::program::Program;
 use crate::read::{ReadConfig, ReadMessage, ReadNextField, SelectMessage};
 use crate::state::{State, Stop};
 use crate::watchdog::{self, Stopper};
-use crate::{environment, failure, require};
+use crate::write::WriteMessage;
+use crate::{decode, environment, failure, preserve, require};
 
 /// What `process_message` answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Sandbox {
     timer_event: Pinned,
     settings: Settings,
     takes_batches: bool,
+    /// Modules that were required.
+    loaded: mlua::Table,
     /// The copy that an encoder changes.
     copy: Option<MessageTable>,
     /// The last text that a script returned.
@@ -68,7 +71,7 @@ impl Sandbox {
     ///
     /// The script may read its configuration and load modules meanwhile, not inject.
     pub fn new(program: &Arc<Program>, settings: Settings) -> Result<Sandbox, Terminated> {
-        let machine = open(&settings)
+        let (machine, loaded) = open(&settings)
             .map_err(|error| Terminated::new(Cause::Error, failure::describe_error(&error)))?;
         watchdog::watch(&machine.state().watched).map_err(|error| {
             Terminated::new(
@@ -88,6 +91,7 @@ impl Sandbox {
             machine,
             settings,
             takes_batches: false,
+            loaded,
             copy: None,
             text: Vec::new(),
             figures: Figures::default(),
@@ -95,6 +99,7 @@ impl Sandbox {
             ended: None,
         };
         sandbox.load(program)?;
+        sandbox.restore()?;
         Ok(sandbox)
     }
 
@@ -297,6 +302,12 @@ impl Sandbox {
             self.ended = Some(Terminated::new(Cause::Error, "the host failed"));
             resume_unwind(panic);
         }
+        if state.full.take() {
+            return Err(Terminated::new(
+                Cause::Full,
+                format!("{called} the message table is full"),
+            ));
+        }
         let memory = match (stopped, back) {
             (None, Back::Returned(..) | Back::Missing) => return Ok(back),
             (_, Back::Raised { memory }) => memory,
@@ -326,6 +337,72 @@ impl Sandbox {
             return Err(ended);
         }
         Err(self.end(ended))
+    }
+
+    /// Reads what an earlier sandbox preserved, if it did.
+    fn restore(&mut self) -> Result<(), Terminated> {
+        let Some(path) = self.settings.preserve.clone() else {
+            return Ok(());
+        };
+        let name = path.display().to_string();
+        let failed = |why: String| {
+            Terminated::new(
+                Cause::Preservation,
+                format!("lsb_restore_global_data {why}"),
+            )
+        };
+        let bytes = match preserve::read(&path) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(self.end(failed(format!("{name}: {error}")))),
+        };
+        let restored = self.unlimited(|lua, loaded| preserve::restore(lua, loaded, &name, &bytes));
+        restored.map_err(|why| self.end(failed(why)))?;
+        self.note_memory();
+        Ok(())
+    }
+
+    /// Preserves the globals where `Settings::preserve` says. Answers whether there was anything to do: not without such a place, and not
+    /// after an error of the script, whose state cannot be trusted.
+    ///
+    /// Where the state cannot be written the file is removed, as Heka does: an older state would be worse than none.
+    pub fn preserve(&mut self) -> Result<bool, PreserveError> {
+        let Some(path) = self.settings.preserve.clone() else {
+            return Ok(false);
+        };
+        if self.ended.is_some() {
+            return Ok(false);
+        }
+        let state = self.unlimited(preserve::write_state);
+        let written = match state {
+            Ok(bytes) => preserve::replace(&path, &bytes).map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        };
+        match written {
+            Ok(()) => Ok(true),
+            Err(message) => {
+                // It may not have been there.
+                let _ = std::fs::remove_file(&path);
+                Err(PreserveError { path, message })
+            }
+        }
+    }
+
+    /// Does something in the machine that is the host's own, without limits.
+    fn unlimited<R>(
+        &mut self,
+        work: impl FnOnce(&Lua, &mlua::Table) -> Result<R, String>,
+    ) -> Result<R, String> {
+        let lua = self.machine.lua();
+        let told = |error: mlua::Error| failure::describe_error(&error);
+        let limit = lua.set_memory_limit(0).map_err(told)?;
+        let state = self.machine.state();
+        let done = self
+            .machine
+            .running(|| state.own(|| work(lua, &self.loaded)));
+        lua.gc_collect().map_err(told)?;
+        lua.set_memory_limit(limit).map_err(told)?;
+        done
     }
 
     /// Marks the sandbox as ended.
@@ -403,7 +480,7 @@ fn nanoseconds(since: Instant) -> u64 {
 }
 
 /// Makes a machine with all that a script of the kind finds there.
-fn open(settings: &Settings) -> mlua::Result<Machine> {
+fn open(settings: &Settings) -> mlua::Result<(Machine, mlua::Table)> {
     let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::COROUTINE;
     let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
     lua.enable_jit(settings.native);
@@ -416,14 +493,16 @@ fn open(settings: &Settings) -> mlua::Result<Machine> {
         .collect::<mlua::Result<_>>()?;
     *machine.state().keys.borrow_mut() = keys;
     let libraries = environment::install(lua, settings.kind)?;
+    let loaded = libraries.loaded.clone();
     let globals = lua.globals();
     let require = require::function(lua, settings.kind, &settings.module_directories, libraries)?;
     globals.raw_set("require", require)?;
+    globals.raw_set("decode_message", decode::function(lua)?)?;
     add_functions(&machine, settings.kind)?;
     machine.promise_base()?;
     lua.gc_collect()?;
     lua.set_memory_limit(settings.limits.memory_bytes as usize)?;
-    Ok(machine)
+    Ok((machine, loaded))
 }
 
 /// The functions that scripts of the kind have.
@@ -435,6 +514,9 @@ fn add_functions(machine: &Machine, kind: Kind) -> mlua::Result<()> {
     }
     if kind != Kind::Output {
         add::<InjectMessage>(machine)?;
+    }
+    if matches!(kind, Kind::Decoder | Kind::Encoder) {
+        add::<WriteMessage>(machine)?;
     }
     if !kind.is_trusted() {
         add::<InjectPayload>(machine)?;

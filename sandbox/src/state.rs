@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mlua::{Lua, WeakLua};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::config::{ConfigValue, Kind, Settings};
+use crate::config::{ConfigValue, Settings};
 use crate::error::{TRACE_BYTES_MAX, cut};
 use crate::limits::SandboxLimits;
 use crate::lua::{Arguments, Lent, Panic, Pinned, Push, Refused, Value};
@@ -22,6 +22,9 @@ use crate::watchdog::Watched;
 
 /// Bytes of an error text that are kept; more is cut when it is told anyway.
 const SAID_BYTES_MAX: usize = 4096;
+
+/// Processor time for what is the host's own: a preserved state of the largest size takes less.
+const OWN_TIME: Duration = Duration::from_secs(5);
 
 /// Why a script is being stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,6 @@ struct Long {
 
 /// One machine's state on our side.
 pub(crate) struct State {
-    pub(crate) kind: Kind,
     pub(crate) limits: SandboxLimits,
     /// The subsection `config`, sorted by name.
     config: Vec<(String, ConfigValue)>,
@@ -60,8 +62,13 @@ pub(crate) struct State {
     pub(crate) injections: Cell<u64>,
     /// An injection was told that the daemon ends.
     pub(crate) aborted: Cell<bool>,
+    /// The message table was found full.
+    pub(crate) full: Cell<bool>,
+    pub(crate) message_bytes_max: usize,
     /// Safepoints that the call may still pass.
     safepoints: Cell<u64>,
+    /// What runs is the host's own: preserved state, which has `OWN_TIME`.
+    own: Cell<bool>,
     stop: Cell<Option<Stop>>,
     long: Cell<Option<Long>>,
     place: RefCell<String>,
@@ -77,7 +84,6 @@ impl State {
         let mut config = settings.config.clone();
         config.sort_by(|a, b| a.0.cmp(&b.0));
         Rc::new(State {
-            kind: settings.kind,
             limits: match settings.kind.is_trusted() {
                 true => settings.limits.with_instructions(0),
                 false => settings.limits,
@@ -91,7 +97,10 @@ impl State {
             max_output: Cell::new(0),
             injections: Cell::new(0),
             aborted: Cell::new(false),
+            full: Cell::new(false),
+            message_bytes_max: settings.message_bytes_max,
             safepoints: Cell::new(0),
+            own: Cell::new(false),
             stop: Cell::new(None),
             long: Cell::new(None),
             place: RefCell::default(),
@@ -219,7 +228,7 @@ impl State {
         if self.stop.get().is_some() {
             return false;
         }
-        if self.limits.counts_instructions {
+        if self.limits.counts_instructions && !self.own.get() {
             let left = self.safepoints.get();
             if left < safepoints {
                 self.safepoints.set(0);
@@ -240,13 +249,17 @@ impl State {
 
     /// Whether a long call has used up its time.
     fn time(&self, call: u64) -> bool {
+        let (cpu_limit, wall_limit) = match self.own.get() {
+            true => (OWN_TIME, Duration::ZERO),
+            false => (self.limits.cpu_time, self.limits.wall_time),
+        };
         let cpu = cpu_time();
         match self.long.get() {
             Some(long) if long.call == call => {
-                if over(cpu.saturating_sub(long.cpu), self.limits.cpu_time) {
+                if over(cpu.saturating_sub(long.cpu), cpu_limit) {
                     return self.stop_for(Stop::CpuTime);
                 }
-                if over(long.since.elapsed(), self.limits.wall_time) {
+                if over(long.since.elapsed(), wall_limit) {
                     return self.stop_for(Stop::WallTime);
                 }
             }
@@ -266,10 +279,17 @@ impl State {
         false
     }
 
-    /// Forgets that the script was stopped, for what the host itself runs in the machine afterwards.
-    pub(crate) fn forgive(&self) {
+    /// Runs something of the host's own, which has other limits than the script.
+    pub(crate) fn own<R>(&self, run: impl FnOnce() -> R) -> R {
+        self.stop.set(None);
+        self.own.set(true);
+        self.watched.begin();
+        let done = run();
+        self.watched.end();
+        self.own.set(false);
         self.stop.set(None);
         self.watched.trigger.set(false);
+        done
     }
 
     /// What a stopped script hears.

@@ -6,6 +6,8 @@
 //! Never:   depends on how long something takes.
 
 mod calls;
+mod preserved;
+mod writes;
 
 use std::sync::Arc;
 
