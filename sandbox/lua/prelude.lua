@@ -1,6 +1,6 @@
 -- What Lua 5.1 has and Luau has not, where Lua itself says it best. Its argument is what the host lends.
 local host = ...
-local string, table, math = host.string, host.table, host.math
+local string, table, math, os = host.string, host.table, host.math, host.os
 local select, type, error, pairs, ipairs, rawget = select, type, error, pairs, ipairs, rawget
 local setfenv, rawset, setmetatable, next = setfenv, rawset, setmetatable, next
 local plain_pcall, plain_xpcall, describe = pcall, xpcall, host.describe
@@ -69,6 +69,19 @@ math.mod = math.fmod
 
 function string.dump()
     error("unable to dump given function", 2)
+end
+
+local now, date, time = os.now, os.date, os.time
+
+function os.date(format, at)
+    return date(format or "%c", at or now())
+end
+
+function os.time(parts)
+    if parts == nil then
+        return now()
+    end
+    return time(parts)
 end
 
 function globals.module(name, ...)

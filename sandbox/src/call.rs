@@ -116,14 +116,19 @@ pub trait Host {
 
     /// Now, nanoseconds since the Unix epoch.
     fn now(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| {
-            i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-        })
+        system_now()
     }
 
     /// Hears why a function refused what the script asked for, where the script itself is told only `failed`. For the log.
     fn explain(&mut self, _why: &str) {}
+}
+
+/// The time of the system's clock, nanoseconds since the Unix epoch.
+pub(crate) fn system_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    })
 }
 
 /// A host that takes nothing: for calls that may not inject, and for tests.

@@ -8,8 +8,13 @@
 use mlua::{Function, Lua, Table, Value};
 
 use crate::config::Kind;
+use crate::find::Find;
+use crate::lua::Machine;
 use crate::program::Program;
 use crate::{failure, operating_system};
+
+/// Name of the part that is written in Lua, in places of errors.
+pub(crate) const PRELUDE: &str = "[base]";
 
 /// Globals of every kind, besides the functions of the host.
 const GLOBALS: &[&str] = &[
@@ -86,6 +91,10 @@ const MATH: &[&str] = &[
     "tanh",
 ];
 
+const OS: &[&str] = &[
+    "clock", "date", "difftime", "execute", "getenv", "remove", "rename", "time", "tmpname",
+];
+
 const COROUTINE: &[&str] = &["create", "resume", "running", "status", "wrap", "yield"];
 
 /// What `require` works with.
@@ -97,19 +106,27 @@ pub(crate) struct Libraries {
 }
 
 /// Makes the globals of a machine what the kind may have, but for `require` and the functions of the host.
-pub(crate) fn install(lua: &Lua, kind: Kind) -> mlua::Result<Libraries> {
+pub(crate) fn install(machine: &Machine, kind: Kind) -> mlua::Result<Libraries> {
+    let lua = machine.lua();
     let globals = lua.globals();
     let hidden = lua.create_table()?;
     for name in ["string", "table", "math"] {
         hidden.raw_set(name, globals.raw_get::<Table>(name)?)?;
     }
-    hidden.raw_set("os", operating_system::open(lua, kind)?)?;
+    let string: Table = hidden.raw_get("string")?;
+    string.raw_set("find", machine.before::<Find>(string.raw_get("find")?)?)?;
+    hidden.raw_set("os", operating_system::open(machine, kind.is_trusted())?)?;
     if kind.is_trusted() {
         hidden.raw_set("io", crate::files::open(lua)?)?;
     }
     let loaded = lua.create_table()?;
     prelude(lua, &hidden, &loaded)?;
-    for (name, left) in [("string", STRING), ("table", TABLE), ("math", MATH)] {
+    for (name, left) in [
+        ("string", STRING),
+        ("table", TABLE),
+        ("math", MATH),
+        ("os", OS),
+    ] {
         keep(&hidden.raw_get(name)?, left)?;
     }
     let mut left = GLOBALS.to_vec();
@@ -146,7 +163,7 @@ fn keep(table: &Table, left: &[&str]) -> mlua::Result<()> {
 /// Runs the part that is written in Lua.
 fn prelude(lua: &Lua, hidden: &Table, loaded: &Table) -> mlua::Result<()> {
     let lent = lua.create_table()?;
-    for name in ["string", "table", "math"] {
+    for name in ["string", "table", "math", "os"] {
         lent.raw_set(name, hidden.raw_get::<Table>(name)?)?;
     }
     lent.raw_set("loaded", loaded)?;
@@ -157,7 +174,7 @@ fn prelude(lua: &Lua, hidden: &Table, loaded: &Table) -> mlua::Result<()> {
     })?;
     lent.raw_set("describe", describe)?;
     let source = include_bytes!("../lua/prelude.lua");
-    let program = Program::compile("prelude", source).map_err(mlua::Error::external)?;
+    let program = Program::compile(PRELUDE, source).map_err(mlua::Error::external)?;
     program.load(lua)?.call(lent)
 }
 

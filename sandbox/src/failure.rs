@@ -7,6 +7,11 @@
 
 use mlua::{Error, Value};
 
+use crate::environment::PRELUDE;
+
+/// What begins the trace that mlua puts behind the text of an error.
+const TRACE: &str = "\nstack traceback:";
+
 /// The text of an error that a function in Rust raised, with the place in the script in front; `None` for any other value.
 pub(crate) fn describe(value: &Value) -> Option<String> {
     match value {
@@ -21,8 +26,9 @@ pub(crate) fn describe_error(error: &Error) -> String {
         Error::CallbackError { traceback, cause } => {
             let text = describe_error(cause);
             match (&**cause, place(traceback)) {
-                // An error that comes from further in has its place already.
+                // An error that comes from further in has its place already, and so has one of Lua's own, which brings its trace.
                 (Error::CallbackError { .. } | Error::MemoryError(_), _) | (_, None) => text,
+                (Error::RuntimeError(said), _) if said.contains(TRACE) => text,
                 (_, Some(place)) => format!("{place}: {text}"),
             }
         }
@@ -61,19 +67,17 @@ fn type_name(rust: &str) -> &str {
     }
 }
 
-/// The first place in Lua that a trace names, `script.lua:3`.
+/// Where the function was called, `script.lua:3`; `None` where that was not in Lua, or in the host's own part of it (`pcall`).
 fn place(trace: &str) -> Option<&str> {
-    trace
-        .lines()
-        .skip(1)
-        .map(str::trim_start)
-        .find(|line| !line.starts_with("[C]"))
-        .and_then(|line| line.split_once(": in ").or(line.split_once(":in ")))
-        .map(|(place, _)| place.trim_end_matches(':'))
+    let line = trace.lines().nth(1)?.trim_start();
+    let (place, _) = line.split_once(": in ").or(line.split_once(":in "))?;
+    let place = place.trim_end_matches(':');
+    let hosts = place.starts_with("[C]") || place.starts_with(PRELUDE);
+    (!hosts).then_some(place)
 }
 
 fn without_trace(text: &str) -> &str {
-    text.split("\nstack traceback:").next().unwrap_or(text)
+    text.split(TRACE).next().unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -81,10 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_the_first_in_lua() {
-        let trace =
-            "stack traceback:\n\t[C]: in ?\n\ta.lua:3: in function 'f'\n\ta.lua:9: in main chunk";
-        assert_eq!(place(trace), Some("a.lua:3"));
+    fn places_are_those_of_the_call() {
+        let trace = |first: &str| {
+            format!("stack traceback:\n\t{first} in function 'f'\n\ta.lua:9: in main chunk")
+        };
+        assert_eq!(place(&trace("a.lua:3:")), Some("a.lua:3"));
+        assert_eq!(place(&trace("[C]:")), None);
+        assert_eq!(place(&trace("[base]:3:")), None);
         assert_eq!(place(""), None);
     }
 

@@ -17,6 +17,7 @@ mod error;
 mod failure;
 mod figures;
 mod files;
+mod find;
 mod inject;
 pub mod limits;
 mod lua;

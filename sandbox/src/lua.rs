@@ -27,6 +27,7 @@ use mlua::ffi;
 use mlua::{Lua, lua_State};
 
 use crate::call::Call;
+use crate::environment::PRELUDE;
 use crate::state::State;
 
 /// Stack slots beyond its arguments that a quiet step may use: a C function is promised `LUA_MINSTACK` (20).
@@ -65,7 +66,10 @@ pub(crate) enum Push<'s> {
 pub(crate) enum Returns<'s> {
     Nothing,
     One(Push<'s>),
+    Two([Push<'s>; 2]),
     Five([Push<'s>; 5]),
+    /// What the function that this one stands before returns for the same arguments, see `Machine::before`.
+    Next,
 }
 
 /// An argument, or what stands in a table.
@@ -308,7 +312,8 @@ unsafe extern "C-unwind" fn enter<F: Function>(machine: *mut lua_State) -> c_int
             unsafe { raise(machine, state) }
         }
     };
-    // SAFETY: loud step: pushing text may raise for want of memory; `returns` and `state` are plain words. A C function has room for
+    // SAFETY: loud step: pushing text may raise for want of memory, and what `Next` calls for whatever it likes; `returns` and `state` are
+    // plain words. Only closures of `before` answer `Next`; others have no second upvalue, and calling that nil raises. A C function has room for
     // `LUA_MINSTACK` values above its arguments, and what the quiet step pushed was taken off again.
     unsafe {
         match returns {
@@ -317,11 +322,23 @@ unsafe extern "C-unwind" fn enter<F: Function>(machine: *mut lua_State) -> c_int
                 push(machine, state, value);
                 1
             }
+            Returns::Two(values) => {
+                for value in values {
+                    push(machine, state, value);
+                }
+                2
+            }
             Returns::Five(values) => {
                 for value in values {
                     push(machine, state, value);
                 }
                 5
+            }
+            Returns::Next => {
+                ffi::lua_pushvalue(machine, ffi::lua_upvalueindex(2));
+                ffi::lua_insert(machine, 1);
+                ffi::lua_call(machine, ffi::lua_gettop(machine) - 1, ffi::LUA_MULTRET);
+                ffi::lua_gettop(machine)
             }
         }
     }
@@ -497,6 +514,18 @@ impl Machine {
         }
     }
 
+    /// Makes a function that stands before another one, and may leave a call to it.
+    pub(crate) fn before<F: Function>(&self, next: mlua::Function) -> mlua::Result<mlua::Function> {
+        // SAFETY: as in `new`; `next` is the closure's second upvalue, which `enter` calls for `Returns::Next`.
+        unsafe {
+            self.lua.exec_raw(next, |machine| {
+                ffi::lua_pushlightuserdata(machine, Rc::as_ptr(&self.state) as *mut c_void);
+                ffi::lua_insert(machine, 1);
+                ffi::lua_pushcclosurek(machine, enter::<F>, F::NAME.as_ptr(), 2, None);
+            })
+        }
+    }
+
     /// Promises the compiler of native code that nobody has replaced a function of the base library; `setfenv` and `getfenv` take it back.
     pub(crate) fn promise_base(&self) -> mlua::Result<()> {
         // SAFETY: `exec_raw` runs the closure protected; the globals are a table.
@@ -664,9 +693,15 @@ unsafe fn note_place(machine: *mut lua_State, state: &State) {
         return;
     }
     let place = catch_unwind(AssertUnwindSafe(|| {
+        let mut level = 0;
         // SAFETY: by the contract; `place` does not raise.
-        if let Some((source, line)) = unsafe { place(machine, 0) } {
-            state.note_place(source, line);
+        while let Some((source, line)) = unsafe { place(machine, level) } {
+            // What stands below functions of the host is where the script was.
+            if line > 0 && source != PRELUDE {
+                state.note_place(source, line);
+                break;
+            }
+            level += 1;
         }
     }));
     drop(place);

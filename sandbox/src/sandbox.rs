@@ -485,6 +485,8 @@ fn open(settings: &Settings) -> mlua::Result<(Machine, mlua::Table)> {
     let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
     lua.enable_jit(settings.native);
     let state = State::new(settings);
+    // For modules, which are lent the machine and nothing else.
+    lua.set_app_data(state.limits);
     let machine = Machine::new(lua, state)?;
     let lua = machine.lua();
     let keys = KEYS
@@ -492,7 +494,7 @@ fn open(settings: &Settings) -> mlua::Result<(Machine, mlua::Table)> {
         .map(|key| pin(lua, lua.create_string(key)?))
         .collect::<mlua::Result<_>>()?;
     *machine.state().keys.borrow_mut() = keys;
-    let libraries = environment::install(lua, settings.kind)?;
+    let libraries = environment::install(&machine, settings.kind)?;
     let loaded = libraries.loaded.clone();
     let globals = lua.globals();
     let require = require::function(lua, settings.kind, &settings.module_directories, libraries)?;

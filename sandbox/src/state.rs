@@ -15,6 +15,7 @@ use mlua::{Lua, WeakLua};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::config::{ConfigValue, Settings};
+use crate::environment::PRELUDE;
 use crate::error::{TRACE_BYTES_MAX, cut};
 use crate::limits::SandboxLimits;
 use crate::lua::{Arguments, Lent, Panic, Pinned, Push, Refused, Value};
@@ -343,7 +344,7 @@ impl State {
     /// Notes a level of the stack, innermost first; answers whether there is room for more.
     pub(crate) fn note_level(&self, source: &str, line: i32) -> bool {
         let mut trace = self.trace.borrow_mut();
-        if line > 0 {
+        if line > 0 && source != PRELUDE {
             // Writing to a string does not fail.
             let _ = writeln!(trace, "{source}:{line}");
         }

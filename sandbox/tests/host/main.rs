@@ -5,7 +5,9 @@
 //! Bounds:  each test makes its own sandboxes.
 //! Never:   depends on how long something takes.
 
+mod attacks;
 mod calls;
+mod environments;
 mod preserved;
 mod writes;
 
