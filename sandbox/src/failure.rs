@@ -69,7 +69,8 @@ fn type_name(rust: &str) -> &str {
 
 /// Where the function was called, `script.lua:3`; `None` where that was not in Lua, or in the host's own part of it (`pcall`).
 fn place(trace: &str) -> Option<&str> {
-    let line = trace.lines().nth(1)?.trim_start();
+    // The first line is a heading, the second the function itself.
+    let line = trace.lines().nth(2)?.trim_start();
     let (place, _) = line.split_once(": in ").or(line.split_once(":in "))?;
     let place = place.trim_end_matches(':');
     let hosts = place.starts_with("[C]") || place.starts_with(PRELUDE);
@@ -87,7 +88,9 @@ mod tests {
     #[test]
     fn places_are_those_of_the_call() {
         let trace = |first: &str| {
-            format!("stack traceback:\n\t{first} in function 'f'\n\ta.lua:9: in main chunk")
+            format!(
+                "stack traceback:\n\t[C]: in ?\n\t{first} in function 'f'\n\ta.lua:9: in main chunk"
+            )
         };
         assert_eq!(place(&trace("a.lua:3:")), Some("a.lua:3"));
         assert_eq!(place(&trace("[C]:")), None);

@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 /// Bytes read ahead, and bytes that wait to be written.
 const BUFFER_BYTES: usize = 16 * 1024;
 
@@ -38,6 +40,8 @@ pub(crate) struct Stream {
     taken: usize,
     behind: Vec<u8>,
     buffering: Buffering,
+    /// A write fails at once where it must, not when the buffer is full.
+    writable: bool,
 }
 
 impl Stream {
@@ -49,11 +53,15 @@ impl Stream {
             taken: 0,
             behind: Vec::new(),
             buffering,
+            writable: true,
         }
     }
 
     pub(crate) fn file(file: File) -> Stream {
-        Stream::new(Handle::File(file), None, Buffering::Full)
+        let flags = fcntl(&file, FcntlArg::F_GETFL).map_or(OFlag::O_RDWR, OFlag::from_bits_retain);
+        let mut stream = Stream::new(Handle::File(file), None, Buffering::Full);
+        stream.writable = flags & OFlag::O_ACCMODE != OFlag::O_RDONLY;
+        stream
     }
 
     /// The output of a command, or its input where it has one to write to.
@@ -154,6 +162,9 @@ impl Stream {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.writable {
+            return Err(nix::errno::Errno::EBADF.into());
+        }
         self.give_back()?;
         if self.behind.len() + bytes.len() > BUFFER_BYTES {
             self.flush()?;
