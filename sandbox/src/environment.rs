@@ -5,9 +5,12 @@
 //! Bounds:  done once a sandbox.
 //! Never:   leaves anything of Luau's own that Lua 5.1 does not have.
 
+use std::sync::LazyLock;
+
 use mlua::{Function, Lua, Table, Value};
 
 use crate::config::Kind;
+use crate::error::ProgramError;
 use crate::find::Find;
 use crate::lua::Machine;
 use crate::program::Program;
@@ -173,9 +176,12 @@ fn prelude(lua: &Lua, hidden: &Table, loaded: &Table) -> mlua::Result<()> {
         None => Ok(error),
     })?;
     lent.raw_set("describe", describe)?;
-    let source = include_bytes!("../lua/prelude.lua");
-    let program = Program::compile(PRELUDE, source).map_err(mlua::Error::external)?;
-    program.load(lua)?.call(lent)
+    static PROGRAM: LazyLock<Result<Program, ProgramError>> =
+        LazyLock::new(|| Program::compile(PRELUDE, include_bytes!("../lua/prelude.lua")));
+    match &*PROGRAM {
+        Ok(program) => program.load(lua)?.call(lent),
+        Err(error) => Err(mlua::Error::external(error.clone())),
+    }
 }
 
 /// Lua 5.1's `collectgarbage`.

@@ -23,7 +23,7 @@ use crate::lua::{Back, First, Function, Machine, Pinned, Second, Target, pin};
 use crate::program::Program;
 use crate::read::{ReadConfig, ReadMessage, ReadNextField, SelectMessage};
 use crate::state::{State, Stop};
-use crate::watchdog::{self, Stopper};
+use crate::watchdog::{self, Place, Stopper};
 use crate::write::WriteMessage;
 use crate::{decode, environment, failure, preserve, require};
 
@@ -46,6 +46,8 @@ pub struct Sandbox {
     takes_batches: bool,
     /// Modules that were required.
     loaded: mlua::Table,
+    /// Heap of the machine before the script: what the script uses is counted from there.
+    base_memory: usize,
     /// The copy that an encoder changes.
     copy: Option<MessageTable>,
     /// The last text that a script returned.
@@ -71,14 +73,15 @@ impl Sandbox {
     ///
     /// The script may read its configuration and load modules meanwhile, not inject.
     pub fn new(program: &Arc<Program>, settings: Settings) -> Result<Sandbox, Terminated> {
-        let (machine, loaded) = open(&settings)
-            .map_err(|error| Terminated::new(Cause::Error, failure::describe_error(&error)))?;
-        watchdog::watch(&machine.state().watched).map_err(|error| {
+        let place = watchdog::watch().map_err(|error| {
             Terminated::new(
                 Cause::Error,
                 format!("the watchdog does not start: {error}"),
             )
         })?;
+        let (machine, loaded) = open(&settings, place)
+            .map_err(|error| Terminated::new(Cause::Error, failure::describe_error(&error)))?;
+        let base_memory = machine.lua().used_memory();
         let pinned = |name: &str| {
             let text = machine.lua().create_string(name);
             text.and_then(|text| pin(machine.lua(), text))
@@ -92,6 +95,7 @@ impl Sandbox {
             settings,
             takes_batches: false,
             loaded,
+            base_memory,
             copy: None,
             text: Vec::new(),
             figures: Figures::default(),
@@ -435,7 +439,7 @@ impl Sandbox {
     /// What it has used.
     pub fn figures(&self) -> Figures {
         let state = self.machine.state();
-        let memory = self.machine.lua().used_memory() as u64;
+        let memory = self.memory();
         Figures {
             memory: if self.ended.is_some() { 0 } else { memory },
             max_memory: self.figures.max_memory.max(memory),
@@ -445,8 +449,14 @@ impl Sandbox {
         }
     }
 
+    /// What the script uses, bytes.
+    fn memory(&self) -> u64 {
+        let used = self.machine.lua().used_memory();
+        used.saturating_sub(self.base_memory) as u64
+    }
+
     fn note_memory(&mut self) {
-        let memory = self.machine.lua().used_memory() as u64;
+        let memory = self.memory();
         self.figures.max_memory = self.figures.max_memory.max(memory);
     }
 
@@ -480,11 +490,12 @@ fn nanoseconds(since: Instant) -> u64 {
 }
 
 /// Makes a machine with all that a script of the kind finds there.
-fn open(settings: &Settings) -> mlua::Result<(Machine, mlua::Table)> {
+fn open(settings: &Settings, place: Place) -> mlua::Result<(Machine, mlua::Table)> {
     let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::COROUTINE;
     let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
-    lua.enable_jit(settings.native);
-    let state = State::new(settings);
+    // The host's own part is small and seldom called.
+    lua.enable_jit(false);
+    let state = State::new(settings, place);
     // For modules, which are lent the machine and nothing else.
     lua.set_app_data(state.limits);
     let machine = Machine::new(lua, state)?;
@@ -501,9 +512,13 @@ fn open(settings: &Settings) -> mlua::Result<(Machine, mlua::Table)> {
     globals.raw_set("require", require)?;
     globals.raw_set("decode_message", decode::function(lua)?)?;
     add_functions(&machine, settings.kind)?;
+    lua.enable_jit(settings.native);
     machine.promise_base()?;
     lua.gc_collect()?;
-    lua.set_memory_limit(settings.limits.memory_bytes as usize)?;
+    if settings.limits.memory_bytes != 0 {
+        // An empty machine takes some hundred kilobytes, which Lua 5.1's did not: the limit is the script's.
+        lua.set_memory_limit(lua.used_memory() + settings.limits.memory_bytes as usize)?;
+    }
     Ok((machine, loaded))
 }
 

@@ -19,7 +19,7 @@ use crate::environment::PRELUDE;
 use crate::error::{TRACE_BYTES_MAX, cut};
 use crate::limits::SandboxLimits;
 use crate::lua::{Arguments, Lent, Panic, Pinned, Push, Refused, Value};
-use crate::watchdog::Watched;
+use crate::watchdog::{Place, Watched};
 
 /// Bytes of an error text that are kept; more is cut when it is told anyway.
 const SAID_BYTES_MAX: usize = 4096;
@@ -53,6 +53,9 @@ pub(crate) struct State {
     pub(crate) lent: Lent,
     /// What the other threads see.
     pub(crate) watched: Arc<Watched>,
+    place_of_calls: Place,
+    /// The sandbox that the running call has interrupted.
+    interrupted: Cell<u64>,
     /// The text of an error, or of an answer, on its way to the script or to the host.
     said: RefCell<Vec<u8>>,
     /// What `add_to_payload` gathers.
@@ -81,7 +84,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(settings: &Settings) -> Rc<State> {
+    pub(crate) fn new(settings: &Settings, place_of_calls: Place) -> Rc<State> {
         let mut config = settings.config.clone();
         config.sort_by(|a, b| a.0.cmp(&b.0));
         Rc::new(State {
@@ -91,7 +94,9 @@ impl State {
             },
             config,
             lent: Lent::new(),
-            watched: Arc::default(),
+            watched: Arc::clone(&place_of_calls.watched),
+            place_of_calls,
+            interrupted: Cell::new(0),
             said: RefCell::default(),
             output: RefCell::default(),
             encoded: RefCell::default(),
@@ -198,13 +203,13 @@ impl State {
             self.safepoints.set(self.limits.instructions);
             self.watched.trigger.set(true);
         }
-        self.watched.begin();
+        self.interrupted.set(self.place_of_calls.begin());
     }
 
     /// A call ends. Answers why it was stopped, if it was.
     #[inline]
     pub(crate) fn end(&self) -> Option<Stop> {
-        self.watched.end();
+        self.place_of_calls.end(self.interrupted.get());
         if self.limits.counts_instructions {
             self.watched.trigger.set(false);
         }
@@ -242,7 +247,7 @@ impl State {
         if self.watched.is_stopped() {
             return self.stop_for(Stop::Asked);
         }
-        match self.watched.overdue() {
+        match self.place_of_calls.overdue() {
             Some(call) => self.time(call),
             None => true,
         }
@@ -284,9 +289,9 @@ impl State {
     pub(crate) fn own<R>(&self, run: impl FnOnce() -> R) -> R {
         self.stop.set(None);
         self.own.set(true);
-        self.watched.begin();
+        let before = self.place_of_calls.begin();
         let done = run();
-        self.watched.end();
+        self.place_of_calls.end(before);
         self.own.set(false);
         self.stop.set(None);
         self.watched.trigger.set(false);

@@ -8,6 +8,7 @@
 mod attacks;
 mod calls;
 mod environments;
+mod hostile;
 mod preserved;
 mod writes;
 
