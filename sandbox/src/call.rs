@@ -5,9 +5,9 @@
 //! Bounds:  one message, or one batch of them.
 //! Never:   keeps what was lent.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use codecs::message::{Draft, MessageRef, MessageTable};
+
+use crate::clock;
 
 /// The messages of a batch that a script takes at once (`process_messages`).
 pub trait Batch {
@@ -116,19 +116,11 @@ pub trait Host {
 
     /// Now, nanoseconds since the Unix epoch.
     fn now(&self) -> i64 {
-        system_now()
+        clock::system()
     }
 
     /// Hears why a function refused what the script asked for, where the script itself is told only `failed`. For the log.
     fn explain(&mut self, _why: &str) {}
-}
-
-/// The time of the system's clock, nanoseconds since the Unix epoch.
-pub(crate) fn system_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-    })
 }
 
 /// A host that takes nothing: for calls that may not inject, and for tests.

@@ -358,7 +358,7 @@ impl<'s> Encoder<'_, 's> {
             return Ok(());
         };
         let arguments = self.arguments;
-        let printed = self.nested(key::BYTES, |this| {
+        self.nested(key::BYTES, |this| {
             let out = &mut *this.out;
             let shown = arguments.with_object(object, |object| match object {
                 mlua::Value::UserData(object) => {
@@ -372,8 +372,7 @@ impl<'s> Encoder<'_, 's> {
                     "user data object does not implement lsb_output"
                 ))),
             }
-        });
-        printed
+        })
     }
 
     fn text_key(&self, wanted: Wanted) -> Result<u8, Fault> {

@@ -9,6 +9,7 @@
 //! every tick. What the script injects goes to the `Host` that the call is given, which decides what becomes of it.
 
 mod call;
+mod clock;
 mod config;
 mod decode;
 mod encode;

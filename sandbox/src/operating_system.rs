@@ -15,9 +15,9 @@ use std::process::Command;
 
 use codecs::time::{Strftime, Zone};
 use mlua::{Lua, LuaString, MultiValue, Table, Value};
-use nix::time::{ClockId, clock_gettime};
 
-use crate::call::{Call, system_now};
+use crate::call::Call;
+use crate::clock;
 use crate::files::{Failed, outcome};
 use crate::lua::{Arguments, Function, Machine, Push, Refused, Returns};
 use crate::state::State;
@@ -33,7 +33,7 @@ pub(crate) fn open(machine: &Machine, trusted: bool) -> mlua::Result<Table> {
         |_: &Lua, (later, earlier): (f64, Option<f64>)| Ok(later - earlier.unwrap_or(0.0));
     library.raw_set(
         "clock",
-        lua.create_function(|_, _: MultiValue| Ok(clock()))?,
+        lua.create_function(|_, _: MultiValue| Ok(clock::of_process().as_secs_f64()))?,
     )?;
     library.raw_set("difftime", lua.create_function(difference)?)?;
     library.raw_set("now", machine.function::<Now>()?)?;
@@ -43,12 +43,6 @@ pub(crate) fn open(machine: &Machine, trusted: bool) -> mlua::Result<Table> {
         add_trusted(lua, &library)?;
     }
     Ok(library)
-}
-
-/// Processor time of the process, seconds.
-fn clock() -> f64 {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
-        .map_or(0.0, |time| std::time::Duration::from(time).as_secs_f64())
 }
 
 /// The host's time, whole seconds.
@@ -62,7 +56,7 @@ impl Function for Now {
         _state: &'s State,
         call: Option<&'s mut Call<'_, '_>>,
     ) -> Result<Returns<'s>, Refused> {
-        let now = call.map_or_else(system_now, |call| call.host.now());
+        let now = call.map_or_else(clock::system, |call| call.host.now());
         Ok(Returns::One(Push::Number(now.div_euclid(SECOND) as f64)))
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn write_state(lua: &Lua, loaded: &Table) -> Result<Vec<u8>, String> 
     };
     // Modules are made again by the script; the globals are where the rest is found.
     for pair in loaded.pairs::<Value, Value>() {
-        if let (_, Value::Table(module)) = pair.map_err(told)? {
+        if let (_, Value::Table(module)) = pair.map_err(|error| told(&error))? {
             writer.seen.insert(module.to_pointer().addr(), None);
         }
     }
@@ -88,7 +88,7 @@ impl Writer {
     /// Writes what a table has; tables in it are written later.
     fn entries(&mut self, name: &str, table: &Table) -> Result<(), String> {
         for pair in table.pairs::<Value, Value>() {
-            let (key, value) = pair.map_err(told)?;
+            let (key, value) = pair.map_err(|error| told(&error))?;
             if name == "_G" && is_hosts(&key) {
                 continue;
             }
@@ -194,8 +194,8 @@ impl Writer {
     }
 }
 
-fn told(error: mlua::Error) -> String {
-    crate::failure::describe_error(&error)
+fn told(error: &mlua::Error) -> String {
+    crate::failure::describe_error(error)
 }
 
 fn is_hosts(key: &Value) -> bool {
@@ -318,16 +318,16 @@ pub(crate) fn restore(lua: &Lua, loaded: &Table, name: &str, bytes: &[u8]) -> Re
         }
         Ok((staged, environment))
     };
-    let (staged, environment) = stage().map_err(told)?;
+    let (staged, environment) = stage().map_err(|error| told(&error))?;
     let run = program.load(lua).and_then(|chunk| {
         chunk.set_environment(environment)?;
         chunk.call::<()>(())
     });
-    run.map_err(told)?;
+    run.map_err(|error| told(&error))?;
     for pair in staged.pairs::<Value, Value>() {
-        let (key, value) = pair.map_err(told)?;
+        let (key, value) = pair.map_err(|error| told(&error))?;
         if !is_hosts(&key) {
-            globals.raw_set(key, value).map_err(told)?;
+            globals.raw_set(key, value).map_err(|error| told(&error))?;
         }
     }
     Ok(())

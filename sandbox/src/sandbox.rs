@@ -25,7 +25,7 @@ use crate::read::{ReadConfig, ReadMessage, ReadNextField, SelectMessage};
 use crate::state::{State, Stop};
 use crate::watchdog::{self, Place, Stopper};
 use crate::write::WriteMessage;
-use crate::{decode, environment, failure, preserve, require};
+use crate::{clock, decode, environment, failure, preserve, require};
 
 /// What `process_message` answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,7 +256,7 @@ impl Sandbox {
         if let Some(ended) = &self.ended {
             return Err(ended.clone());
         }
-        let started = Instant::now();
+        let started = clock::moment();
         let back = self.enter(
             Target::Global(self.timer_event),
             Some(now as f64),
@@ -469,7 +469,7 @@ impl Sandbox {
         // At random, so that sandboxes made together are not timed together.
         let denominator = self.settings.sample_denominator.max(1);
         self.until_sample = fastrand::u32(0..2 * denominator - 1);
-        Some(Instant::now())
+        Some(clock::moment())
     }
 }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mlua::{Lua, WeakLua};
-use nix::time::{ClockId, clock_gettime};
 
+use crate::clock;
 use crate::config::{ConfigValue, Settings};
 use crate::environment::PRELUDE;
 use crate::error::{TRACE_BYTES_MAX, cut};
@@ -259,7 +259,7 @@ impl State {
             true => (OWN_TIME, Duration::ZERO),
             false => (self.limits.cpu_time, self.limits.wall_time),
         };
-        let cpu = cpu_time();
+        let cpu = clock::of_thread();
         match self.long.get() {
             Some(long) if long.call == call => {
                 if over(cpu.saturating_sub(long.cpu), cpu_limit) {
@@ -272,7 +272,7 @@ impl State {
             _ => self.long.set(Some(Long {
                 call,
                 cpu,
-                since: Instant::now(),
+                since: clock::moment(),
             })),
         }
         true
@@ -379,12 +379,4 @@ impl State {
 
 fn over(used: Duration, limit: Duration) -> bool {
     !limit.is_zero() && used >= limit
-}
-
-/// Processor time of this thread.
-fn cpu_time() -> Duration {
-    match clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID) {
-        Ok(time) => time.into(),
-        Err(_) => Duration::ZERO,
-    }
 }

@@ -108,7 +108,7 @@ impl Function for WriteMessage {
                 draft,
                 name,
                 value,
-                place,
+                &place,
                 now,
                 &mut state.encoded.borrow_mut(),
             )
@@ -164,12 +164,12 @@ fn write(
     draft: &mut Draft<'_>,
     name: Name<'_>,
     value: Option<New<'_>>,
-    place: Place<'_>,
+    place: &Place<'_>,
     now: i64,
     scratch: &mut Vec<u8>,
 ) -> Result<(), Fault> {
     if let Name::Field(name) = name {
-        let place = Place { name, ..place };
+        let place = Place { name, ..*place };
         return match value {
             Some(value) => write_field(draft, &place, value, scratch),
             None => delete(draft, &place, scratch),

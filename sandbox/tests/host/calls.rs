@@ -255,3 +255,110 @@ fn refused_injections_are_errors_with_hekas_texts() {
         assert_eq!(one.ended().is_some(), error != InjectError::Aborted);
     }
 }
+
+struct Two(codecs::message::MessageTable);
+
+impl sandbox::Batch for Two {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, index: usize) -> codecs::message::MessageRef<'_> {
+        self.0.get(index)
+    }
+}
+
+#[test]
+fn a_script_may_take_batches() {
+    let source = "function process_messages(n) local all = read_message('Type') for i = n, 1, -1 do select_message(i) \
+        all = all .. read_message('Type') .. tostring(select(2, read_next_field())) end return -n, all end";
+    let mut one = sandbox(Kind::Filter, source);
+    assert!(one.takes_batches());
+    assert!(!sandbox(Kind::Filter, "function process_message() end").takes_batches());
+    let mut table = crate::table();
+    crate::fill(&mut table.begin().expect("room"));
+    let mut second = table.begin().expect("room");
+    second
+        .set(codecs::message::Header::Type, "second")
+        .expect("room");
+    let batch = Two(table);
+    let mut host = Keeper::default();
+    let returned = one.process_messages(&batch, &mut host).map(own);
+    assert_eq!(returned, Ok((-2, "TESTsecondnilTESTtext".into())));
+    assert_eq!(one.figures().process_message_count, 2);
+    for (index, why) in [
+        ("0", "select_message() there are messages 1 to 2"),
+        ("3", "select_message() there are messages 1 to 2"),
+        ("'x'", "select_message() takes a single number"),
+    ] {
+        let source = format!("function process_messages() select_message({index}) return 0 end");
+        let mut one = sandbox(Kind::Filter, &source);
+        let ended = one
+            .process_messages(&batch, &mut host)
+            .map(own)
+            .expect_err(index);
+        assert_eq!(ended.text, format!("process_messages() test.lua:1: {why}"));
+    }
+    let ended = eval(Kind::Filter, "select_message(1)");
+    assert!(ended.ends_with("select_message() is for process_messages() only"));
+}
+
+#[test]
+fn a_panic_of_the_host_passes_the_script_and_ends_the_sandbox() {
+    struct Panics;
+    impl sandbox::Host for Panics {
+        fn inject(
+            &mut self,
+            _injected: sandbox::Injected<'_>,
+            _subject: &mut Subject<'_, '_>,
+        ) -> Result<(), InjectError> {
+            panic!("on purpose");
+        }
+    }
+    let mut one = sandbox(
+        Kind::Filter,
+        "function process_message() pcall(inject_message, {}) return 0 end",
+    );
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = one.process_message(Subject::Nothing, &mut Panics).map(own);
+    }));
+    let panic = panicked.expect_err("a panic");
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
+    assert!(one.ended().is_some());
+    assert!(process(&mut one, &mut Keeper::default()).is_err());
+}
+
+#[test]
+fn one_sandbox_may_call_another() {
+    struct Inner(sandbox::Sandbox, Vec<i32>);
+    impl sandbox::Host for Inner {
+        fn inject(
+            &mut self,
+            _injected: sandbox::Injected<'_>,
+            subject: &mut Subject<'_, '_>,
+        ) -> Result<(), InjectError> {
+            let message = subject.view().ok_or(InjectError::Unmarshal)?;
+            let returned = self
+                .0
+                .process_message(Subject::Message(message), &mut Keeper::default());
+            self.1.push(returned.map_or(-1, |returned| returned.status));
+            Ok(())
+        }
+    }
+    let inner = sandbox(
+        Kind::Filter,
+        "n = 0 function process_message() n = n + 1 return n, read_message('Type') end",
+    );
+    let mut outer = sandbox(
+        Kind::Filter,
+        "function process_message() inject_message({}) inject_message({}) return 0, read_message('Type') end",
+    );
+    let mut table = crate::table();
+    crate::fill(&mut table.begin().expect("room"));
+    let mut host = Inner(inner, Vec::new());
+    let returned = outer
+        .process_message(Subject::Message(table.get(0)), &mut host)
+        .map(own);
+    assert_eq!(returned, Ok((0, "TEST".into())));
+    assert_eq!(host.1, [1, 2]);
+}

@@ -275,11 +275,28 @@ fn dates_and_times_are_utc() {
     );
 }
 
-#[test]
-fn inputs_and_outputs_reach_files_and_commands() {
+/// What an output's script gives for a body, in which `p` is a folder; `PATH` in an answer stands for it.
+fn answers(cases: &[(&str, &str)]) {
     let folder = folder(&[("in.txt", "one\ntwo\n 12.5 0x10 rest\nlast")]);
     let path = folder.path().display();
-    for (body, text) in [
+    for (body, text) in cases {
+        let source = format!(
+            "require 'io' require 'os' require 'string' local p = '{path}' local function f() {body} end \
+             function process_message() return 0, tostring(f()) end"
+        );
+        let mut one = sandbox(Kind::Output, &source);
+        let answer = process(&mut one, &mut Keeper::default()).map(|(_, text)| text);
+        assert_eq!(
+            answer,
+            Ok(text.replace("PATH", &path.to_string())),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn files_are_read_and_written() {
+    answers(&[
         (
             "local f = io.open(p .. '/in.txt') local a = f:read() local b = f:read('*l') local c, d = f:read('*n', '*n') local e = f:read('*a') f:close() \
           return a .. b .. c .. d .. e",
@@ -314,6 +331,12 @@ fn inputs_and_outputs_reach_files_and_commands() {
             "local f = io.open(p .. '/out.txt', 'r+') local a = f:read(1) f:seek('cur', 0) f:write('X') f:seek('set') return a .. f:read('*a')",
             "aaX2.5b",
         ),
+    ]);
+}
+
+#[test]
+fn commands_and_default_files() {
+    answers(&[
         (
             "local f = io.popen('printf \"a\\\\nb\"') local a = f:read('*a') return a .. tostring(f:close())",
             "a\nbtrue",
@@ -350,8 +373,14 @@ fn inputs_and_outputs_reach_files_and_commands() {
             "local f = io.open(p .. '/in.txt') return tostring(select(2, f:write('x'))):match('Bad file') ~= nil or f:close()",
             "true",
         ),
+    ]);
+}
+
+#[test]
+fn outputs_reach_the_system() {
+    answers(&[
         (
-            "os.rename(p .. '/piped', p .. '/moved') local a = io.open(p .. '/moved') ~= nil return tostring(a) .. tostring(os.remove(p .. '/moved')) .. select(2, os.remove(p .. '/moved'))",
+            "os.rename(p .. '/in.txt', p .. '/moved') local a = io.open(p .. '/moved') ~= nil return tostring(a) .. tostring(os.remove(p .. '/moved')) .. select(2, os.remove(p .. '/moved'))",
             "truetruePATH/moved: No such file or directory",
         ),
         ("return os.execute() .. os.execute('exit 3')", "1768"),
@@ -372,19 +401,7 @@ fn inputs_and_outputs_reach_files_and_commands() {
             "7",
         ),
         ("return type(os.exit) .. type(os.setlocale)", "nilnil"),
-    ] {
-        let source = format!(
-            "require 'io' require 'os' require 'string' local p = '{path}' local function f() {body} end \
-             function process_message() return 0, tostring(f()) end"
-        );
-        let mut one = sandbox(Kind::Output, &source);
-        let answer = process(&mut one, &mut Keeper::default()).map(|(_, text)| text);
-        assert_eq!(
-            answer,
-            Ok(text.replace("PATH", &path.to_string())),
-            "{body}"
-        );
-    }
+    ]);
 }
 
 #[test]

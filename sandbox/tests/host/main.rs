@@ -8,7 +8,7 @@
 mod attacks;
 mod calls;
 mod environments;
-mod hostile;
+pub mod hostile;
 mod preserved;
 mod writes;
 

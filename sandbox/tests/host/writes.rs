@@ -144,6 +144,10 @@ fn what_cannot_be_written_is_explained_to_the_host() {
         );
         assert_eq!(host.explained, [why], "{body}");
     }
+}
+
+#[test]
+fn write_message_checks_its_arguments() {
     for (body, text) in [
         (
             "write_message('Type')",
