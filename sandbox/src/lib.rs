@@ -19,6 +19,7 @@ mod figures;
 mod files;
 mod find;
 mod inject;
+pub mod library;
 pub mod limits;
 mod lua;
 mod modules;
