@@ -38,6 +38,6 @@ for before = 0, 7 do
 end
 
 -- Every form has a colon within its first five characters.
-M.v6 = #(l.xdigit^-4 * ":") * forms
+M.v6 = -(-(l.xdigit^-4 * ":")) * forms
 
 return M

@@ -194,7 +194,7 @@ end
 local key = (l.alpha + l.S"-_")^1
 local pair_end = l.P","^-1 * (blank^1 * key * "=" + -1)
 local bracketed = "<" * l.C((1 - ">" * pair_end)^0) * ">"
-local bare = l.C((1 - l.S", ")^1) * #pair_end
+local bare = l.C((1 - l.S", ")^1) * -(-pair_end)
 local text = l.C((1 - (", " * key * "=" + l.P","^-1 * -1))^0)
 local pair = l.Cg(l.C(key) * "=" * (bracketed + bare + text)) * l.S", "^0
 local pairs_grammar = l.Cf(l.Ct(true) * pair^0, rawset)

@@ -102,9 +102,9 @@ programs.dhcpd = forms{
     any_of("dhcp_type", "DHCPREQUEST") * " for " * address4"dhcp_client_addr" * (" (" * without("dhcp_server_addr", ")") * ")")^-1
         * from_hardware * client_name * via * remark,
     any_of("dhcp_type", "DHCPINFORM") * " from " * address4"dhcp_client_addr" * " " * via * remark,
-    any_of("dhcp_pool_result", "balancing") * " pool" * l.P" "^-1 * before("dhcp_pool_id", " ") * before("dhcp_network", #l.P"  total ") * leases
+    any_of("dhcp_pool_result", "balancing") * " pool" * l.P" "^-1 * before("dhcp_pool_id", " ") * before("dhcp_network", -(-l.P"  total ")) * leases
         * "  max-own (+/-)" * number"dhcp_hold" * l.P"  (requesting peer rebalance!)"^-1 * -1,
-    any_of("dhcp_pool_result", "balanced", "IMBALANCED") * " pool" * l.P" "^-1 * before("dhcp_pool_id", " ") * before("dhcp_network", #l.P"  total ")
+    any_of("dhcp_pool_result", "balanced", "IMBALANCED") * " pool" * l.P" "^-1 * before("dhcp_pool_id", " ") * before("dhcp_network", -(-l.P"  total "))
         * leases * "  max-misbal " * number"dhcp_thresh" * -1,
     "bind update on " * address4"dhcp_client_addr" * " from " * before("dhcp_failover_peer", " ") * any_of("dhcp_bind_update_status", "rejected")
         * ": " * rest"dhcp_message",
