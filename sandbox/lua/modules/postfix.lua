@@ -116,9 +116,11 @@ local postscreen = {
     warning,
 }
 
--- service:address, where the service may itself be address:port.
-local service = named("service", (1 - l.P":")^1) * ":" * named("client_ip", address) * ")"
-    + named("service", (1 - l.P":")^1 * ":" * l.digit^1) * ":" * named("client_ip", address) * ")"
+-- service:address, where the service may itself be address:port or name:port.
+local function service_of(pattern)
+    return named("service", pattern) * ":" * named("client_ip", address) * ")"
+end
+local service = service_of(ip.v4 * ":" * l.digit^1) + service_of((1 - l.P":")^1) + service_of((1 - l.P":")^1 * ":" * l.digit^1)
 local at = " at " * rest"anvil_timestamp"
 local anvil = {
     "statistics: max connection rate " * named("anvil_conn_rate", integer) * "/" * named("anvil_conn_period", l.digit^1 * l.S"smhd")
