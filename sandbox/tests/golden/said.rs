@@ -136,9 +136,15 @@ impl Said {
             Some(One::Double(number)) => Some(*number as i64),
             _ => None,
         };
-        number("Timestamp").map(|time| draft.set_timestamp(time));
-        number("Severity").map(|severity| draft.set_severity(severity as i32));
-        number("Pid").map(|pid| draft.set_pid(pid as i32));
+        if let Some(time) = number("Timestamp") {
+            draft.set_timestamp(time);
+        }
+        if let Some(severity) = number("Severity") {
+            draft.set_severity(severity as i32);
+        }
+        if let Some(pid) = number("Pid") {
+            draft.set_pid(pid as i32);
+        }
         for (name, values) in &self.fields {
             let Values::These(values, representation) = values else {
                 continue;

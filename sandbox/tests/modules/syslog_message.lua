@@ -50,7 +50,7 @@ local CASES = {
     {"login", "ROOT LOGIN  on '/dev/tty1'", {tty = "/dev/tty1"}},
     {"groupadd", "new group: name=adm, GID=7", {group_name = "adm", gid = 7}},
     {"groupdel", "group 'adm' removed from /etc/group", {group_name = "adm", group_dbname = "/etc/group"}},
-    {"useradd", "new user: name=a, UID=1, GID=2, home=/home/a, shell=/bin/sh", {user_name = "a", uid = 1, gid = 2, user_home = "/home/a", user_shell = "/bin/sh"}},
+    {"useradd", "new user: name=a, UID=1, GID=2, home=/export/a, shell=/bin/sh", {user_name = "a", uid = 1, gid = 2, user_home = "/export/a", user_shell = "/bin/sh"}},
     {"useradd", "add 'a' to shadow group 'adm'", {user_name = "a", group_name = "adm"}},
     {"named", "lame server resolving 'a.b' (in 'b'?): 192.0.2.1#53", {
         dns_error = "lame server", dns_name = "a.b", dns_domain = "b", dns_addr = v4"192.0.2.1", dns_port = 53,
@@ -116,8 +116,8 @@ local CASES = {
     {"su", "Successful su for root by a", {su_status = "Successful", su_name = "root", su_oldname = "a"}},
     {"su", "pam_authenticate: Authentication failure", {pam_error = "Authentication failure"}},
     {"su", "+ /dev/pts/1 a:root", {}},
-    {"sudo", "a : TTY=pts/0 ; PWD=/home/a ; USER=root ; COMMAND=/bin/ls -l", {
-        sudo_message = "a", sudo_tty = "pts/0", sudo_pwd = "/home/a", sudo_user = "root", sudo_command = "/bin/ls -l",
+    {"sudo", "a : TTY=pts/0 ; PWD=/export/a ; USER=root ; COMMAND=/bin/ls -l", {
+        sudo_message = "a", sudo_tty = "pts/0", sudo_pwd = "/export/a", sudo_user = "root", sudo_command = "/bin/ls -l",
     }},
     {"systemd-logind", "New session 42 of user a.", {session_id = 42, user_id = "a", sd_message = "SESSION_START"}},
     {"systemd-logind", "Removed session 42.", {session_id = 42, sd_message = "SESSION_STOP"}},
