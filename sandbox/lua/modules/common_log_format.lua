@@ -2,7 +2,7 @@
 --
 -- Owns:    the module `common_log_format`: `build_nginx_grammar`, `build_apache_grammar`, `nginx_error_grammar`, `normalize_user_agent`.
 -- Captures: a table of fields by Nginx's names of variables; the time as `time` in nanoseconds; quantities as {value, representation}.
--- Bounds:  a grammar is built once; the last time and the last user agents are remembered, 256 of at most 512 bytes.
+-- Bounds:  a grammar is built once, of what its format needs; the last time and the last user agents are remembered, 256 of at most 512 bytes.
 
 local l = require "lpeg"
 l.locale(l)
@@ -10,7 +10,6 @@ local string = require "string"
 local dt = require "date_time"
 local ip = require "ip_address"
 
-local M = {}
 local digit, xdigit = l.digit, l.xdigit
 
 local function zero()
@@ -40,17 +39,61 @@ local function remembered_time(grammar)
     end
 end
 
+-- A table whose values are made by functions of the same names when they are first asked for: a format needs few of them.
+local function made_when_needed(makers)
+    return setmetatable({}, {
+        __index = function(made, name)
+            local value = makers[name] and makers[name]()
+            made[name] = value
+            return value
+        end,
+    })
+end
+
+local makers = {}
+local M = made_when_needed(makers)
+
 local integer = digit^1 / tonumber
 local decimal = digit^1 * "." * digit^1 / tonumber
-local bytes = quantity(integer, "B")
-local bytes_or_none = quantity(integer + l.P"-" / zero, "B")
 local status = digit * digit * digit / tonumber
-local clf_time = remembered_time(dt.clf_timestamp)
 
--- An address is taken for one only where no name goes on behind it.
-local host_name = (l.alnum + l.S"-._~!$&'()*+,;=" + "%" * xdigit * xdigit)^1
-local name_goes_on = l.P"."^-1 * l.alnum
-local host = quantity(l.C(ip.v4) * -name_goes_on, "ipv4") + quantity(l.C(ip.v6), "ipv6") + quantity(l.C(host_name), "hostname")
+local PARTS = made_when_needed{
+    bytes = function()
+        return quantity(integer, "B")
+    end,
+    bytes_or_none = function()
+        return quantity(integer + l.P"-" / zero, "B")
+    end,
+    clf_time = function()
+        return remembered_time(dt.clf_timestamp)
+    end,
+    -- An address is taken for one only where no name goes on behind it.
+    host = function()
+        local name = (l.alnum + l.S"-._~!$&'()*+,;=" + "%" * xdigit * xdigit)^1
+        local name_goes_on = l.P"."^-1 * l.alnum
+        return quantity(l.C(ip.v4) * -name_goes_on, "ipv4") + quantity(l.C(ip.v6), "ipv6") + quantity(l.C(name), "hostname")
+    end,
+    method = function()
+        return l.upper * (l.upper + l.S"-_")^0
+    end,
+    protocol = function()
+        return "HTTP/" * digit^1 * "." * digit^1
+    end,
+}
+
+-- Makers of a part, and of other patterns.
+local function part(name)
+    return function()
+        return PARTS[name]
+    end
+end
+
+local function always(pattern)
+    return function()
+        return pattern
+    end
+end
+local number, bytes, host = always(integer), part"bytes", part"host"
 
 -- Values of all servers that were asked: a comma between servers, a colon between groups after a redirect.
 local next_server = l.P", " + " : "
@@ -58,50 +101,69 @@ local function upstream(value)
     return l.Ct(value * (next_server * value)^0)
 end
 
-local function number_or_none(number)
-    return number + l.P"-" / zero
+local function number_or_none(pattern)
+    return pattern + l.P"-" / zero
 end
 
-local NGINX = {
-    binary_remote_addr = l.P(4),
+-- Nginx's variables that are more than free text.
+local NGINX = made_when_needed{
+    binary_remote_addr = always(l.P(4)),
     body_bytes_sent = bytes,
     bytes_sent = bytes,
-    connection = integer,
-    connection_requests = integer,
-    content_length = bytes_or_none,
+    connection = number,
+    connection_requests = number,
+    content_length = part"bytes_or_none",
     host = host,
     hostname = host,
-    https = l.P"on"^-1,
-    is_args = l.P"?"^-1,
-    msec = decimal / dt.seconds_to_ns,
-    nginx_version = digit^1 * "." * digit^1 * "." * digit^1,
-    pid = integer,
-    pipe = l.S"p.",
+    https = always(l.P"on"^-1),
+    is_args = always(l.P"?"^-1),
+    msec = always(decimal / dt.seconds_to_ns),
+    nginx_version = function()
+        return digit^1 * "." * digit^1 * "." * digit^1
+    end,
+    pid = number,
+    pipe = always(l.S"p."),
     proxy_protocol_addr = host,
     remote_addr = host,
-    remote_port = integer,
-    request_completion = l.P"OK"^-1,
+    remote_port = number,
+    request_completion = always(l.P"OK"^-1),
     request_length = bytes,
-    request_method = l.upper * (l.upper + l.S"-_")^0,
-    request_time = quantity(decimal, "s"),
-    scheme = l.P"https" + "http",
+    request_method = part"method",
+    request_time = function()
+        return quantity(decimal, "s")
+    end,
+    scheme = always(l.P"https" + "http"),
     server_addr = host,
     server_name = host,
-    server_port = integer,
-    server_protocol = "HTTP/" * digit^1 * "." * digit^1,
-    status = status,
-    tcpinfo_rtt = integer,
-    tcpinfo_rttvar = integer,
-    tcpinfo_snd_cwnd = integer,
-    tcpinfo_rcv_space = integer,
-    time_iso8601 = remembered_time(dt.rfc3339),
-    time_local = clf_time,
-    upstream_addr = upstream(l.C((1 - l.S',"' - l.space)^1)),
-    upstream_cache_status = one_of("HIT", "MISS", "EXPIRED", "BYPASS", "STALE", "UPDATING", "REVALIDATED", "SCARCE", "-"),
-    upstream_cache_last_modified = remembered_time(dt.build_strftime_grammar("%a, %d %b %Y %T GMT")) + "-",
-    upstream_response_length = "-" * -next_server + quantity(upstream(number_or_none(integer)), "B"),
-    upstream_response_time = quantity(upstream(number_or_none(decimal)), "s"),
-    upstream_status = upstream(number_or_none(status)),
+    server_port = number,
+    server_protocol = part"protocol",
+    status = always(status),
+    tcpinfo_rtt = number,
+    tcpinfo_rttvar = number,
+    tcpinfo_snd_cwnd = number,
+    tcpinfo_rcv_space = number,
+    time_iso8601 = function()
+        return remembered_time(dt.rfc3339)
+    end,
+    time_local = part"clf_time",
+    upstream_addr = function()
+        return upstream(l.C((1 - l.S',"' - l.space)^1))
+    end,
+    upstream_cache_status = function()
+        return one_of("HIT", "MISS", "EXPIRED", "BYPASS", "STALE", "UPDATING", "REVALIDATED", "SCARCE", "-")
+    end,
+    upstream_cache_last_modified = function()
+        return remembered_time(dt.build_strftime_grammar("%a, %d %b %Y %T GMT")) + "-"
+    end,
+    upstream_response_length = function()
+        return "-" * -next_server + quantity(upstream(number_or_none(integer)), "B")
+    end,
+    upstream_response_time = function()
+        return quantity(upstream(number_or_none(decimal)), "s")
+    end,
+    upstream_status = function()
+        return upstream(number_or_none(status))
+    end,
 }
 local TIMES = {msec = true, time_iso8601 = true, time_local = true}
 
@@ -195,37 +257,53 @@ function M.build_nginx_grammar(log_format)
     return grammar_of(read_format(log_format, nginx_variable, one_character))
 end
 
+local function field(name, maker)
+    return function()
+        return {name = name, value = maker and maker()}
+    end
+end
+
+local function measured(unit)
+    return function()
+        return quantity(integer, unit)
+    end
+end
+
 -- Apache's directives by their letter, under Nginx's names of variables.
-local APACHE = {
-    ["%"] = {value = l.P"%"},
-    a = {name = "remote_addr", value = host},
-    A = {name = "server_addr", value = host},
-    b = {name = "body_bytes_sent", value = bytes_or_none},
-    B = {name = "body_bytes_sent", value = bytes},
-    D = {name = "request_time", value = quantity(integer, "us")},
-    f = {name = "request_filename"},
-    h = {name = "remote_addr", value = host},
-    H = {name = "server_protocol", value = NGINX.server_protocol},
-    I = {name = "request_length", value = bytes},
-    k = {name = "connection_requests", value = integer},
-    l = {name = "remote_user"},
-    L = {name = "request_log_id"},
-    m = {name = "request_method", value = NGINX.request_method},
-    O = {name = "response_length", value = bytes},
-    p = {name = "server_port", value = integer},
-    P = {name = "pid", value = integer},
-    q = {name = "query_string"},
-    r = {name = "request"},
-    R = {name = "request_handler"},
-    s = {name = "status", value = status},
-    S = {name = "total_length", value = bytes},
-    t = {value = "[" * l.Cg(clf_time, "time") * "]"},
-    T = {name = "request_time", value = quantity(integer, "s")},
-    u = {name = "remote_user"},
-    U = {name = "uri"},
-    v = {name = "server_name", value = host},
-    V = {name = "server_name", value = host},
-    X = {name = "connection_status", value = l.S"X+-"},
+local APACHE = made_when_needed{
+    ["%"] = function()
+        return {value = l.P"%"}
+    end,
+    a = field("remote_addr", host),
+    A = field("server_addr", host),
+    b = field("body_bytes_sent", part"bytes_or_none"),
+    B = field("body_bytes_sent", bytes),
+    D = field("request_time", measured"us"),
+    f = field"request_filename",
+    h = field("remote_addr", host),
+    H = field("server_protocol", part"protocol"),
+    I = field("request_length", bytes),
+    k = field("connection_requests", number),
+    l = field"remote_user",
+    L = field"request_log_id",
+    m = field("request_method", part"method"),
+    O = field("response_length", bytes),
+    p = field("server_port", number),
+    P = field("pid", number),
+    q = field"query_string",
+    r = field"request",
+    R = field"request_handler",
+    s = field("status", always(status)),
+    S = field("total_length", bytes),
+    t = function()
+        return {value = "[" * l.Cg(PARTS.clf_time, "time") * "]"}
+    end,
+    T = field("request_time", measured"s"),
+    u = field"remote_user",
+    U = field"uri",
+    v = field("server_name", host),
+    V = field("server_name", host),
+    X = field("connection_status", always(l.S"X+-")),
 }
 
 local function header_name(prefix)
@@ -350,16 +428,18 @@ function M.build_apache_grammar(log_format)
 end
 
 local LEVELS = {"emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"}
-local level = l.P(false)
-for i, name in ipairs(LEVELS) do
-    level = level + name * l.Cc(i - 1)
-end
 
 -- 2014/03/01 11:29:39 [notice] 16842#0: *8878 text
-M.nginx_error_grammar = l.Ct(l.Cg(remembered_time(dt.build_strftime_grammar("%Y/%m/%d %T")), "Timestamp")
-    * l.space * "[" * l.Cg(level, "Severity") * "]" * l.space * l.Cg(integer, "Pid") * "#"
-    * l.Cg(l.Ct(l.Cg(integer, "tid") * ": " * ("*" * l.Cg(integer, "connection") * " ")^-1), "Fields")
-    * l.Cg(l.P(1)^0, "Payload"))
+function makers.nginx_error_grammar()
+    local level = l.P(false)
+    for i, name in ipairs(LEVELS) do
+        level = level + name * l.Cc(i - 1)
+    end
+    return l.Ct(l.Cg(remembered_time(dt.build_strftime_grammar("%Y/%m/%d %T")), "Timestamp")
+        * l.space * "[" * l.Cg(level, "Severity") * "]" * l.space * l.Cg(integer, "Pid") * "#"
+        * l.Cg(l.Ct(l.Cg(integer, "tid") * ": " * ("*" * l.Cg(integer, "connection") * " ")^-1), "Fields")
+        * l.Cg(l.P(1)^0, "Payload"))
+end
 
 -- The first that occurs in the text of an agent names its system.
 local SYSTEMS = {

@@ -2,7 +2,7 @@
 --
 -- Owns:    the module `date_time`: components, RFC 3339, RFC 3164, log and database formats, strftime.
 -- Captures: year, month, day, hour, min, sec as text; sec_frac, offset_hour, offset_min, time_t as numbers; offset_sign, period as text.
--- Bounds:  grammars are built once; a conversion makes no table.
+-- Bounds:  a grammar is made once, when it is first asked for; a conversion makes no table.
 
 local l = require "lpeg"
 l.locale(l)
@@ -10,9 +10,21 @@ local string = require "string"
 local math = require "math"
 local os = require "os"
 
-local M = {}
 local digit = l.digit
 local floor = math.floor
+
+-- Grammars by name, as functions that make them.
+local make = {}
+
+-- A grammar is made when it is first asked for: there are many, and a script needs few.
+local M = setmetatable({}, {
+    __index = function(module, name)
+        local maker = make[name]
+        local grammar = maker and maker()
+        rawset(module, name, grammar)
+        return grammar
+    end,
+})
 
 -- Days before each month of a year that is not a leap year.
 local DAYS_BEFORE = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334}
@@ -93,122 +105,225 @@ local function month_names(length)
     return named("month", choice)
 end
 
+local function one_of(...)
+    local choice = l.P(false)
+    for _, text in ipairs{...} do
+        choice = choice + text
+    end
+    return choice
+end
+
 local two_digits = digit * digit
-local year_text = two_digits * two_digits
-local month_text = "0" * l.R"19" + "1" * l.R"02"
-local day_text = "0" * l.R"19" + l.R"12" * digit + "3" * l.R"01"
 local hour_text = l.R"01" * digit + "2" * l.R"03"
 local sixty_text = l.R"05" * digit
 
-M.date_fullyear = named("year", year_text)
-M.date_month = named("month", month_text)
-M.date_mabbr = month_names(3)
-M.date_mfull = month_names(-1)
-M.date_mday = named("day", day_text)
-M.date_mday_sp = named("day", " " * l.R"19" + l.R"12" * digit + "3" * l.R"01")
-M.time_hour = named("hour", hour_text)
-M.time_minute = named("min", sixty_text)
+function make.date_fullyear()
+    return named("year", two_digits * two_digits)
+end
+
+function make.date_month()
+    return named("month", "0" * l.R"19" + "1" * l.R"02")
+end
+
+function make.date_mabbr()
+    return month_names(3)
+end
+
+function make.date_mfull()
+    return month_names(-1)
+end
+
+function make.date_mday()
+    return named("day", "0" * l.R"19" + l.R"12" * digit + "3" * l.R"01")
+end
+
+function make.date_mday_sp()
+    return named("day", " " * l.R"19" + l.R"12" * digit + "3" * l.R"01")
+end
+
+function make.time_hour()
+    return named("hour", hour_text)
+end
+
+function make.time_minute()
+    return named("min", sixty_text)
+end
+
 -- 60 is a leap second.
-M.time_second = named("sec", sixty_text + "60")
-M.time_secfrac = named("sec_frac", "." * digit^1 / tonumber)
-
-local function offset(sign, hours)
-    return named("offset_sign", l.Cc(sign)) * named("offset_hour", l.Cc(hours)) * named("offset_min", l.Cc(0))
+function make.time_second()
+    return named("sec", sixty_text + "60")
 end
 
--- Abbreviations of North America; any other is taken as UTC.
-M.timezone = l.P"UTC" * offset("+", 0)
-for name, hours in pairs{PST = 8, PDT = 7, MST = 7, MDT = 6, CST = 6, CDT = 5, EST = 5, EDT = 4} do
-    M.timezone = M.timezone + l.P(name) * offset("-", hours)
+function make.time_secfrac()
+    return named("sec_frac", "." * digit^1 / tonumber)
 end
-M.timezone = M.timezone + l.alpha^-5 * offset("+", 0)
 
-local offset_sign = named("offset_sign", l.S"+-")
-local offset_hour = named("offset_hour", hour_text / tonumber)
-local offset_min = named("offset_min", sixty_text / tonumber)
-M.timezone_offset = offset_sign * offset_hour * offset_min
+local function clock()
+    return M.time_hour * ":" * M.time_minute * ":" * M.time_second
+end
 
-M.rfc3339_time_numoffset = offset_sign * offset_hour * ":" * offset_min
-M.rfc3339_time_offset = "Z" + M.rfc3339_time_numoffset
-local clock = M.time_hour * ":" * M.time_minute * ":" * M.time_second
-M.rfc3339_partial_time = clock * M.time_secfrac^-1
-M.rfc3339_full_date = M.date_fullyear * "-" * M.date_month * "-" * M.date_mday
-M.rfc3339_full_time = M.rfc3339_partial_time * M.rfc3339_time_offset
-M.rfc3339 = l.Ct(M.rfc3339_full_date * "T" * M.rfc3339_full_time)
+-- Hours behind UTC of North America's abbreviations; any other is taken as UTC.
+local BEHIND = {UTC = 0, PST = 8, PDT = 7, MST = 7, MDT = 6, CST = 6, CDT = 5, EST = 5, EDT = 4}
+
+function make.timezone()
+    local function offset(hours)
+        return named("offset_sign", l.Cc(hours == 0 and "+" or "-")) * named("offset_hour", l.Cc(hours)) * named("offset_min", l.Cc(0))
+    end
+    local choice = l.P(false)
+    for name, hours in pairs(BEHIND) do
+        choice = choice + l.P(name) * offset(hours)
+    end
+    return choice + l.alpha^-5 * offset(0)
+end
+
+local function offset_with(separator)
+    return named("offset_sign", l.S"+-") * named("offset_hour", hour_text / tonumber) * separator * named("offset_min", sixty_text / tonumber)
+end
+
+function make.timezone_offset()
+    return offset_with("")
+end
+
+function make.rfc3339_time_numoffset()
+    return offset_with(":")
+end
+
+function make.rfc3339_time_offset()
+    return "Z" + M.rfc3339_time_numoffset
+end
+
+function make.rfc3339_partial_time()
+    return clock() * M.time_secfrac^-1
+end
+
+function make.rfc3339_full_date()
+    return M.date_fullyear * "-" * M.date_month * "-" * M.date_mday
+end
+
+function make.rfc3339_full_time()
+    return M.rfc3339_partial_time * M.rfc3339_time_offset
+end
+
+function make.rfc3339()
+    return l.Ct(M.rfc3339_full_date * "T" * M.rfc3339_full_time)
+end
 
 -- 10/Feb/2014:08:46:41 -0800
-M.clf_timestamp = l.Ct(M.date_mday * "/" * M.date_mabbr * "/" * M.date_fullyear * ":" * clock * " " * M.timezone_offset)
+function make.clf_timestamp()
+    return l.Ct(M.date_mday * "/" * M.date_mabbr * "/" * M.date_fullyear * ":" * clock() * " " * M.timezone_offset)
+end
 
 local function this_year()
     return os.date("%Y")
 end
 
 -- Feb  9 14:17:01 and, as some senders write it, Feb 9 14:17:01
-M.rfc3164_timestamp = l.Ct(M.date_mabbr * l.P" "^1 * named("day", digit * digit^-1) * l.P" "^1 * clock
-    * named("year", l.P(true) / this_year))
+function make.rfc3164_timestamp()
+    return l.Ct(M.date_mabbr * l.P" "^1 * named("day", digit * digit^-1) * l.P" "^1 * clock() * named("year", l.P(true) / this_year))
+end
 
-M.mysql_timestamp = l.Ct(M.date_fullyear * M.date_month * M.date_mday * M.time_hour * M.time_minute * M.time_second)
-M.pgsql_timestamp = l.Ct(M.rfc3339_full_date * " " * clock)
+function make.mysql_timestamp()
+    return l.Ct(M.date_fullyear * M.date_month * M.date_mday * M.time_hour * M.time_minute * M.time_second)
+end
 
-local century = string.sub(os.date("%Y"), 1, 2)
-local year_of_century = named("year", two_digits / function(text)
-    return century .. text
-end)
-local hour_of_twelve = named("hour", "0" * digit + "1" * l.R"02")
-local period = named("period", l.P"AM" + "PM")
-local week_day = l.P"Mon" + "Tue" + "Wed" + "Thu" + "Fri" + "Sat" + "Sun"
-local american_date = M.date_month * "/" * M.date_mday * "/" * year_of_century
-local week_of_year = l.R"04" * digit + "5" * l.R"03"
+function make.pgsql_timestamp()
+    return l.Ct(M.rfc3339_full_date * " " * clock())
+end
 
-local SPECIFIERS = {
-    ["%"] = l.P"%",
+-- The current century's.
+local function year_of_century()
+    local century = string.sub(this_year(), 1, 2)
+    return named("year", two_digits / function(text)
+        return century .. text
+    end)
+end
+
+local function hour_of_twelve()
+    return named("hour", "0" * digit + "1" * l.R"02")
+end
+
+local function period()
+    return named("period", l.P"AM" + "PM")
+end
+
+local function week_day()
+    return one_of("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+end
+
+local function american_date()
+    return M.date_month * "/" * M.date_mday * "/" * year_of_century()
+end
+
+local function week_of_year()
+    return l.R"04" * digit + "5" * l.R"03"
+end
+
+-- Specifiers of strftime: names of grammars, texts that stand for themselves, or functions that make a grammar.
+local NAMED = {
+    b = "date_mabbr", B = "date_mfull", d = "date_mday", e = "date_mday_sp", F = "rfc3339_full_date", G = "date_fullyear", h = "date_mabbr",
+    H = "time_hour", m = "date_month", M = "time_minute", Y = "date_fullyear", z = "timezone_offset", Z = "timezone",
+}
+local TEXTS = {["%"] = "%", n = "\n", t = "\t"}
+local MADE = {
     a = week_day,
-    A = l.P"Monday" + "Tuesday" + "Wednesday" + "Thursday" + "Friday" + "Saturday" + "Sunday",
-    b = M.date_mabbr,
-    B = M.date_mfull,
-    c = week_day * " " * M.date_mabbr * " " * M.date_mday_sp * " " * clock * " " * M.date_fullyear,
-    C = two_digits,
-    d = M.date_mday,
+    A = function()
+        return one_of("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    end,
+    c = function()
+        return week_day() * " " * M.date_mabbr * " " * M.date_mday_sp * " " * clock() * " " * M.date_fullyear
+    end,
+    C = function()
+        return two_digits
+    end,
     D = american_date,
-    e = M.date_mday_sp,
-    F = M.rfc3339_full_date,
     g = year_of_century,
-    G = M.date_fullyear,
-    h = M.date_mabbr,
-    H = M.time_hour,
     I = hour_of_twelve,
-    j = "00" * l.R"19" + "0" * l.R"19" * digit + l.R"12" * two_digits + "3" * l.R"05" * digit + "36" * l.R"06",
-    k = named("hour", l.S" 1" * digit + "2" * l.R"03"),
-    l = named("hour", l.space * digit + "1" * l.R"02"),
-    m = M.date_month,
-    M = M.time_minute,
-    n = l.P"\n",
+    j = function()
+        return "00" * l.R"19" + "0" * l.R"19" * digit + l.R"12" * two_digits + "3" * l.R"05" * digit + "36" * l.R"06"
+    end,
+    k = function()
+        return named("hour", l.S" 1" * digit + "2" * l.R"03")
+    end,
+    l = function()
+        return named("hour", l.space * digit + "1" * l.R"02")
+    end,
     p = period,
-    r = hour_of_twelve * ":" * M.time_minute * ":" * M.time_second * " " * period,
-    R = M.time_hour * ":" * M.time_minute,
-    s = named("time_t", digit^1 / tonumber),
-    S = named("sec", sixty_text + "6" * l.R"01"),
-    t = l.P"\t",
+    r = function()
+        return hour_of_twelve() * ":" * M.time_minute * ":" * M.time_second * " " * period()
+    end,
+    R = function()
+        return M.time_hour * ":" * M.time_minute
+    end,
+    s = function()
+        return named("time_t", digit^1 / tonumber)
+    end,
+    S = function()
+        return named("sec", sixty_text + "6" * l.R"01")
+    end,
     T = clock,
-    u = l.R"17",
+    u = function()
+        return l.R"17"
+    end,
     U = week_of_year,
     V = week_of_year,
-    w = l.R"06",
+    w = function()
+        return l.R"06"
+    end,
     W = week_of_year,
     x = american_date,
     X = clock,
     y = year_of_century,
-    Y = M.date_fullyear,
-    z = M.timezone_offset,
-    Z = M.timezone,
 }
 
 local function specifier(letter)
-    local pattern = SPECIFIERS[letter]
-    if not pattern then
+    if NAMED[letter] then
+        return M[NAMED[letter]]
+    elseif MADE[letter] then
+        return MADE[letter]()
+    elseif not TEXTS[letter] then
         error("unknown strftime specifier: " .. letter, 3)
     end
-    return pattern
+    return l.P(TEXTS[letter])
 end
 
 -- A grammar that captures a time table from text in a strftime format. A blank of the format matches any one blank.

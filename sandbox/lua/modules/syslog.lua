@@ -28,11 +28,15 @@ end
 M.severity = numbered{
     {"debug", 7}, {"info", 6}, {"notice", 5}, {"warning", 4}, {"warn", 4}, {"error", 3}, {"err", 3}, {"crit", 2}, {"alert", 1}, {"emerg", 0}, {"panic", 0},
 }
-local facility = numbered{
+local FACILITIES = {
     {"kern", 0}, {"user", 1}, {"mail", 2}, {"daemon", 3}, {"authpriv", 10}, {"auth", 4}, {"security", 4}, {"syslog", 5}, {"lpr", 6}, {"news", 7},
     {"uucp", 8}, {"cron", 9}, {"ftp", 11}, {"ntp", 12}, {"audit", 13}, {"alert", 14}, {"clock", 15}, {"local0", 16}, {"local1", 17}, {"local2", 18},
     {"local3", 19}, {"local4", 20}, {"local5", 21}, {"local6", 22}, {"local7", 23},
 }
+
+local function facility()
+    return numbered(FACILITIES)
+end
 
 local function parts_of_priority(text)
     local number = tonumber(text)
@@ -51,23 +55,26 @@ local function remembered_time(grammar)
     end
 end
 
+-- Formats of times, and the grammars of module `date_time` for them.
 local TIMES = {
-    ["date-rfc3164"] = remembered_time(dt.rfc3164_timestamp),
-    ["date-rfc3164-buggyday"] = remembered_time(dt.rfc3164_timestamp),
-    ["date-mysql"] = remembered_time(dt.mysql_timestamp),
-    ["date-pgsql"] = remembered_time(dt.pgsql_timestamp),
-    ["date-rfc3339"] = remembered_time(dt.rfc3339),
-    ["date-unixtimestamp"] = digit^1 / dt.seconds_to_ns,
-    ["date-subseconds"] = digit^1 / tonumber,
+    ["date-rfc3164"] = "rfc3164_timestamp",
+    ["date-rfc3164-buggyday"] = "rfc3164_timestamp",
+    ["date-mysql"] = "mysql_timestamp",
+    ["date-pgsql"] = "pgsql_timestamp",
+    ["date-rfc3339"] = "rfc3339",
 }
 
 local function time(options)
-    for option in pairs(options) do
-        if TIMES[option] then
-            return TIMES[option]
-        end
+    if options["date-unixtimestamp"] then
+        return digit^1 / dt.seconds_to_ns
+    elseif options["date-subseconds"] then
+        return digit^1 / tonumber
     end
-    return TIMES["date-rfc3164"]
+    local grammar = "rfc3164_timestamp"
+    for option in pairs(options) do
+        grammar = TIMES[option] or grammar
+    end
+    return remembered_time(dt[grammar])
 end
 
 -- RFC 5424: [id name="value" name="value"][id ...]
@@ -86,11 +93,13 @@ local function keep_first(t, name, value)
     return t
 end
 
-local structured_name = (printable - l.S'=]"')^-32
-local structured_value = ((1 - l.S'"\\') + "\\" * l.P(1))^0 / unescape
-local parameter = l.Cg(structured_name / private_name * '="' * structured_value * '"')
-local element = "[" * l.Cg(l.Cc"id" * l.C(structured_name)) * (" " * parameter)^0 * "]"
-local structured_data = l.Ct(true) * "-" + l.Cf(l.Ct(true) * element^1, keep_first)
+local function structured_data()
+    local name = (printable - l.S'=]"')^-32
+    local value = ((1 - l.S'"\\') + "\\" * l.P(1))^0 / unescape
+    local parameter = l.Cg(name / private_name * '="' * value * '"')
+    local element = "[" * l.Cg(l.Cc"id" * l.C(name)) * (" " * parameter)^0 * "]"
+    return l.Ct(true) * "-" + l.Cf(l.Ct(true) * element^1, keep_first)
+end
 
 -- Text that ends before what the template has next.
 local function word(most)
@@ -111,6 +120,12 @@ local function syslog_tag(options, stop)
     return l.Ct(l.Cg(program_name(options, stop), "programname") * ("[" * l.Cg(digit^1 / tonumber, "pid") * "]")^-1 * l.P":"^-1)
 end
 
+local function part_of_time(name)
+    return function()
+        return dt[name]
+    end
+end
+
 -- A property is a pattern, or makes one from its options and what stops it.
 local PROPERTIES = {
     msg = message,
@@ -118,12 +133,16 @@ local PROPERTIES = {
     hostname = word(255),
     source = word(255),
     fromhost = word(255),
-    ["fromhost-ip"] = ip.v4 + ip.v6,
+    ["fromhost-ip"] = function()
+        return ip.v4 + ip.v6
+    end,
     syslogtag = syslog_tag,
     programname = program_name,
     pri = priority,
     -- The number of the facility, as Heka.
-    ["pri-text"] = facility * "." * (M.severity / 0) * ("<" * digit^1 * ">")^-1,
+    ["pri-text"] = function()
+        return facility() * "." * (M.severity / 0) * ("<" * digit^1 * ">")^-1
+    end,
     iut = digit^1,
     syslogfacility = digit * digit^-2 / tonumber,
     ["syslogfacility-text"] = facility,
@@ -141,14 +160,14 @@ local PROPERTIES = {
     msgid = word(32),
     inputname = word(255),
     ["$bom"] = l.P"\239\187\191",
-    ["$now"] = dt.rfc3339_full_date,
-    ["$year"] = dt.date_fullyear,
-    ["$month"] = dt.date_month,
-    ["$day"] = dt.date_mday,
-    ["$hour"] = dt.time_hour,
+    ["$now"] = part_of_time"rfc3339_full_date",
+    ["$year"] = part_of_time"date_fullyear",
+    ["$month"] = part_of_time"date_month",
+    ["$day"] = part_of_time"date_mday",
+    ["$hour"] = part_of_time"time_hour",
     ["$hhour"] = "0" * l.S"01",
     ["$qhour"] = "0" * l.R"03",
-    ["$minute"] = dt.time_minute,
+    ["$minute"] = part_of_time"time_minute",
 }
 local NAMES = {timereported = "timestamp"}
 
