@@ -3,7 +3,7 @@
 -- Owns:    the module `postfix`: `postfix_match(programname, message, extract)`.
 -- Gives:   a table postfix_NAME = value; counts and ports as {value, value_type = 2}, addresses as {value, representation}. With `extract` the pairs of
 --          postfix_keyvalue_data, the client, the relay and the delays among them, in place of that text.
--- Bounds:  grammars are built once.
+-- Bounds:  the grammar of a program is made once, when it is first asked for.
 
 local l = require "lpeg"
 l.locale(l)
@@ -54,8 +54,14 @@ local queue = named("queueid", queue_id) * ": "
 local function peer(kind, within)
     return named(kind .. "_hostname", host)^-1 * "[" * (named(kind .. "_ip", address) + within) * "]" * (":" * named(kind .. "_port", integer))^-1
 end
-local client = peer("client", l.P"unknown")
-local relay = peer("relay", upto("relay_service", "]"))
+
+local function client()
+    return peer("client", l.P"unknown")
+end
+
+local function relay()
+    return peer("relay", upto("relay_service", "]"))
+end
 
 local stage = one_of("CONNECT", "HELO", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "RSET", "UNKNOWN", "END-OF-MESSAGE", "VRFY", ".")
 local action = one_of("reject", "defer", "accept", "header-redirect")
@@ -69,127 +75,182 @@ local queued_key_values = queue * key_values
 local warning = (l.P"warning" + "fatal") * ": " * rest"warning"
 
 local word = 1 - l.space
-local tls = one_of("Anonymous", "Trusted", "Untrusted", "Verified") * " TLS connection established " * ("to " * relay + "from " * client) * ": "
-    * named("tls_version", word^0) * " with cipher " * named("tls_cipher", word^0) * " (" * named("tls_cipher_size", word^0) * " bits)"
+
+local function tls()
+    return one_of("Anonymous", "Trusted", "Untrusted", "Verified") * " TLS connection established "
+        * ("to " * relay() + "from " * client()) * ": " * named("tls_version", word^0) * " with cipher " * named("tls_cipher", word^0)
+        * " (" * named("tls_cipher_size", word^0) * " bits)"
+end
 
 -- NOQUEUE: reject: RCPT from name[address]: 550 5.1.1 <data>: text; from=<...> to=<...>
-local blocked = "Service unavailable; " * (1 - l.P"[")^0 * "[" * named("status_data", (1 - l.P"]")^0) * "] "
-    * upto("status_message", key_value_follows)
-local refused = named("status_message", (1 - l.P";")^0)
-local noqueue = "NOQUEUE: " * named("action", action) * ": " * named("smtp_stage", stage) * " from " * client * ": "
-    * named("status_code", code) * " " * named("status_code_enhanced", enhanced_code)
-    * (" <" * upto("status_data", ">") * ">:")^-1 * " " * (blocked + refused) * "; " * key_values
+local function noqueue()
+    local blocked = "Service unavailable; " * (1 - l.P"[")^0 * "[" * named("status_data", (1 - l.P"]")^0) * "] "
+        * upto("status_message", key_value_follows)
+    local refused = named("status_message", (1 - l.P";")^0)
+    return "NOQUEUE: " * named("action", action) * ": " * named("smtp_stage", stage) * " from " * client() * ": "
+        * named("status_code", code) * " " * named("status_code_enhanced", enhanced_code)
+        * (" <" * upto("status_data", ">") * ">:")^-1 * " " * (blocked + refused) * "; " * key_values
+end
 
 local delivery = queue * upto("keyvalue_data", " status=") * " status=" * named("status", l.alpha^1)
-local response = " (" * upto("smtp_response", ")" * l.P(-1)) * ")"
-local proxy_codes = (named("proxy_status_code", code) * " ")^-1 * (named("proxy_status_code_enhanced", enhanced_code) * " ")^-1
-local delays = named("delay_before_qmgr", number) * "/" * named("delay_in_qmgr", number) * "/" * named("delay_conn_setup", number)
-    * "/" * named("delay_transmission", number)
-
-local smtpd = {
-    "connect from " * client,
-    "disconnect from " * client,
-    named("smtpd_lostconn_data", lost) * " after " * named("smtp_stage", stage) * (" (" * l.digit^1 * " bytes)")^-1 * " from " * client,
-    upto("action", " from ") * " from " * client * ": " * named("smtpd_lostconn_data", lost),
-    noqueue,
-    "improper command pipelining after " * named("smtp_stage", stage) * " from " * client * ":",
-    tls,
-    warning,
-    "proxy-" * named("proxy_result", action) * ": " * named("proxy_smtp_stage", stage) * ": "
-        * proxy_codes * (1 - l.P";")^0 * "; " * key_values,
-    queued_key_values,
-}
-
-local violation = one_of("BARE NEWLINE", "COMMAND TIME LIMIT", "COMMAND COUNT LIMIT", "COMMAND LENGTH LIMIT", "COMMAND PIPELINING", "DNSBL", "HANGUP",
-    "NON-SMTP COMMAND", "PREGREET")
-local access = one_of("DISCONNECT", "BLACKLISTED", "WHITELISTED", "WHITELIST VETO", "DENYLISTED", "ALLOWLISTED", "ALLOWLIST VETO", "PASS NEW", "PASS OLD")
-local postscreen = {
-    "CONNECT from " * client * " to [" * named("server_ip", address) * "]:" * named("server_port", integer),
-    named("postscreen_access", access) * " " * client,
-    noqueue,
-    "NOQUEUE: reject: CONNECT from " * client * ": " * rest"postscreen_toobusy_data",
-    "cache " * (1 - blank)^1 * " full cleanup: retained=" * named("postscreen_cache_retained", integer)
-        * " dropped=" * named("postscreen_cache_dropped", integer) * " entries",
-    named("postscreen_violation", violation) * " rank " * named("postscreen_dnsbl_rank", integer) * " for " * client,
-    named("postscreen_violation", violation) * (" " * l.digit^1)^-1 * (" after " * named("postscreen_violation_time", number))^-1
-        * " from " * client * (" after " * named("smtp_stage", stage))^-1,
-    warning,
-}
-
--- service:address, where the service may itself be address:port or name:port.
-local function service_of(pattern)
-    return named("service", pattern) * ":" * named("client_ip", address) * ")"
+local function delays()
+    return named("delay_before_qmgr", number) * "/" * named("delay_in_qmgr", number) * "/" * named("delay_conn_setup", number)
+        * "/" * named("delay_transmission", number)
 end
-local service = service_of(ip.v4 * ":" * l.digit^1) + service_of((1 - l.P":")^1) + service_of((1 - l.P":")^1 * ":" * l.digit^1)
-local at = " at " * rest"anvil_timestamp"
-local anvil = {
-    "statistics: max connection rate " * named("anvil_conn_rate", integer) * "/" * named("anvil_conn_period", l.digit^1 * l.S"smhd")
-        * " for (" * service * at,
-    "statistics: max cache size " * named("anvil_cache_size", integer) * at,
-    "statistics: max connection count " * named("anvil_conn_count", integer) * " for (" * service * at,
-}
 
-local smtp = {
-    delivery * response^-1,
-    "connect to " * relay * ": " * one_of("Connection timed out", "No route to host", "Connection refused", "Network is unreachable"),
-    queue * lost * " with " * relay,
-    tls,
-    warning,
-}
+-- What each program logs, as functions that give the forms in the order in which they are tried.
+local FORMS = {}
 
-local scache = {
-    "statistics: " * (l.P"address" + "domain") * " lookup hits=" * named("scache_hits", integer) * " miss=" * named("scache_miss", integer)
-        * " success=" * named("scache_success", integer),
-    "statistics: max simultaneous domains=" * named("scache_domains", integer) * " addresses=" * named("scache_addresses", integer)
-        * " connection=" * named("scache_connection", integer),
-    "statistics: start interval " * rest"scache_timestamp",
-}
+function FORMS.smtpd()
+    local proxy_codes = (named("proxy_status_code", code) * " ")^-1 * (named("proxy_status_code_enhanced", enhanced_code) * " ")^-1
+    return {
+        "connect from " * client(),
+        "disconnect from " * client(),
+        named("smtpd_lostconn_data", lost) * " after " * named("smtp_stage", stage) * (" (" * l.digit^1 * " bytes)")^-1 * " from " * client(),
+        upto("action", " from ") * " from " * client() * ": " * named("smtpd_lostconn_data", lost),
+        noqueue(),
+        "improper command pipelining after " * named("smtp_stage", stage) * " from " * client() * ":",
+        tls(),
+        warning,
+        "proxy-" * named("proxy_result", action) * ": " * named("proxy_smtp_stage", stage) * ": "
+            * proxy_codes * (1 - l.P";")^0 * "; " * key_values,
+        queued_key_values,
+    }
+end
 
--- What each program logs, tried in this order.
-local FORMS = {
-    anvil = anvil,
-    bounce = {queue * "sender " * one_of("non-delivery", "delivery status", "delay") * " notification: " * named("bounce_queueid", queue_id)},
-    cleanup = {
+function FORMS.postscreen()
+    local violation = named("postscreen_violation", one_of("BARE NEWLINE", "COMMAND TIME LIMIT", "COMMAND COUNT LIMIT", "COMMAND LENGTH LIMIT",
+        "COMMAND PIPELINING", "DNSBL", "HANGUP", "NON-SMTP COMMAND", "PREGREET"))
+    local access = one_of("DISCONNECT", "BLACKLISTED", "WHITELISTED", "WHITELIST VETO", "DENYLISTED", "ALLOWLISTED", "ALLOWLIST VETO", "PASS NEW",
+        "PASS OLD")
+    return {
+        "CONNECT from " * client() * " to [" * named("server_ip", address) * "]:" * named("server_port", integer),
+        named("postscreen_access", access) * " " * client(),
+        noqueue(),
+        "NOQUEUE: reject: CONNECT from " * client() * ": " * rest"postscreen_toobusy_data",
+        "cache " * (1 - blank)^1 * " full cleanup: retained=" * named("postscreen_cache_retained", integer)
+            * " dropped=" * named("postscreen_cache_dropped", integer) * " entries",
+        violation * " rank " * named("postscreen_dnsbl_rank", integer) * " for " * client(),
+        violation * (" " * l.digit^1)^-1 * (" after " * named("postscreen_violation_time", number))^-1
+            * " from " * client() * (" after " * named("smtp_stage", stage))^-1,
+        warning,
+    }
+end
+
+function FORMS.anvil()
+    -- service:address, where the service may itself be address:port or name:port.
+    local function service_of(pattern)
+        return named("service", pattern) * ":" * named("client_ip", address) * ")"
+    end
+    local service = service_of(ip.v4 * ":" * l.digit^1) + service_of((1 - l.P":")^1) + service_of((1 - l.P":")^1 * ":" * l.digit^1)
+    local at = " at " * rest"anvil_timestamp"
+    return {
+        "statistics: max connection rate " * named("anvil_conn_rate", integer) * "/" * named("anvil_conn_period", l.digit^1 * l.S"smhd")
+            * " for (" * service * at,
+        "statistics: max cache size " * named("anvil_cache_size", integer) * at,
+        "statistics: max connection count " * named("anvil_conn_count", integer) * " for (" * service * at,
+    }
+end
+
+function FORMS.smtp()
+    local response = " (" * upto("smtp_response", ")" * l.P(-1)) * ")"
+    return {
+        delivery * response^-1,
+        "connect to " * relay() * ": " * one_of("Connection timed out", "No route to host", "Connection refused", "Network is unreachable"),
+        queue * lost * " with " * relay(),
+        tls(),
+        warning,
+    }
+end
+FORMS.lmtp = FORMS.smtp
+
+function FORMS.scache()
+    return {
+        "statistics: " * (l.P"address" + "domain") * " lookup hits=" * named("scache_hits", integer) * " miss=" * named("scache_miss", integer)
+            * " success=" * named("scache_success", integer),
+        "statistics: max simultaneous domains=" * named("scache_domains", integer) * " addresses=" * named("scache_addresses", integer)
+            * " connection=" * named("scache_connection", integer),
+        "statistics: start interval " * rest"scache_timestamp",
+    }
+end
+
+function FORMS.bounce()
+    return {queue * "sender " * one_of("non-delivery", "delivery status", "delay") * " notification: " * named("bounce_queueid", queue_id)}
+end
+
+function FORMS.cleanup()
+    return {
         queue * "milter-" * named("milter_result", action) * ": " * upto("milter_message", ";") * "; " * upto("keyvalue_data", ":")
             * (": " * rest"milter_data")^-1,
         warning,
         queued_key_values,
-    },
-    discard = {delivery},
-    dnsblog = {"addr " * named("client_ip", address) * " listed by domain " * named("dnsbl_domain", host) * " as " * named("dnsbl_result", address)},
-    lmtp = smtp,
-    ["local"] = {queued_key_values},
-    master = {
+    }
+end
+
+function FORMS.discard()
+    return {delivery}
+end
+
+function FORMS.dnsblog()
+    return {"addr " * named("client_ip", address) * " listed by domain " * named("dnsbl_domain", host) * " as " * named("dnsbl_result", address)}
+end
+
+FORMS["local"] = function()
+    return {queued_key_values}
+end
+
+function FORMS.master()
+    return {
         (l.P"daemon started" + "reload") * " -- version " * upto("version", ",") * ", configuration " * rest"config_path",
         "terminating on signal " * named("termination_signal", integer),
-    },
-    pickup = {queue * "uid=" * named("uid", integer) * " from=<" * named("from", (1 - l.P">")^0) * ">" * (" orig_id=" * rest"orig_id")^-1},
-    pipe = {
+    }
+end
+
+function FORMS.pickup()
+    return {queue * "uid=" * named("uid", integer) * " from=<" * named("from", (1 - l.P">")^0) * ">" * (" orig_id=" * rest"orig_id")^-1}
+end
+
+function FORMS.pipe()
+    return {
         queue * upto("keyvalue_data", " (") * " (delivered via " * named("pipe_service", l.alnum^1),
         queue * upto("keyvalue_data", " (") * " (mail forwarding loop for " * upto("to", ")"),
-    },
-    postdrop = {warning},
-    postscreen = postscreen,
-    qmgr = {queue * "removed", queue * upto("keyvalue_data", " (") * " (queue active)", warning},
-    scache = scache,
-    sendmail = {warning},
-    smtp = smtp,
-    smtpd = smtpd,
-    tlsmgr = {warning},
-    tlsproxy = {(l.P"DISCONNECT" + "CONNECT") * l.P" from"^-1 * " " * client},
-    ["trivial-rewrite"] = {warning},
-    trivial_rewrite = {warning},
-    relay_info = {relay},
-    delays = {delays},
-}
+    }
+end
+
+function FORMS.qmgr()
+    return {queue * "removed", queue * upto("keyvalue_data", " (") * " (queue active)", warning}
+end
+
+function FORMS.tlsproxy()
+    return {(l.P"DISCONNECT" + "CONNECT") * l.P" from"^-1 * " " * client()}
+end
+
+function FORMS.relay_info()
+    return {relay()}
+end
+
+function FORMS.delays()
+    return {delays()}
+end
+
+for _, program in ipairs{"postdrop", "sendmail", "tlsmgr", "trivial-rewrite", "trivial_rewrite"} do
+    FORMS[program] = function()
+        return {warning}
+    end
+end
 
 local grammars = {}
-for program, forms in pairs(FORMS) do
-    local choice = l.P(false)
-    for _, form in ipairs(forms) do
-        choice = choice + form
+
+-- The grammar of a program, made when it is first asked for; nil for one that is not known.
+local function grammar_of(program)
+    if not grammars[program] and FORMS[program] then
+        local choice = l.P(false)
+        for _, form in ipairs(FORMS[program]()) do
+            choice = choice + form
+        end
+        grammars[program] = l.Ct(choice)
     end
-    grammars[program] = l.Ct(choice)
+    return grammars[program]
 end
 
 -- key=value, key=<value>, with a comma or a blank between pairs.
@@ -203,7 +264,7 @@ local pairs_grammar = l.Cf(l.Ct(true) * pair^0, rawset)
 grammars.keyvalue_data = pairs_grammar
 
 -- Values of pairs that have parts of their own.
-local PARTS = {postfix_client = l.Ct(client), postfix_relay = l.Ct(relay), postfix_delays = l.Ct(delays)}
+local PARTS = {postfix_client = l.Ct(client()), postfix_relay = l.Ct(relay()), postfix_delays = l.Ct(delays())}
 
 local INTEGERS = {
     "anvil_cache_size", "anvil_conn_count", "anvil_conn_rate", "client_port", "nrcpt", "postscreen_cache_dropped", "postscreen_cache_retained",
@@ -233,7 +294,7 @@ end
 -- What a message of a program says; `programname` is as in postfix/smtpd. nil where it is of no known form.
 function M.postfix_match(programname, message, extract)
     local program = string.match(programname, "^[^/]+/(.+)$")
-    local grammar = program and grammars[program]
+    local grammar = program and grammar_of(program)
     local found = grammar and grammar:match(message)
     if not found then
         return nil
