@@ -64,8 +64,10 @@ end
 function process_message()
     local text = read_message("Payload")
     local ok, json = pcall(cjson.decode, text)
-    if not ok or type(json) ~= "table" then
+    if not ok then
         return -1, "Failed to decode JSON."
+    elseif type(json) ~= "table" then
+        return -1, "Failed to flatten message."
     end
     if payload_keep then
         msg.Payload = text
