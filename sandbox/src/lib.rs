@@ -20,6 +20,7 @@ mod figures;
 mod files;
 mod find;
 mod inject;
+pub mod library;
 pub mod limits;
 mod lua;
 mod modules;

@@ -1,4 +1,4 @@
-//! `require`: the base libraries, modules in Rust, modules that come with the daemon, files of `module_directory`.
+//! `require`: the base libraries, modules in Rust, files of `module_directory`, modules that come with the daemon.
 //!
 //! Owns:    the search, and Heka's texts when it finds nothing.
 //! Runs on: the shard of the plugin, mostly while its script loads.            Plane: data.
@@ -12,6 +12,7 @@ use mlua::{Function, Lua, LuaString, Table, Value};
 
 use crate::config::Kind;
 use crate::environment::Libraries;
+use crate::library;
 use crate::modules::MODULES;
 use crate::program::{Program, SOURCE_BYTES_MAX};
 
@@ -69,9 +70,10 @@ impl Search {
             )));
         }
         let mut tried = String::new();
-        match self.find(name, &mut tried)? {
-            Some((path, source)) => self.run(lua, name, &path, &source),
-            None => Err(mlua::Error::runtime(format!(
+        match (self.find(name, &mut tried)?, library::module(name)) {
+            (Some((path, source)), _) => self.run(lua, name, &path, &source),
+            (None, Some(shipped)) => self.run(lua, name, shipped.name, shipped.source),
+            (None, None) => Err(mlua::Error::runtime(format!(
                 "module '{name}' not found:{tried}"
             ))),
         }

@@ -1,0 +1,125 @@
+//! The Lua scripts and modules that come with the daemon.
+//!
+//! Owns:    the sources under `sandbox/lua`, by the names that Heka gives them.
+//! Runs on: build time, and the shard of the plugin while its script loads.            Plane: control.
+//! Bounds:  what is in the binary.
+//! Never:   looks at a file: who prefers files (`share_dir`, `module_directory`) asks for them first.
+
+/// A script or module in the binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shipped {
+    /// Heka's name: what `filename` says of a script, `lua_decoders/json.lua`, and where a module lies, `lua_modules/util.lua`.
+    pub name: &'static str,
+    /// Lua source.
+    pub source: &'static [u8],
+}
+
+/// Sources of one folder: its name here, its name in Heka, and the files in it.
+macro_rules! shipped {
+    ($folder:literal, $heka:literal, $($name:literal),* $(,)?) => {
+        &[$(Shipped {
+            name: concat!($heka, "/", $name, ".lua"),
+            source: include_bytes!(concat!("../lua/", $folder, "/", $name, ".lua")),
+        }),*]
+    };
+}
+
+/// Modules that `require` finds without a file.
+pub const MODULES: &[Shipped] = shipped!(
+    "modules",
+    "lua_modules",
+    "bind",
+    "cbufd",
+    "common_log_format",
+    "date_time",
+    "ip_address",
+    "mysql",
+    "postfix",
+    "sfl4j",
+    "syslog",
+    "syslog_message",
+    "util",
+);
+
+/// Decoders.
+pub const DECODERS: &[Shipped] = shipped!(
+    "lua_decoders",
+    "lua_decoders",
+    "apache_access",
+    "bind_query_log",
+    "graylog_extended",
+    "json",
+    "linux_diskstats",
+    "linux_loadavg",
+    "linux_memstats",
+    "linux_netdev",
+    "linux_netstat",
+    "linux_procstat",
+    "mariadb_slow_query",
+    "mysql_slow_query",
+    "nginx_access",
+    "nginx_error",
+    "nginx_stub_status",
+    "rsyslog",
+);
+
+/// Every script, by kind.
+const SCRIPTS: &[&[Shipped]] = &[DECODERS];
+
+/// The script that a plugin's `filename` names.
+pub fn script(filename: &str) -> Option<&'static Shipped> {
+    let mut scripts = SCRIPTS.iter().flat_map(|kind| kind.iter());
+    scripts.find(|script| script.name == filename)
+}
+
+/// The module that `require` is asked for.
+pub fn module(name: &str) -> Option<&'static Shipped> {
+    MODULES.iter().find(|module| {
+        let file = module.name.strip_prefix("lua_modules/");
+        file.and_then(|file| file.strip_suffix(".lua")) == Some(name)
+    })
+}
+
+/// Names of all scripts.
+pub fn scripts() -> impl Iterator<Item = &'static str> {
+    SCRIPTS
+        .iter()
+        .flat_map(|kind| kind.iter())
+        .map(|script| script.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Names of a table, without the folder.
+    fn listed(table: &[Shipped]) -> BTreeSet<String> {
+        let names = table.iter().filter_map(|one| one.name.split_once('/'));
+        names.map(|(_, file)| file.to_owned()).collect()
+    }
+
+    #[test]
+    fn every_file_is_in_the_binary() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/lua");
+        let tables = [("modules", MODULES), ("lua_decoders", DECODERS)];
+        for (folder, table) in tables {
+            let files: BTreeSet<String> = std::fs::read_dir(format!("{root}/{folder}"))
+                .expect("a folder")
+                .map(|entry| entry.expect("an entry").file_name())
+                .map(|name| name.into_string().expect("a name in ASCII"))
+                .collect();
+            assert_eq!(files, listed(table), "{folder}");
+        }
+    }
+
+    #[test]
+    fn scripts_and_modules_have_hekas_names() {
+        let script = script("lua_decoders/nginx_access.lua").expect("it is shipped");
+        assert!(script.source.starts_with(b"-- "));
+        assert!(module("date_time").is_some());
+        assert!(module("lua_modules/date_time").is_none());
+        assert!(module("date_time.lua").is_none());
+    }
+}
