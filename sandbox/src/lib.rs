@@ -6,5 +6,7 @@
 //! Never:   knows the engine.
 
 pub mod limits;
+mod lpeg;
+mod lua;
 mod modules;
 mod objects;

@@ -1,0 +1,125 @@
+//! LPeg: parsing expression grammars as patterns that scripts put together.
+//!
+//! Owns:    the module `lpeg`, what its functions share, the module `re`.
+//! Runs on: the shard of the plugin.            Plane: data.
+//! Bounds:  `STACK_MAX_DEFAULT` ways back unless a script says otherwise; memory is on the script's account; whoever runs a
+//!          script can stop a match (`set_safepoint`, or Luau's interrupt).
+//! Never:   keeps a Lua value outside of Lua.
+//!
+//! From a pattern to its values: `functions` puts trees together (`tree`, `grammar`, `utf8`), the first match compiles one
+//! (`facts`, `first`, `compile`, `loops` to `code`), `matching` has the `machine` run it and `values` makes of what was
+//! captured what Lua gets.
+
+mod arguments;
+mod code;
+mod compile;
+mod facts;
+mod first;
+mod functions;
+mod grammar;
+mod lengths;
+mod loops;
+mod machine;
+mod matching;
+mod patterns;
+mod set;
+pub(crate) mod tree;
+mod utf8;
+mod values;
+
+use std::cell::{Cell, RefCell};
+
+use mlua::{Lua, Value};
+
+use machine::Machine;
+
+/// Entries of the stack of ways back.
+const STACK_MAX_DEFAULT: usize = 400;
+
+/// What the library's functions share.
+pub(crate) struct Library {
+    stack_max: Cell<usize>,
+    /// For matches to come.
+    #[expect(
+        clippy::vec_box,
+        reason = "a machine is lent and given back; moving a pointer is cheaper"
+    )]
+    machines: RefCell<Vec<Box<Machine>>>,
+    /// Captures inside each other whose values are being made.
+    deep: Cell<u32>,
+}
+
+/// Asked every few ten thousand steps of a match; an error ends the match, and the call of Lua that it is in.
+pub(crate) type Safepoint = fn(&Lua) -> mlua::Result<()>;
+
+thread_local! {
+    static SAFEPOINT: Cell<Option<Safepoint>> = const { Cell::new(None) };
+}
+
+/// Sets what matches on this thread ask whether to go on, besides Luau's interrupt; none at first.
+pub(crate) fn set_safepoint(safepoint: Option<Safepoint>) {
+    SAFEPOINT.set(safepoint);
+}
+
+impl Library {
+    fn has_hook(&self) -> bool {
+        SAFEPOINT.get().is_some()
+    }
+}
+
+/// The module `lpeg`.
+pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
+    const OPENED: &str = "lpeg";
+    if let Ok(opened @ Value::Table(_)) = lua.named_registry_value(OPENED) {
+        return Ok(opened);
+    }
+    let library = Library {
+        stack_max: Cell::new(STACK_MAX_DEFAULT),
+        machines: RefCell::default(),
+        deep: Cell::new(0),
+    };
+    let hook = lua.create_function(|lua, ()| match SAFEPOINT.get() {
+        Some(safepoint) => safepoint(lua),
+        None => Ok(()),
+    })?;
+    let table = crate::lua::captures::register(
+        lua,
+        library,
+        hook,
+        &functions::functions(),
+        &functions::operators(),
+        crate::lua::captures::native(functions::length),
+    )?;
+    table.raw_set("version", "LPeg 1.1.0")?;
+    lua.set_named_registry_value(OPENED, &table)?;
+    Ok(Value::Table(table))
+}
+
+/// The module `re`.
+pub(crate) fn open_re(lua: &Lua) -> mlua::Result<Value> {
+    lua.load(include_str!("../lua/modules/re.lua"))
+        .set_name("=re")
+        .call(open(lua)?)
+}
+
+#[cfg(test)]
+mod scratch {
+    use super::*;
+    #[test]
+    fn local() {
+        let lua = Lua::new();
+        let m = open(&lua).unwrap();
+        lua.globals().set("lpeg", &m).unwrap();
+        let re = open_re(&lua).unwrap();
+        let req = lua
+            .create_function(move |_, n: String| Ok(if n == "re" { re.clone() } else { m.clone() }))
+            .unwrap();
+        lua.globals().set("require", req).unwrap();
+        let path = std::env::var("LPEG_SCRIPT").unwrap();
+        let src = std::fs::read_to_string(path).unwrap();
+        let src = lengths::rewrite(&src).into_owned();
+        if let Err(e) = lua.load(src).set_name("=t").exec() {
+            panic!("{e}");
+        }
+    }
+}
