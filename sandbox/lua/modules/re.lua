@@ -199,7 +199,7 @@ end
 function re.find(subject, pattern, init)
     local compiled = finders[pattern]
     if not compiled then
-        compiled = P({ Cp() * re.compile(pattern) / 0 * Cp() + 1 * V(1) })
+        compiled = P({ Cp() * (re.compile(pattern) / 0) * Cp() + 1 * V(1) })
         finders[pattern] = compiled
     end
     local first, behind = compiled:match(subject, init or 1)

@@ -140,7 +140,8 @@ impl Compiler<'_> {
         self.put(inst).map(drop)
     }
 
-    /// Code of the pattern at `at`, behind which one of `follow` comes.
+    /// Code of the pattern at `at`, behind which one of `follow` comes, or else nothing that can be done makes up for it: it may fail
+    /// where it is known that what follows fails. With a way back of its own around it, that is any byte.
     pub(super) fn node(
         &mut self,
         at: usize,
@@ -297,7 +298,8 @@ impl Compiler<'_> {
                 ends.push(self.put(Inst::Jump(PENDING))?);
             } else {
                 misses.push(self.put(Inst::Choice(PENDING))?);
-                self.node(part, follow, part_known)?;
+                // Failing for what follows would be taken for failing itself.
+                self.node(part, &Set::FULL, part_known)?;
                 ends.push(self.put(Inst::Commit(PENDING))?);
                 // It may also have failed behind its first byte.
                 known = None;

@@ -59,7 +59,7 @@ pub(super) fn star(to: &mut Compiler<'_>, body: usize, follow: &Set) -> Result<(
     }
     misses.push(to.put(Inst::Choice(PENDING))?);
     let start = to.here();
-    to.choice(&rest, &again, None)?;
+    to.choice(&rest, &Set::FULL, None)?;
     if has_span {
         take_all(to, &span)?;
     }
@@ -146,7 +146,7 @@ pub(super) fn at_most(
     }
     misses.push(to.put(Inst::Choice(PENDING))?);
     for left in (0..times).rev() {
-        to.node(body, &again, None)?;
+        to.node(body, &Set::FULL, None)?;
         if left > 0 {
             let next = to.here() + 1;
             to.put(Inst::PartialCommit(next))?;
