@@ -103,6 +103,9 @@ pub(crate) fn open_re(lua: &Lua) -> mlua::Result<Value> {
 }
 
 #[cfg(test)]
+mod tests;
+
+#[cfg(test)]
 mod scratch {
     use super::*;
     #[test]
