@@ -45,6 +45,8 @@ pub(crate) struct Library {
         reason = "a machine is lent and given back; moving a pointer is cheaper"
     )]
     machines: RefCell<Vec<Box<Machine>>>,
+    /// For text that captures make.
+    text: Cell<Vec<u8>>,
     /// Captures inside each other whose values are being made.
     deep: Cell<u32>,
 }
@@ -76,6 +78,7 @@ pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     let library = Library {
         stack_max: Cell::new(STACK_MAX_DEFAULT),
         machines: RefCell::default(),
+        text: Cell::default(),
         deep: Cell::new(0),
     };
     let hook = lua.create_function(|lua, ()| match SAFEPOINT.get() {

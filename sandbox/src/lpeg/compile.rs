@@ -443,6 +443,9 @@ impl Compiler<'_> {
         self.calls.push((call, rules[0]));
         for rule in rules {
             self.rules.insert(rule, self.here());
+            if let Some(span) = loops::span_of_rule(self, rule).filter(|span| !span.is_empty()) {
+                loops::take_all(self, &span)?;
+            }
             self.node(rule, &Set::FULL, None)?;
             self.put(Inst::Return)?;
         }

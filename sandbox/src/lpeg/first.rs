@@ -39,8 +39,9 @@ pub(crate) struct Firsts<'a> {
     nodes: &'a [Node],
     sets: &'a [Set],
     facts: &'a [Fact],
-    /// By the place of a rule: what it begins with if nothing follows it.
-    rules: std::collections::HashMap<usize, First>,
+    /// By the place of a rule: what it begins with if anything follows it, or if nothing does. The former must not say more than is
+    /// so: code relies on it where a pattern fails at its first byte or not at all.
+    rules: std::collections::HashMap<(usize, bool), First>,
     deep: u32,
 }
 
@@ -172,24 +173,26 @@ impl<'a> Firsts<'a> {
     }
 
     fn of_rule(&mut self, rule: usize, follow: &Set) -> First {
-        let known = match self.rules.get(&rule) {
+        let nullable = self.facts[rule].nullable();
+        let full = *follow == Set::FULL || !nullable;
+        let known = match self.rules.get(&(rule, full)) {
             Some(known) => *known,
             None if self.deep >= RULES_DEEP => UNKNOWN,
             None => {
                 self.deep += 1;
                 // Whoever asks again before it is known learns nothing.
-                self.rules.insert(rule, UNKNOWN);
-                let found = self.of(rule + 1, &Set::EMPTY);
-                self.rules.insert(rule, found);
+                self.rules.insert((rule, full), UNKNOWN);
+                let found = self.of(rule + 1, if full { &Set::FULL } else { &Set::EMPTY });
+                self.rules.insert((rule, full), found);
                 self.deep -= 1;
                 found
             }
         };
         First {
-            set: if self.facts[rule].nullable() {
-                known.set.or(follow)
-            } else {
+            set: if full {
                 known.set
+            } else {
+                known.set.or(follow)
             },
             ..known
         }

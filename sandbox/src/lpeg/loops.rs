@@ -69,7 +69,7 @@ pub(super) fn star(to: &mut Compiler<'_>, body: usize, follow: &Set) -> Result<(
 }
 
 /// Takes bytes of a set as long as there are any.
-fn take_all(to: &mut Compiler<'_>, set: &Set) -> Result<(), Fault> {
+pub(super) fn take_all(to: &mut Compiler<'_>, set: &Set) -> Result<(), Fault> {
     let stops: Vec<u8> = set.not().bytes().take(4).collect();
     let inst = match stops[..] {
         [] => Inst::Rest,
@@ -92,8 +92,10 @@ fn take_apart(to: &mut Compiler<'_>, body: usize) -> Body {
         Node::Choice { .. } => children(nodes, body).collect(),
         _ => vec![body],
     };
-    if let Some(span) = of(parts[0]) {
-        let rest = parts[1..].to_vec();
+    if let Some(span) = span_of(to, &parts) {
+        // The set itself, where it stands first, has no bytes left to take.
+        let from = usize::from(of(parts[0]).is_some());
+        let rest = parts[from..].to_vec();
         return Body { span, rest };
     }
     // Not something, then a byte: what the thing cannot begin with is taken at once.
@@ -116,6 +118,50 @@ fn take_apart(to: &mut Compiler<'_>, body: usize) -> Body {
         span: Set::EMPTY,
         rest: parts,
     }
+}
+
+/// The bytes of which it is known that one of these alternatives takes them, one at a time: those of the first that is a
+/// set, where none before can begin with them.
+fn span_of(to: &mut Compiler<'_>, parts: &[usize]) -> Option<Set> {
+    let mut before = Set::EMPTY;
+    for &part in parts {
+        if let Some(set) = set_of(to.pattern.nodes[part], &to.pattern.sets) {
+            return Some(set.minus(&before));
+        }
+        let first = to.firsts.of(part, &Set::FULL);
+        if first.empty != Empty::Fails {
+            return None;
+        }
+        before = before.or(&first.set);
+    }
+    None
+}
+
+/// The bytes that a rule takes by calling itself behind them, where it comes to nothing else: `rule <- ... / . rule`.
+pub(super) fn span_of_rule(to: &mut Compiler<'_>, rule: usize) -> Option<Set> {
+    let nodes = &to.pattern.nodes;
+    let Node::Choice { .. } = nodes[rule + 1] else {
+        return None;
+    };
+    let parts: Vec<usize> = children(nodes, rule + 1).collect();
+    let (&last, before) = parts.split_last()?;
+    let Node::Seq { len: 3 } = nodes[last] else {
+        return None;
+    };
+    let taken = set_of(nodes[last + 1], &to.pattern.sets)?;
+    match nodes[last + 2] {
+        Node::Call { away } if (last + 2).wrapping_add_signed(away as isize) == rule => {}
+        _ => return None,
+    }
+    let mut others = Set::EMPTY;
+    for &part in before {
+        let first = to.firsts.of(part, &Set::FULL);
+        if first.empty != Empty::Fails {
+            return None;
+        }
+        others = others.or(&first.set);
+    }
+    Some(taken.minus(&others))
 }
 
 /// The body, so many times at most.

@@ -8,7 +8,7 @@
 use super::code::{Class, Code, Inst};
 use super::tree::Kind;
 
-/// Steps between two questions to the host; a step is a call, a repetition, a failure or 256 bytes of a span.
+/// Steps between two questions to the host; a step is a call, a repetition, a failure or 16 bytes of a span.
 pub(crate) const TICKS: u32 = 20_000;
 
 /// Captures of a match.
@@ -199,8 +199,8 @@ impl<H: Host> Run<'_, H> {
     fn span(&mut self, end: Option<usize>, at: &mut usize) -> Result<bool, String> {
         let taken = end.unwrap_or(self.subject.len() - *at);
         *at += taken;
-        if taken >= 256 {
-            self.tick((taken >> 8).min(TICKS as usize) as u32)?;
+        if taken >= 64 {
+            self.tick((taken >> 4).min(TICKS as usize) as u32)?;
         }
         Ok(true)
     }

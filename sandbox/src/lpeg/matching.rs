@@ -5,8 +5,6 @@
 //! Bounds:  machines are used again, as many as matches run inside each other, at most `MACHINES_KEPT` of them afterwards.
 //! Never:   keeps what a match captured.
 
-use std::rc::Rc;
-
 use super::code::{Code, Inst};
 use super::compile::{self, Fault};
 use super::machine::{Capture, Host, Machine, OPEN, SUBJECT_MAX, TICKS};
@@ -46,40 +44,35 @@ impl Drop for Lease<'_> {
 /// `lpeg.match(pattern, subject [, init, ...])`
 pub(crate) fn run(stack: &mut Stack<'_>) -> Answer {
     to_pattern(stack, 1, "match")?;
-    if stack.text(2).is_none() {
-        return Err(arguments::wrong_type(stack, 2, "match", "string"));
-    }
-    if stack.top() < 3 {
-        stack.set_top(3);
-    }
     let init = match stack.is(3) {
-        Is::Nil => 1.0,
+        Is::None | Is::Nil => 1.0,
         _ => arguments::number(stack, 3, "match")?,
     };
     stack.within(|stack| matched(stack, init))
 }
 
 fn matched<'s>(stack: &mut Stack<'s>, init: f64) -> Answer {
-    let arguments = stack.top() - 3;
+    let before = stack.top();
     let pattern = stack.sealed::<Pattern>(1).ok_or("a pattern was lost")?;
-    let subject = stack.sealed_text(2).ok_or("a subject was lost")?;
+    let Some(subject) = stack.sealed_text(2) else {
+        return Err(arguments::wrong_type(stack, 2, "match", "string"));
+    };
     if subject.len() > SUBJECT_MAX {
         return Err(arguments::wrong(2, "match", "subject too long"));
     }
     let code = match pattern.code.get() {
-        Some(code) => Rc::clone(code),
+        Some(code) => &**code,
         None => prepare(stack, pattern)?,
     };
     let library = stack.library();
-    stack.push_values(1);
+    push_code_values(stack, pattern);
     stack.push_nil();
-    let top = stack.top();
     let frame = Frame {
         library,
         subject,
-        values: top - 1,
-        ballast: top,
-        arguments,
+        values: before + 1,
+        ballast: before + 2,
+        arguments: before - 3,
         before_arguments: 3,
     };
     let kept = library.machines.borrow_mut().pop();
@@ -91,12 +84,12 @@ fn matched<'s>(stack: &mut Stack<'s>, init: f64) -> Answer {
     let mut matcher = Matcher {
         stack,
         frame,
-        code: &code,
+        code,
         dynamic: 0,
         charged: 0,
     };
     let start = start_of(init, subject.len());
-    let end = machine.run(&code, subject, start, library.stack_max.get(), &mut matcher)?;
+    let end = machine.run(code, subject, start, library.stack_max.get(), &mut matcher)?;
     let charged = matcher.charged;
     let Some(end) = end else {
         stack.push_nil();
@@ -105,7 +98,7 @@ fn matched<'s>(stack: &mut Stack<'s>, init: f64) -> Answer {
     let mut values = Values {
         stack,
         frame,
-        code: &code,
+        code,
         captures: &machine.captures,
         next: 0,
         ticks: TICKS,
@@ -117,6 +110,16 @@ fn matched<'s>(stack: &mut Stack<'s>, init: f64) -> Answer {
             Ok(1)
         }
         count => Ok(count),
+    }
+}
+
+/// Pushes the row of the values of the compiled pattern in slot 1; something else where it has none.
+fn push_code_values(stack: &mut Stack<'_>, pattern: &Pattern) {
+    stack.push_values(1);
+    if pattern.values > 0 {
+        let table = stack.top();
+        stack.push_index(table, 0);
+        stack.remove(table);
     }
 }
 
@@ -132,7 +135,7 @@ fn start_of(init: f64, len: usize) -> usize {
 
 /// Compiles the pattern in slot 1, on the script's account.
 #[cold]
-fn prepare(stack: &mut Stack<'_>, pattern: &Pattern) -> Result<Rc<Code>, String> {
+fn prepare<'s>(stack: &mut Stack<'s>, pattern: &'s Pattern) -> Result<&'s Code, String> {
     let before = stack.top();
     // What the compiler needs while it runs, at least.
     let needs = compile::size(pattern).saturating_mul(2 * size_of::<Inst>());
@@ -150,12 +153,19 @@ fn prepare(stack: &mut Stack<'_>, pattern: &Pattern) -> Result<Rc<Code>, String>
     };
     stack.push_values_copy(1);
     let table = stack.top();
+    // A row of its own is looked into faster than one beside names. Behind it is what the code takes.
+    let values = pattern.values as i32;
+    stack.push_row(values + 1);
+    for index in 1..=values {
+        stack.push_index(table, index);
+        stack.set_index(table + 1, index);
+    }
     stack.push_ballast(code.weight());
+    stack.set_index(table + 1, values + 1);
     stack.set_index(table, 0);
     stack.set_values(1);
     stack.set_top(before);
-    let code = Rc::new(code);
-    Ok(Rc::clone(pattern.code.get_or_init(|| code)))
+    Ok(pattern.code.get_or_init(|| Box::new(code)))
 }
 
 /// What a running match may do in Lua.

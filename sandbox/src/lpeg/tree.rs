@@ -9,7 +9,6 @@
 //! choices have any number of children, so that a long one is not a deep one. Trees are copied when they are joined.
 
 use std::cell::OnceCell;
-use std::rc::Rc;
 
 use super::code::Code;
 use super::facts::Fact;
@@ -185,7 +184,7 @@ pub(crate) struct Pattern {
     pub(crate) fact: Fact,
     pub(crate) depth: u32,
     /// Made when it is first matched.
-    pub(crate) code: OnceCell<Rc<Code>>,
+    pub(crate) code: OnceCell<Box<Code>>,
 }
 
 /// Where the children of the inner node at `at` are.
@@ -428,8 +427,11 @@ impl Pattern {
 
     /// Error: what `lpeg.B` says of its argument.
     pub(crate) fn behind(&self) -> Result<Pattern, String> {
-        let Some(width) = self.fact.width() else {
-            return Err("pattern may not have fixed length".into());
+        // A rule asked behind could ask itself again at the same place, for ever.
+        let is_open = |node: &Node| matches!(node, Node::Open { .. });
+        let width = match self.fact.width() {
+            Some(width) if !self.nodes.iter().any(is_open) => width,
+            _ => return Err("pattern may not have fixed length".into()),
         };
         if self.fact.captures() {
             return Err("pattern have captures".into());

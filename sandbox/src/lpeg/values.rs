@@ -365,9 +365,14 @@ impl<'s> Values<'_, 's> {
 
     /// Pushes the text that a string or substitution capture makes.
     fn push_built(&mut self) -> Result<i32, String> {
-        let mut text = Vec::new();
+        // Whoever makes text meanwhile begins with nothing.
+        let mut text = self.frame.library.text.take();
+        text.clear();
         self.append_next(&mut text, "capture")?;
         self.stack.push_bytes(&text);
+        if text.capacity() <= TEXT_FREE {
+            self.frame.library.text.set(text);
+        }
         Ok(1)
     }
 

@@ -234,11 +234,10 @@ impl<'s> Stack<'s> {
 
     /// A string's bytes for as long as the call lasts.
     pub(crate) fn sealed_text(&mut self, slot: i32) -> Option<&'s [u8]> {
-        if slot > self.floor {
+        if slot > self.floor || !matches!(self.is(slot), Is::Text | Is::Number) {
             return None;
         }
-        self.text(slot)?;
-        // SAFETY: it is a string, in a slot that does not change until the call ends (fact 2).
+        // SAFETY: it is a string or becomes one, in a slot that does not change until the call ends (fact 2).
         Some(unsafe { self.bytes_of(slot) })
     }
 
@@ -316,6 +315,13 @@ impl<'s> Stack<'s> {
         unsafe { ffi::lua_createtable(self.state, row.into(), named.into()) }
     }
 
+    /// Pushes a table with room for so many entries in a row.
+    pub(crate) fn push_row(&mut self, entries: i32) {
+        assert!(entries >= 0);
+        // SAFETY: a push makes room or raises.
+        unsafe { ffi::lua_createtable(self.state, entries, 0) }
+    }
+
     #[inline]
     fn is_table(&self, slot: i32) {
         assert!(self.is(slot) == Is::Table, "slot {slot} is no table");
@@ -345,8 +351,8 @@ impl<'s> Stack<'s> {
     pub(crate) fn set_entry(&mut self, table: i32) {
         self.is_table(table);
         self.has(2);
-        // SAFETY: a table, a key and a value above the floor; metamethods and errors are like those of a call.
-        unsafe { ffi::lua_settable(self.state, table) }
+        // SAFETY: a table, a key and a value above the floor; a key that cannot be one raises.
+        unsafe { ffi::lua_rawset(self.state, table) }
     }
 
     /// Replaces the key on top by what indexing a value with it answers, metamethods and all.
@@ -449,16 +455,19 @@ impl<'s> Stack<'s> {
 
     /// Pushes the table that holds the values of the pattern in a slot.
     pub(crate) fn push_values(&mut self, slot: i32) {
-        assert!(self.holds::<Pattern>(slot));
-        // SAFETY: every pattern has a metatable.
+        assert!(slot > 0);
+        // SAFETY: fact 3; a metatable is pushed where it answers so.
         unsafe {
-            ffi::lua_getmetatable(self.state, slot);
+            if ffi::lua_getmetatable(self.state, slot) == 0 {
+                ffi::lua_pushnil(self.state);
+            }
         }
     }
 
     /// Pushes a copy of the table that holds the values of the pattern in a slot.
     pub(crate) fn push_values_copy(&mut self, slot: i32) {
         self.push_values(slot);
+        self.is_table(self.top());
         // SAFETY: a table is on top; the copy takes its place.
         unsafe {
             ffi::lua_clonetable(self.state, -1);

@@ -51,6 +51,7 @@ fn patterns_that_cannot_be() {
         fails("bad argument #1 to 'B' (pattern may not have fixed length)", lpeg.B, lpeg.P("a") ^ 0)
         fails("pattern may not have fixed length", lpeg.B, lpeg.P("a") + "bc")
         fails("pattern may not have fixed length", lpeg.B, lpeg.V("a"))
+        fails("pattern may not have fixed length", lpeg.B, -lpeg.V("a"))
         fails("pattern may not have fixed length", lpeg.B, lpeg.utfR(0, 0x800))
         fails("pattern have captures", lpeg.B, lpeg.C("a"))
         fails("pattern too long to look behind", lpeg.B, 256)
