@@ -10,3 +10,4 @@ mod lpeg;
 mod lua;
 mod modules;
 mod objects;
+pub mod trial;

@@ -2,8 +2,8 @@
 //!
 //! Owns:    the module `lpeg`, what its functions share, the module `re`.
 //! Runs on: the shard of the plugin.            Plane: data.
-//! Bounds:  `STACK_MAX_DEFAULT` ways back unless a script says otherwise; memory is on the script's account; whoever runs a
-//!          script can stop a match (`set_safepoint`, or Luau's interrupt).
+//! Bounds:  `STACK_MAX_DEFAULT` ways back unless a script says otherwise; memory is on the script's account; Luau's interrupt,
+//!          which whoever runs a script may set, is asked in matches too, and can stop them.
 //! Never:   keeps a Lua value outside of Lua.
 //!
 //! From a pattern to its values: `functions` puts trees together (`tree`, `grammar`, `utf8`), the first match compiles one
@@ -17,7 +17,7 @@ mod facts;
 mod first;
 mod functions;
 mod grammar;
-mod lengths;
+pub(crate) mod lengths;
 mod loops;
 mod machine;
 mod matching;
@@ -51,24 +51,6 @@ pub(crate) struct Library {
     deep: Cell<u32>,
 }
 
-/// Asked every few ten thousand steps of a match; an error ends the match, and the call of Lua that it is in.
-pub(crate) type Safepoint = fn(&Lua) -> mlua::Result<()>;
-
-thread_local! {
-    static SAFEPOINT: Cell<Option<Safepoint>> = const { Cell::new(None) };
-}
-
-/// Sets what matches on this thread ask whether to go on, besides Luau's interrupt; none at first.
-pub(crate) fn set_safepoint(safepoint: Option<Safepoint>) {
-    SAFEPOINT.set(safepoint);
-}
-
-impl Library {
-    fn has_hook(&self) -> bool {
-        SAFEPOINT.get().is_some()
-    }
-}
-
 /// The module `lpeg`.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     const OPENED: &str = "lpeg";
@@ -81,14 +63,9 @@ pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
         text: Cell::default(),
         deep: Cell::new(0),
     };
-    let hook = lua.create_function(|lua, ()| match SAFEPOINT.get() {
-        Some(safepoint) => safepoint(lua),
-        None => Ok(()),
-    })?;
     let table = crate::lua::captures::register(
         lua,
         library,
-        hook,
         &functions::functions(),
         &functions::operators(),
         crate::lua::captures::native(functions::length),
@@ -107,25 +84,3 @@ pub(crate) fn open_re(lua: &Lua) -> mlua::Result<Value> {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod scratch {
-    use super::*;
-    #[test]
-    fn local() {
-        let lua = Lua::new();
-        let m = open(&lua).unwrap();
-        lua.globals().set("lpeg", &m).unwrap();
-        let re = open_re(&lua).unwrap();
-        let req = lua
-            .create_function(move |_, n: String| Ok(if n == "re" { re.clone() } else { m.clone() }))
-            .unwrap();
-        lua.globals().set("require", req).unwrap();
-        let path = std::env::var("LPEG_SCRIPT").unwrap();
-        let src = std::fs::read_to_string(path).unwrap();
-        let src = lengths::rewrite(&src).into_owned();
-        if let Err(e) = lua.load(src).set_name("=t").exec() {
-            panic!("{e}");
-        }
-    }
-}

@@ -11,7 +11,7 @@
 
 use super::code::{Code, Inst};
 use super::facts::{self, Fact};
-use super::first::{Empty, Firsts};
+use super::first::{Empty, First, Firsts};
 use super::loops;
 use super::set::Set;
 use super::tree::{Kind, Node, Pattern, children, set_of};
@@ -211,12 +211,18 @@ impl Compiler<'_> {
 
     /// What may follow a part of which it matters.
     fn follow_of(&mut self, rest: &[usize], follow: &Set, part: usize) -> Set {
-        let matters = match self.pattern.nodes[part] {
-            Node::True | Node::Byte(_) | Node::Set(_) | Node::Any | Node::Not { .. } => false,
-            Node::And { .. } | Node::Behind { .. } | Node::Runtime { .. } => false,
-            _ => true,
-        };
-        if !matters {
+        let never_asks = matches!(
+            self.pattern.nodes[part],
+            Node::True
+                | Node::Byte(_)
+                | Node::Set(_)
+                | Node::Any
+                | Node::Not { .. }
+                | Node::And { .. }
+                | Node::Behind { .. }
+                | Node::Runtime { .. }
+        );
+        if never_asks {
             return Set::FULL;
         }
         // Far parts hardly ever matter, and looking at all of them for each would take long.
@@ -236,9 +242,11 @@ impl Compiler<'_> {
     /// How many of the first parts are bytes, or any bytes, alike.
     fn run_of_bytes(&self, parts: &[usize]) -> usize {
         let nodes = &self.pattern.nodes;
-        let is_alike = |part: &usize| match (nodes[parts[0]], nodes[*part]) {
-            (Node::Byte(_), Node::Byte(_)) | (Node::Any, Node::Any) => true,
-            _ => false,
+        let is_alike = |part: &usize| {
+            matches!(
+                (nodes[parts[0]], nodes[*part]),
+                (Node::Byte(_), Node::Byte(_)) | (Node::Any, Node::Any)
+            )
         };
         parts.iter().take_while(|part| is_alike(part)).count()
     }
@@ -270,19 +278,20 @@ impl Compiler<'_> {
         if may_switch && self.switch(parts, follow)? {
             return Ok(());
         }
+        let behind = self.behind(parts, follow);
         let mut ends = Vec::new();
         let mut known = known.copied();
         for (number, &part) in parts.iter().enumerate() {
-            let rest = &parts[number + 1..];
-            if rest.is_empty() {
+            if number + 1 == parts.len() {
                 self.node(part, follow, known.as_ref())?;
                 break;
             }
             // What may follow has no say here: a part that matched is not given up for what follows it.
             let first = self.firsts.of(part, &Set::FULL);
             let tested = first.empty == Empty::Fails;
-            let alone = tested
-                && (self.facts[part].head_fail() || self.begin_otherwise(rest, &first.set, follow));
+            let others = behind[number + 1];
+            let begin_otherwise = others.empty != Empty::Decides && others.set.disjoint(&first.set);
+            let alone = tested && (self.facts[part].head_fail() || begin_otherwise);
             let seen = known.map_or(first.set, |known| known.and(&first.set));
             let mut misses = Vec::new();
             if tested {
@@ -310,12 +319,16 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Whether none of these can match where a byte of the set is next.
-    fn begin_otherwise(&mut self, parts: &[usize], set: &Set, follow: &Set) -> bool {
-        parts.iter().all(|&part| {
-            let first = self.firsts.of(part, follow);
-            first.empty != Empty::Decides && first.set.disjoint(set)
-        })
+    /// What each alternative, or one of those behind it, begins with.
+    fn behind(&mut self, parts: &[usize], follow: &Set) -> Vec<First> {
+        let mut all: Vec<First> = parts
+            .iter()
+            .map(|&part| self.firsts.of(part, follow))
+            .collect();
+        for number in (1..all.len()).rev() {
+            all[number - 1] = all[number - 1].or(&all[number]);
+        }
+        all
     }
 
     /// Alternatives that begin with different bytes: a table says which one it can be. Answers whether they are such.
@@ -514,9 +527,9 @@ fn thread_jumps(insts: &mut [Inst]) {
             }
         }
         if let Inst::Jump(target) = inst {
-            match insts[target as usize] {
-                end @ (Inst::Return | Inst::Fail | Inst::End | Inst::FailTwice) => inst = end,
-                _ => {}
+            let end = insts[target as usize];
+            if matches!(end, Inst::Return | Inst::Fail | Inst::End | Inst::FailTwice) {
+                inst = end;
             }
         }
         insts[at] = inst;

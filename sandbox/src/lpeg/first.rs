@@ -2,7 +2,7 @@
 //!
 //! Owns:    `Firsts`, with what was found out for every rule.
 //! Runs on: the shard of the plugin, while patterns are compiled.            Plane: control.
-//! Bounds:  a rule is looked at once; recursion as deep as a pattern may be, times rules that call each other first.
+//! Bounds:  `LOOKS`; recursion as deep as a pattern may be, times `RULES_DEEP`.
 //! Never:   leaves out a byte; says more bytes than there are where it would take long to know.
 
 use super::facts::Fact;
@@ -35,6 +35,19 @@ const UNKNOWN: First = First {
 /// Rules that are looked into from within each other.
 const RULES_DEEP: u32 = 20;
 
+/// Looks at nodes, for each node of a pattern; a pattern that needs more is not known so well.
+const LOOKS: usize = 256;
+
+impl First {
+    /// What one of two begins with.
+    pub(crate) fn or(&self, other: &First) -> First {
+        First {
+            set: self.set.or(&other.set),
+            empty: either(self.empty, other.empty),
+        }
+    }
+}
+
 pub(crate) struct Firsts<'a> {
     nodes: &'a [Node],
     sets: &'a [Set],
@@ -43,6 +56,8 @@ pub(crate) struct Firsts<'a> {
     /// so: code relies on it where a pattern fails at its first byte or not at all.
     rules: std::collections::HashMap<(usize, bool), First>,
     deep: u32,
+    /// Nodes that may still be looked at.
+    looks: usize,
 }
 
 impl<'a> Firsts<'a> {
@@ -53,11 +68,16 @@ impl<'a> Firsts<'a> {
             facts,
             rules: Default::default(),
             deep: 0,
+            looks: nodes.len().max(64) * LOOKS,
         }
     }
 
     /// What the pattern at `at` begins with if `follow` is what may follow it.
     pub(crate) fn of(&mut self, at: usize, follow: &Set) -> First {
+        let Some(looks) = self.looks.checked_sub(1) else {
+            return UNKNOWN;
+        };
+        self.looks = looks;
         let node = self.nodes[at];
         if let Some(set) = set_of(node, self.sets) {
             let empty = Empty::Fails;
@@ -115,9 +135,7 @@ impl<'a> Firsts<'a> {
             empty: Empty::Fails,
         };
         for part in parts {
-            let one = self.of(part, follow);
-            whole.set = whole.set.or(&one.set);
-            whole.empty = either(whole.empty, one.empty);
+            whole = whole.or(&self.of(part, follow));
         }
         whole
     }

@@ -317,7 +317,7 @@ fn minus(stack: &mut Stack<'_>) -> Answer {
 /// `patt ^ n`
 fn repeat(stack: &mut Stack<'_>) -> Answer {
     let times = arguments::number(stack, 2, "^")?.trunc();
-    if !(times.abs() <= NODES_MAX as f64) {
+    if times.is_nan() || times.abs() > NODES_MAX as f64 {
         return Err(format!("pattern too large (more than {NODES_MAX} nodes)"));
     }
     wrapped(stack, "^", |body| {
@@ -350,8 +350,11 @@ fn set_stack_max(stack: &mut Stack<'_>) -> Answer {
     Ok(0)
 }
 
+/// Whether a byte is in a class.
+type IsIn = fn(&u8) -> bool;
+
 /// Classes of bytes, as in the C locale.
-const CLASSES: &[(&str, fn(&u8) -> bool)] = &[
+const CLASSES: &[(&str, IsIn)] = &[
     ("alnum", u8::is_ascii_alphanumeric),
     ("alpha", u8::is_ascii_alphabetic),
     ("cntrl", u8::is_ascii_control),

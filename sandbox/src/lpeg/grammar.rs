@@ -61,11 +61,11 @@ pub(crate) fn build(
         sets.extend_from_slice(&rule.pattern.sets);
         depth = depth.max(rule.pattern.depth);
     }
-    for at in 0..nodes.len() {
-        if let Node::Open { key } = nodes[at] {
+    for (at, node) in nodes.iter_mut().enumerate() {
+        if let Node::Open { key } = *node {
             let rule = resolve(key).ok_or(Fault::Undefined(key))?;
             let away = places[rule] as i64 - at as i64;
-            nodes[at] = Node::Call { away: away as i32 };
+            *node = Node::Call { away: away as i32 };
         }
     }
     let facts = facts::of_nodes(&nodes);

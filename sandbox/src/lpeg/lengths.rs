@@ -12,49 +12,46 @@
 use std::borrow::Cow;
 
 /// What stands in the place of `#`.
-const OPERATOR: &str = "__length^";
+const OPERATOR: &[u8] = b"__length^";
 
 /// What stands before the script. It is no line of its own.
-const PRELUDE: &str = "local __length = require(\"lpeg\").length ";
+const PRELUDE: &[u8] = b"local __length = require(\"lpeg\").length ";
 
-/// A script in which `#` may be asked of patterns. One that never names lpeg or re stays as it is.
-pub(crate) fn rewrite(source: &str) -> Cow<'_, str> {
-    let names_lpeg =
-        source.contains("lpeg") || source.contains("\"re\"") || source.contains("'re'");
-    if !names_lpeg || !source.contains('#') {
+/// Words of which a script has one that asks for the length of a pattern.
+const WORDS: &[&[u8]] = &[b"lpeg", b"\"re\"", b"'re'"];
+
+/// A script in which `#` may be asked of patterns. One that never names lpeg or re stays as it is; so does a first line of the
+/// shell's, `#!...`.
+pub(crate) fn rewrite(source: &[u8]) -> Cow<'_, [u8]> {
+    let has = |word: &[u8]| memchr::memmem::find(source, word).is_some();
+    if !has(b"#") || !WORDS.iter().any(|word| has(word)) {
         return Cow::Borrowed(source);
     }
-    // A first line that begins with `#` is the shell's.
-    let start = match source.starts_with('#') {
-        true => source.find('\n').unwrap_or(source.len()),
-        false => 0,
+    let start = match source.first() {
+        Some(b'#') => memchr::memchr(b'\n', source).map_or(source.len(), |end| end + 1),
+        _ => 0,
     };
-    let (mut out, mut copied, mut at) = (String::new(), start, start);
-    let bytes = source.as_bytes();
-    while at < bytes.len() {
-        match bytes[at] {
+    let mut out = [&source[..start], PRELUDE].concat();
+    let (untouched, mut copied, mut at) = (out.len(), start, start);
+    while at < source.len() {
+        match source[at] {
             b'#' => {
-                out.push_str(&source[copied..at]);
-                out.push_str(OPERATOR);
+                out.extend_from_slice(&source[copied..at]);
+                out.extend_from_slice(OPERATOR);
                 at += 1;
                 copied = at;
             }
-            quote @ (b'"' | b'\'' | b'`') => at = behind_quoted(bytes, at + 1, quote),
-            b'[' => at = behind_long(bytes, at).unwrap_or(at + 1),
-            b'-' if bytes.get(at + 1) == Some(&b'-') => at = behind_comment(bytes, at + 2),
+            quote @ (b'"' | b'\'' | b'`') => at = behind_quoted(source, at + 1, quote),
+            b'[' => at = behind_long(source, at).unwrap_or(at + 1),
+            b'-' if source.get(at + 1) == Some(&b'-') => at = behind_comment(source, at + 2),
             _ => at += 1,
         }
     }
-    if out.is_empty() {
+    if out.len() == untouched {
         return Cow::Borrowed(source);
     }
-    out.push_str(&source[copied..]);
-    let shell = &source[..start];
-    // Before the line's end, which the comment of the shell's line needs.
-    let comment = if shell.is_empty() { "" } else { "--" };
-    let break_line = if shell.is_empty() { "" } else { "\n" };
-    let rest = out.strip_prefix(break_line).unwrap_or(&out);
-    Cow::Owned(format!("{comment}{shell}{break_line}{PRELUDE}{rest}"))
+    out.extend_from_slice(&source[copied..]);
+    Cow::Owned(out)
 }
 
 /// The place behind a quoted string that begins before `at`.
@@ -100,33 +97,38 @@ fn behind_comment(bytes: &[u8], at: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn rewritten(source: &str) -> String {
+        String::from_utf8(rewrite(source.as_bytes()).into_owned()).expect("text")
+    }
+
     #[test]
     fn lengths_are_rewritten_where_they_are_operators() {
-        let said = |source: &str| {
-            let source = format!("lpeg {source}");
-            let rewritten = rewrite(&source).into_owned();
-            match rewritten.strip_prefix(&format!("{PRELUDE}lpeg ")) {
-                Some(rest) => rest.to_owned(),
-                None => format!("same: {}", &rewritten[5..]),
-            }
-        };
+        let prelude = std::str::from_utf8(PRELUDE).expect("text");
+        for (source, wanted) in [
+            (
+                "x = #t - #'#' # [[#]]",
+                "x = __length^t - __length^'#' __length^ [[#]]",
+            ),
+            (
+                "a[#a] = '\\'#' .. #\"\\\\\"",
+                "a[__length^a] = '\\'#' .. __length^\"\\\\\"",
+            ),
+            (
+                "-- #\n--[==[ ]] #\n]==] #x",
+                "-- #\n--[==[ ]] #\n]==] __length^x",
+            ),
+        ] {
+            assert_eq!(
+                rewritten(&format!("lpeg {source}")),
+                format!("{prelude}lpeg {wanted}")
+            );
+        }
+        for same in ["lpeg '#' [=[#]=] --#", "return #x", "#!lua lpeg\nreturn x"] {
+            assert_eq!(rewritten(same), same);
+        }
         assert_eq!(
-            said("x = #t - #'#' # [[#]]"),
-            "x = __length^t - __length^'#' __length^ [[#]]"
-        );
-        assert_eq!(
-            said("a[#a] = '\\'#' .. #\"\\\\\""),
-            "a[__length^a] = '\\'#' .. __length^\"\\\\\""
-        );
-        assert_eq!(
-            said("-- #\n--[==[ ]] #\n]==] #x"),
-            "-- #\n--[==[ ]] #\n]==] __length^x"
-        );
-        assert_eq!(said("'#' [=[#]=] --#"), "same: '#' [=[#]=] --#");
-        assert_eq!(rewrite("return #x"), "return #x", "no lpeg");
-        assert_eq!(
-            rewrite("#!lua # lpeg\nreturn #x"),
-            format!("--#!lua # lpeg\n{PRELUDE}return __length^x")
+            rewritten("#!lua # lpeg\nreturn #x"),
+            format!("#!lua # lpeg\n{prelude}return __length^x")
         );
         for odd in [
             "lpeg #'",
@@ -136,7 +138,8 @@ mod tests {
             "lpeg #\"\\",
             "lpeg ü#ü`#",
         ] {
-            assert_eq!(rewrite(odd).matches(OPERATOR).count(), 1, "{odd}");
+            assert_eq!(rewritten(odd).matches("__length^").count(), 1, "{odd}");
         }
+        assert_eq!(rewrite(b"lpeg #").len(), PRELUDE.len() + 5 + OPERATOR.len());
     }
 }

@@ -181,7 +181,7 @@ struct Matcher<'a, 's> {
 
 impl Host for Matcher<'_, '_> {
     fn safepoint(&mut self) -> Result<(), String> {
-        self.stack.safepoint(self.frame.library.has_hook());
+        self.stack.safepoint();
         Ok(())
     }
 

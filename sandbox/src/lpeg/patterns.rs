@@ -39,7 +39,7 @@ pub(crate) fn to_pattern(stack: &mut Stack<'_>, slot: i32, function: &str) -> Re
 
 fn of_number(number: f64) -> Result<Pattern, String> {
     let count = number.trunc();
-    if !(count.abs() <= NODES_MAX as f64) {
+    if count.is_nan() || count.abs() > NODES_MAX as f64 {
         return Err(format!("pattern too large (more than {NODES_MAX} nodes)"));
     }
     let any = Pattern::any(count.abs() as usize)?;

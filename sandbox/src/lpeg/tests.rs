@@ -14,7 +14,7 @@ mod syntax;
 
 use mlua::Lua;
 
-use super::{lengths, open, open_re};
+use crate::trial;
 
 /// What scripts compare with.
 const HELP: &str = r##"
@@ -48,21 +48,9 @@ function fails(wanted, f, ...)
 end
 "##;
 
-/// A Lua with `lpeg` and `re` as globals and as modules.
+/// A Lua with `lpeg` and `re`, and what scripts compare with.
 fn lua() -> Lua {
-    let lua = Lua::new();
-    let (lpeg, re) = (open(&lua).expect("lpeg"), open_re(&lua).expect("re"));
-    let globals = lua.globals();
-    globals.set("lpeg", &lpeg).expect("a global");
-    globals.set("re", &re).expect("a global");
-    let require = lua.create_function(move |_, name: String| match &name[..] {
-        "lpeg" => Ok(lpeg.clone()),
-        "re" => Ok(re.clone()),
-        _ => Err(mlua::Error::runtime(format!("no module {name}"))),
-    });
-    globals
-        .set("require", require.expect("a function"))
-        .expect("a global");
+    let lua = trial::lua().expect("modules");
     lua.load(HELP).exec().expect("help");
     lua
 }
@@ -74,11 +62,8 @@ fn run(script: &str) {
 
 fn run_in(lua: &Lua, script: &str) {
     let script = format!("local lpeg, re = lpeg, re; {script}");
-    if let Err(error) = lua
-        .load(lengths::rewrite(&script).as_ref())
-        .set_name("=script")
-        .exec()
-    {
+    let done = trial::load(lua, "script", &script).and_then(|script| script.call::<()>(()));
+    if let Err(error) = done {
         panic!("{error}");
     }
 }

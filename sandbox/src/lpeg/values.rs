@@ -83,7 +83,7 @@ impl<'s> Values<'_, 's> {
         let steps = steps.min(TICKS as usize) as u32;
         if self.ticks <= steps {
             self.ticks = TICKS;
-            self.stack.safepoint(self.frame.library.has_hook());
+            self.stack.safepoint();
         } else {
             self.ticks -= steps;
         }

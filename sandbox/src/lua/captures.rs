@@ -23,7 +23,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use mlua::ffi::{self, lua_State};
-use mlua::{Function, Lua, Table};
+use mlua::{Lua, Table};
 
 use crate::lpeg::Library;
 use crate::lpeg::tree::Pattern;
@@ -123,11 +123,6 @@ impl<'s> Stack<'s> {
     pub(crate) fn top(&self) -> i32 {
         // SAFETY: reads a number of a live state.
         unsafe { ffi::lua_gettop(self.state) }
-    }
-
-    /// From now on the slots that there are stay as they are.
-    pub(crate) fn seal(&mut self) {
-        self.floor = self.top();
     }
 
     /// Does something for which the slots that there are stay as they are; afterwards they are what they were before.
@@ -504,17 +499,13 @@ impl<'s> Stack<'s> {
         library.expect("functions are made with the library")
     }
 
-    /// Lets the host stop what runs: Luau's interrupt, if one is set, and then the function the library was made with.
-    pub(crate) fn safepoint(&mut self, hook: bool) {
+    /// Lets the host stop what runs, by Luau's interrupt, if one is set.
+    pub(crate) fn safepoint(&mut self) {
         // SAFETY: reads a pointer of the live state. The interrupt is run from a function of its own, below which nothing can
         // yield, so that it returns or raises.
         unsafe {
             if (*ffi::lua_callbacks(self.state)).interrupt.is_some() {
                 ffi::lua_pushcfunction(self.state, interrupt);
-                ffi::lua_call(self.state, 0, 0);
-            }
-            if hook {
-                ffi::lua_pushvalue(self.state, ffi::lua_upvalueindex(2));
                 ffi::lua_call(self.state, 0, 0);
             }
         }
@@ -540,28 +531,26 @@ unsafe extern "C" fn drop_tagged<T: Tagged>(_: *mut lua_State, value: *mut c_voi
 pub(crate) fn register(
     lua: &Lua,
     library: Library,
-    hook: Function,
     functions: &[(&CStr, Native)],
     operators: &[(&CStr, Native)],
     length: Native,
 ) -> mlua::Result<Table> {
     let mut library = Some(library);
-    // SAFETY: the closure leaves one table on the stack that it was given with the hook on it. What it calls with a
+    // SAFETY: the closure leaves one table on the empty stack that it was given. What it calls with a
     // table or with upvalues has just been pushed. Tags are set up before the first userdata of theirs is made.
     unsafe {
-        lua.exec_raw(hook, |state| {
+        lua.exec_raw((), |state| {
             ffi::lua_setuserdatadtor(state, Pattern::TAG, Some(drop_tagged::<Pattern>));
             ffi::lua_setuserdatadtor(state, Library::TAG, Some(drop_tagged::<Library>));
             let place = ffi::lua_newuserdatatagged(state, size_of::<Library>(), Library::TAG);
             if let Some(library) = library.take() {
                 place.cast::<Library>().write(library);
             }
-            // Hook and library are at 1 and 2.
+            // The library is at 1.
             let fill = |list: &[(&CStr, Native)]| {
                 for (name, function) in list {
-                    ffi::lua_pushvalue(state, 2);
                     ffi::lua_pushvalue(state, 1);
-                    ffi::lua_pushcclosurek(state, function.0, name.as_ptr(), 2, None);
+                    ffi::lua_pushcclosurek(state, function.0, name.as_ptr(), 1, None);
                     ffi::lua_rawsetfield(state, -2, name.as_ptr());
                 }
             };
@@ -574,7 +563,7 @@ pub(crate) fn register(
             ffi::lua_rawsetfield(state, -2, c"length".as_ptr());
             ffi::lua_createtable(state, 0, operators.len() as c_int + 1);
             fill(operators);
-            ffi::lua_pushvalue(state, 3);
+            ffi::lua_pushvalue(state, 2);
             ffi::lua_rawsetfield(state, -2, c"__index".as_ptr());
             ffi::lua_setuserdatametatable(state, Pattern::TAG);
             ffi::lua_replace(state, 1);

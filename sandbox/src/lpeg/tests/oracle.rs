@@ -266,90 +266,73 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     })
 }
 
-fn made(recipe: &Recipe) -> Made {
-    let plain = |pattern| Made {
-        pattern,
-        names: Vec::new(),
-    };
-    let two = |a: &Recipe,
-               b: &Recipe,
-               join: fn(&Pattern, &Pattern, u32, u32) -> Result<Pattern, String>| {
-        let (a, b) = (made(a), made(b));
-        let shift = a.names.len() as u32;
-        let names = [a.names, b.names].concat();
-        let joined = join(&a.pattern, &b.pattern, shift, names.len() as u32);
-        let mut pattern = joined.expect("small patterns");
-        pattern.values = names.len() as u32;
-        Made { pattern, names }
-    };
-    let keep = |a: Made, made: Result<Pattern, String>| match made {
+type Join = fn(&Pattern, &Pattern, u32, u32) -> Result<Pattern, String>;
+
+fn joined(a: &Recipe, b: &Recipe, join: Join) -> Made {
+    let (a, b) = (made(a), made(b));
+    let shift = a.names.len() as u32;
+    let names = [a.names, b.names].concat();
+    let joined = join(&a.pattern, &b.pattern, shift, names.len() as u32);
+    let mut pattern = joined.expect("small patterns");
+    pattern.values = names.len() as u32;
+    Made { pattern, names }
+}
+
+/// What is made of a pattern, or the pattern where nothing can be.
+fn wrapped(a: &Recipe, wrap: impl FnOnce(&Pattern) -> Result<Pattern, String>) -> Made {
+    let a = made(a);
+    match wrap(&a.pattern) {
         Ok(pattern) => Made { pattern, ..a },
         Err(_) => a,
-    };
+    }
+}
+
+fn plain(pattern: Result<Pattern, String>) -> Made {
+    Made {
+        pattern: pattern.expect("small patterns"),
+        names: Vec::new(),
+    }
+}
+
+fn made(recipe: &Recipe) -> Made {
     match recipe {
-        Recipe::Bytes(bytes) => plain(Pattern::text(bytes).expect("short")),
+        Recipe::Bytes(bytes) => plain(Pattern::text(bytes)),
         Recipe::Set(bits) => {
             let mut set = Set::EMPTY;
-            (0..3)
-                .filter(|bit| bits >> bit & 1 == 1)
-                .for_each(|bit| set.add(b'a' + bit));
-            plain(Pattern::set(set))
+            let bytes = (0..3).filter(|bit| bits >> bit & 1 == 1);
+            bytes.for_each(|bit| set.add(b'a' + bit));
+            plain(Ok(Pattern::set(set)))
         }
-        Recipe::Any(count) => plain(Pattern::any(*count).expect("short")),
-        Recipe::Constant(succeeds) => plain(Pattern::constant(*succeeds)),
+        Recipe::Any(count) => plain(Pattern::any(*count)),
+        Recipe::Constant(succeeds) => plain(Ok(Pattern::constant(*succeeds))),
         Recipe::Rule(rule) => Made {
             pattern: Pattern::open(),
             names: vec![*rule],
         },
-        Recipe::Position => plain(
-            Pattern::constant(true)
-                .captured(Kind::Position, 0, 0)
-                .expect("small"),
-        ),
-        Recipe::Then(a, b) => two(a, b, Pattern::then),
-        Recipe::Or(a, b) => two(a, b, Pattern::or),
-        Recipe::Minus(a, b) => two(a, b, Pattern::minus),
-        Recipe::AtLeast(least, a) => {
-            let a = made(a);
-            let repeated = a.pattern.at_least(*least);
-            keep(a, repeated)
-        }
-        Recipe::AtMost(most, a) => {
-            let a = made(a);
-            let repeated = a.pattern.at_most(*most);
-            keep(a, repeated)
-        }
-        Recipe::Not(a) => {
-            let a = made(a);
-            let not = a.pattern.negated();
-            keep(a, not)
-        }
-        Recipe::And(a) => {
-            let a = made(a);
-            let ahead = a.pattern.ahead();
-            keep(a, ahead)
-        }
-        Recipe::Behind(a) => {
-            let a = made(a);
-            let behind = a.pattern.behind();
-            keep(a, behind)
-        }
-        Recipe::Capture(kind, a) => {
-            let a = made(a);
-            let (kind, key) = match kind {
+        Recipe::Position => plain(Pattern::constant(true).captured(Kind::Position, 0, 0)),
+        Recipe::Then(a, b) => joined(a, b, Pattern::then),
+        Recipe::Or(a, b) => joined(a, b, Pattern::or),
+        Recipe::Minus(a, b) => joined(a, b, Pattern::minus),
+        Recipe::AtLeast(least, a) => wrapped(a, |a| a.at_least(*least)),
+        Recipe::AtMost(most, a) => wrapped(a, |a| a.at_most(*most)),
+        Recipe::Not(a) => wrapped(a, Pattern::negated),
+        Recipe::And(a) => wrapped(a, Pattern::ahead),
+        Recipe::Behind(a) => wrapped(a, Pattern::behind),
+        Recipe::Capture(number, a) => {
+            let (kind, key) = match number {
                 0 | 1 => (Kind::Simple, 0),
                 2 => (Kind::Table, 0),
                 3 => (Kind::Substitution, 0),
                 _ => (Kind::Number, 7),
             };
-            let captured = a.pattern.captured(kind, key, a.pattern.values);
-            keep(a, captured)
+            wrapped(a, |a| a.captured(kind, key, a.values))
         }
         Recipe::Runtime(a) => {
-            let mut a = made(a);
-            a.names.push(usize::MAX);
-            let runtime = a.pattern.at_match_time(a.names.len() as u32);
-            keep(a, runtime)
+            let mut runtime = wrapped(a, |a| a.at_match_time(a.values + 1));
+            runtime
+                .names
+                .resize(runtime.pattern.values as usize, usize::MAX);
+            runtime
         }
         Recipe::Grammar(rules) => tied(rules),
     }
