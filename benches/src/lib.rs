@@ -11,6 +11,7 @@ mod encoding;
 mod matching;
 pub mod measure;
 mod messages;
+mod patterns;
 mod queue;
 mod routing;
 mod scripts;
@@ -63,6 +64,12 @@ pub const ALL: &[Benchmark] = &[
     Benchmark { name: "script-inject", about: "call one that injects a message made of a table, by message", digests: [0x939a_d353_5e3f_8cea, 0xd727_25e6_da7e_8d58], prepare: scripts::injecting },
     Benchmark { name: "time-parse", about: "read an access log's timestamp, by timestamp", digests: [0x119a_b24c_134b_9312, 0x9203_6874_1fa0_8536], prepare: times::parse },
     Benchmark { name: "time-strftime", about: "print a timestamp, by timestamp", digests: [0x8da1_e561_a43f_9f0d, 0xc4f0_ef8a_8304_15f1], prepare: times::print },
+    Benchmark { name: "lpeg-access", about: "an LPeg grammar of nginx's access log, by line", digests: [0x35ef_0e72_a0ab_d1d0, 0xb8a6_a3f7_e63a_467c], prepare: patterns::access },
+    Benchmark { name: "lpeg-rfc3339", about: "of timestamps, by timestamp", digests: [0x15c7_4f8e_6c8e_4605, 0x6301_82a3_b2be_6de9], prepare: patterns::rfc3339 },
+    Benchmark { name: "lpeg-json", about: "of JSON, by text", digests: [0x863b_02cd_02bf_39cb, 0x8de3_344c_1ee6_87f2], prepare: patterns::json },
+    Benchmark { name: "lpeg-syslog", about: "of syslog, by line", digests: [0x402f_d028_df57_4012, 0x0569_a611_b50a_f141], prepare: patterns::syslog },
+    Benchmark { name: "lpeg-search", about: "a search with LPeg, by line", digests: [0x1948_a766_e40d_6b14, 0x3d90_8ddd_1ba9_d97e], prepare: patterns::search },
+    Benchmark { name: "lpeg-escape", about: "a substitution with LPeg, by text", digests: [0x7073_d7ac_35ca_eb0a, 0x386b_cdef_9013_4872], prepare: patterns::escape },
 ];
 
 #[cfg(test)]

@@ -14,6 +14,8 @@
     reason = "the raw stack of the Lua machine: one message must not cost more than the work that the script does with it"
 )]
 
+pub(crate) mod captures;
+
 use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};

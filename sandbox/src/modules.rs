@@ -18,4 +18,15 @@ pub(crate) struct Module {
 }
 
 /// Every module in Rust, by name.
-pub(crate) const MODULES: &[Module] = &[];
+pub(crate) const MODULES: &[Module] = &[
+    Module {
+        name: "lpeg",
+        open: crate::lpeg::open,
+        global: true,
+    },
+    Module {
+        name: "re",
+        open: crate::lpeg::open_re,
+        global: true,
+    },
+];
