@@ -18,4 +18,52 @@ pub(crate) struct Module {
 }
 
 /// Every module in Rust, by name.
-pub(crate) const MODULES: &[Module] = &[];
+pub(crate) const MODULES: &[Module] = &[
+    Module {
+        name: "bloom_filter",
+        open: crate::bloom_filter::open,
+        global: true,
+    },
+    Module {
+        name: "circular_buffer",
+        open: crate::circular_buffer::open,
+        global: true,
+    },
+    Module {
+        name: "cjson",
+        open: crate::cjson::open,
+        global: true,
+    },
+    Module {
+        name: "cuckoo_filter",
+        open: crate::cuckoo_filter::open,
+        global: true,
+    },
+    Module {
+        name: "hyperloglog",
+        open: crate::hyperloglog::open,
+        global: true,
+    },
+    Module {
+        name: "sax",
+        open: crate::sax::open,
+        global: true,
+    },
+    Module {
+        name: "struct",
+        open: crate::struct_pack::open,
+        global: true,
+    },
+];
+
+/// Opens a module by name, as `require` does; `None` where there is none of that name.
+pub fn open_module(lua: &Lua, name: &str) -> Option<mlua::Result<Value>> {
+    let module = MODULES.iter().find(|module| module.name == name)?;
+    let opened = (module.open)(lua);
+    Some(opened.and_then(|opened| {
+        if module.global {
+            lua.globals().raw_set(name, &opened)?;
+        }
+        Ok(opened)
+    }))
+}
