@@ -16,7 +16,9 @@ use std::cell::Cell;
 
 use mlua::{Lua, Value};
 
-use crate::lua::frame::{Entry, Handle, Kind, Nothing, Plain, function, method, register, register_kind};
+use crate::lua::frame::{
+    Entry, Handle, Kind, Nothing, Plain, function, method, register, register_kind,
+};
 use crate::objects::Object;
 
 /// What a buffer is; behind it stand its columns' headers, its values row by row, and the deltas in the same order, if there are any.

@@ -58,12 +58,14 @@ const FUNCTIONS: &[Entry] = &[
     function(c"decode", decode::decode),
     function(c"encode_sparse_array", encode_sparse_array),
     function(c"encode_max_depth", |frame| {
-        depth(frame, |json| &json.encode_max_depth)
+        number(frame, |json| &json.encode_max_depth, i32::MAX)
     }),
     function(c"decode_max_depth", |frame| {
-        depth(frame, |json| &json.decode_max_depth)
+        number(frame, |json| &json.decode_max_depth, i32::MAX)
     }),
-    function(c"encode_number_precision", encode_number_precision),
+    function(c"encode_number_precision", |frame| {
+        number(frame, |json| &json.encode_precision, PRECISION_MAX)
+    }),
     function(c"encode_invalid_numbers", |frame| {
         switch(frame, |json| &json.encode_invalid, INVALID)
     }),
@@ -78,7 +80,8 @@ const FUNCTIONS: &[Entry] = &[
 /// The module. The limits of the sandbox stand in the machine's data as `SandboxLimits`.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     let limits = lua.app_data_ref::<SandboxLimits>().map(|limits| *limits);
-    let (output, memory) = limits.map_or((0, 0), |limits| (limits.output_bytes, limits.memory_bytes));
+    let (output, memory) =
+        limits.map_or((0, 0), |limits| (limits.output_bytes, limits.memory_bytes));
     let (bytes_max, full) = match (output, memory) {
         (0, 0) => (ENCODED_BYTES_MAX, "strbuf_resize out of memory"),
         (0, memory) => (memory, "strbuf_resize out of memory"),
@@ -116,9 +119,9 @@ fn at_most(frame: &Frame<'_>, arguments: i32) -> Result<(), String> {
     }
 }
 
-/// Sets a number, if one is given, and pushes what it is then.
-fn number(
-    frame: &mut Frame<'_>,
+/// Sets a number, if one is given.
+fn set_number(
+    frame: &Frame<'_>,
     argument: i32,
     setting: &Cell<i32>,
     least: i32,
@@ -132,13 +135,12 @@ fn number(
         }
         setting.set(number);
     }
-    frame.push_number(setting.get().into());
     Ok(())
 }
 
-/// Sets one of a few words, where `true` is the second, if one is given, and pushes what it is then.
-fn word(
-    frame: &mut Frame<'_>,
+/// Sets one of a few words, where `true` is the second, if one is given.
+fn set_word(
+    frame: &Frame<'_>,
     argument: i32,
     setting: &Cell<i32>,
     words: &[&str],
@@ -148,38 +150,42 @@ fn word(
         Is::Boolean => setting.set(frame.truth(argument).into()),
         _ => setting.set(frame.option(argument, None, words)? as i32),
     }
+    Ok(())
+}
+
+/// Pushes which word is set.
+fn push_word(frame: &mut Frame<'_>, setting: &Cell<i32>, words: &[&str]) {
     match setting.get() {
         set @ (0 | 1) => frame.push_boolean(set == 1),
         set => frame.push_text(words[set as usize].as_bytes()),
     }
-    Ok(())
 }
 
 fn switch(frame: &mut Frame<'_>, which: Which, words: &[&str]) -> Answer {
     at_most(frame, 1)?;
-    word(frame, 1, which(frame.shared()), words)?;
+    let setting = which(frame.shared());
+    set_word(frame, 1, setting, words)?;
+    push_word(frame, setting, words);
     Ok(1)
 }
 
-fn depth(frame: &mut Frame<'_>, which: Which) -> Answer {
+fn number(frame: &mut Frame<'_>, which: Which, most: i32) -> Answer {
     at_most(frame, 1)?;
-    number(frame, 1, which(frame.shared()), 1, i32::MAX)?;
-    Ok(1)
-}
-
-fn encode_number_precision(frame: &mut Frame<'_>) -> Answer {
-    at_most(frame, 1)?;
-    let json = frame.shared::<Json>();
-    number(frame, 1, &json.encode_precision, 1, PRECISION_MAX)?;
+    let setting = which(frame.shared());
+    set_number(frame, 1, setting, 1, most)?;
+    frame.push_number(setting.get().into());
     Ok(1)
 }
 
 fn encode_sparse_array(frame: &mut Frame<'_>) -> Answer {
     at_most(frame, 3)?;
     let json = frame.shared::<Json>();
-    word(frame, 1, &json.sparse_convert, SWITCH)?;
-    number(frame, 2, &json.sparse_ratio, 0, i32::MAX)?;
-    number(frame, 3, &json.sparse_safe, 0, i32::MAX)?;
+    set_word(frame, 1, &json.sparse_convert, SWITCH)?;
+    set_number(frame, 2, &json.sparse_ratio, 0, i32::MAX)?;
+    set_number(frame, 3, &json.sparse_safe, 0, i32::MAX)?;
+    push_word(frame, &json.sparse_convert, SWITCH);
+    frame.push_number(json.sparse_ratio.get().into());
+    frame.push_number(json.sparse_safe.get().into());
     Ok(3)
 }
 

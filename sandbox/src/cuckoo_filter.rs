@@ -119,7 +119,10 @@ impl CuckooFilter {
     fn other(&self, bucket: u32, fingerprint: u16) -> u32 {
         let hash = xxh32(&u32::from(fingerprint).to_le_bytes(), SEED);
         // As many of the highest bits as a bucket's number has.
-        bucket ^ hash.checked_shr(32 - self.buckets.trailing_zeros()).unwrap_or(0)
+        bucket
+            ^ hash
+                .checked_shr(32 - self.buckets.trailing_zeros())
+                .unwrap_or(0)
     }
 
     fn random(&self) -> u32 {

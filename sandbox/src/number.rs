@@ -274,11 +274,9 @@ fn exponent(text: &[u8], letters: [u8; 2]) -> (i32, usize) {
     if count == 0 {
         return (0, 0);
     }
-    let value = text[start..start + count]
-        .iter()
-        .fold(0_i32, |sum, digit| {
-            (sum * 10 + i32::from(digit - b'0')).min(1_000_000)
-        });
+    let value = text[start..start + count].iter().fold(0_i32, |sum, digit| {
+        (sum * 10 + i32::from(digit - b'0')).min(1_000_000)
+    });
     (if negative { -value } else { value }, start + count)
 }
 
@@ -446,7 +444,11 @@ mod tests {
             ("007", 7.0, 3),
             ("1..2", 1.0, 2),
         ] {
-            assert_eq!(read_number(text.as_bytes()), Some((number, bytes)), "{text}");
+            assert_eq!(
+                read_number(text.as_bytes()),
+                Some((number, bytes)),
+                "{text}"
+            );
         }
         for (text, bytes) in [("nan", 3), ("NaN(12_a)x", 9), ("nan(1", 3)] {
             let read = read_number(text.as_bytes()).expect("a number");

@@ -159,10 +159,7 @@ impl Object for Handle<'_, Sax> {
     }
 }
 
-const FUNCTIONS: &[Entry] = &[
-    function(c"mindist", mindist),
-    function(c"version", version),
-];
+const FUNCTIONS: &[Entry] = &[function(c"mindist", mindist), function(c"version", version)];
 const WINDOW_FUNCTIONS: &[Entry] = &[function(c"new", new_window)];
 const WORD_FUNCTIONS: &[Entry] = &[function(c"new", new_word)];
 
@@ -305,8 +302,7 @@ fn array(frame: &mut Frame<'_>, table: i32, from: usize, to: usize) -> Result<Ve
         frame.push_item(table, i32::try_from(index + 1).unwrap_or(i32::MAX));
         let number = frame.as_number(frame.top());
         frame.pop_to(top);
-        let number =
-            number.ok_or_else(|| frame.refuse(1, "expected array of numbers as input"))?;
+        let number = number.ok_or_else(|| frame.refuse(1, "expected array of numbers as input"))?;
         if index >= from {
             numbers.push(number);
         }

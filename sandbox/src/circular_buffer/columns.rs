@@ -55,7 +55,10 @@ impl Header {
     pub(super) fn new(name: &[u8], unit: &[u8], aggregation: Aggregation) -> Header {
         let mut bytes = [0; HEADER_WORDS * 8];
         let copy = |to: &mut [u8], from: &[u8], also: &[u8]| {
-            for (to, &from) in to.iter_mut().zip(from.iter().take_while(|&&byte| byte != 0)) {
+            for (to, &from) in to
+                .iter_mut()
+                .zip(from.iter().take_while(|&&byte| byte != 0))
+            {
                 *to = match from.is_ascii_alphanumeric() || also.contains(&from) {
                     true => from,
                     false => b'_',

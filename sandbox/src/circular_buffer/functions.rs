@@ -78,7 +78,10 @@ pub(super) fn get(frame: &mut Frame<'_>) -> Answer {
     let time = frame.number(2)?;
     let column = column(frame, &buffer, 3)?;
     let row = buffer.row(time);
-    push_or_nil(frame, row.map(|row| buffer.value(buffer.place(row, column))))
+    push_or_nil(
+        frame,
+        row.map(|row| buffer.value(buffer.place(row, column))),
+    )
 }
 
 pub(super) fn get_configuration(frame: &mut Frame<'_>) -> Answer {
@@ -204,10 +207,12 @@ pub(super) fn current_time(frame: &mut Frame<'_>) -> Answer {
 pub(super) fn format(frame: &mut Frame<'_>) -> Answer {
     let buffer = this(frame, 2)?;
     frame.counts(2..=2)?;
-    buffer.form.set(match frame.option(2, None, &["cbuf", "cbufd"])? {
-        0 => Form::Cbuf,
-        _ => Form::Cbufd,
-    });
+    buffer
+        .form
+        .set(match frame.option(2, None, &["cbuf", "cbufd"])? {
+            0 => Form::Cbuf,
+            _ => Form::Cbufd,
+        });
     frame.push_copy(1);
     Ok(1)
 }

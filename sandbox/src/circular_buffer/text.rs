@@ -57,7 +57,11 @@ fn print_header(buffer: Handle<'_, CircularBuffer>, out: &mut Vec<u8>) {
         out.extend_from_slice(header.name());
         out.extend_from_slice(b"\",\"unit\":\"");
         out.extend_from_slice(header.unit());
-        say!(out, "\",\"aggregation\":\"{}\"}}", header.aggregation().name());
+        say!(
+            out,
+            "\",\"aggregation\":\"{}\"}}",
+            header.aggregation().name()
+        );
     }
     out.extend_from_slice(b"]}\n");
 }
@@ -229,7 +233,9 @@ pub(super) fn restore(buffer: Handle<'_, CircularBuffer>, text: &[u8]) -> Result
             return Err("fromstring() invalid delta".into());
         }
     } else if rest.next().is_some() {
-        return Err(format!("fromstring() too many values, more than: {expected}"));
+        return Err(format!(
+            "fromstring() too many values, more than: {expected}"
+        ));
     }
     if row < 0 || row >= buffer.rows.into() {
         return Err(format!("fromstring() invalid row: {row}"));

@@ -24,7 +24,12 @@ pub(super) struct Place {
 
 impl CircularBuffer {
     /// A buffer without its cells. None of the three is 0, rows are at least 2.
-    pub(super) fn new(rows: u32, columns: u32, seconds_per_row: u32, deltas: bool) -> CircularBuffer {
+    pub(super) fn new(
+        rows: u32,
+        columns: u32,
+        seconds_per_row: u32,
+        deltas: bool,
+    ) -> CircularBuffer {
         CircularBuffer {
             rows,
             columns,
@@ -204,7 +209,11 @@ impl<'s> Handle<'s, CircularBuffer> {
             Aggregation::Sum | Aggregation::None => {
                 cell.set(Word::of(number));
                 if self.deltas {
-                    let change = if old.is_finite() { number - old } else { number };
+                    let change = if old.is_finite() {
+                        number - old
+                    } else {
+                        number
+                    };
                     self.add_delta(place, change);
                 }
                 return number;

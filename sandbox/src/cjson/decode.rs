@@ -218,9 +218,7 @@ impl Decoder {
         reader: &mut Reader<'_>,
     ) -> Result<Option<Token>, String> {
         if let Some(level) = self.levels.pop() {
-            let count = u16::try_from(level.count)
-                .unwrap_or(ROOM_MAX)
-                .min(ROOM_MAX);
+            let count = u16::try_from(level.count).unwrap_or(ROOM_MAX).min(ROOM_MAX);
             let size = &mut self.sizes[self.levels.len() % DEPTHS];
             match level.is_object {
                 true => size.1 = count,

@@ -49,10 +49,18 @@ struct Level {
 #[derive(Clone, Copy)]
 enum Form {
     /// An array as far as it was seen: keys came one after the other, and no value was a table.
-    Likely { position: i32, items: i32 },
+    Likely {
+        position: i32,
+        items: i32,
+    },
     /// An array of so many items.
-    Array { next: i32, items: i32 },
-    Object { position: i32 },
+    Array {
+        next: i32,
+        items: i32,
+    },
+    Object {
+        position: i32,
+    },
 }
 
 /// The function.
@@ -155,22 +163,20 @@ impl Encoder {
         while let Some(level) = self.levels.last_mut() {
             frame.pop_to(level.slot);
             match &mut level.form {
-                Form::Likely { position, items } => {
-                    match frame.push_next(level.slot, *position) {
-                        Some(next) if is_key(frame, *items + 1) => {
-                            *position = next;
-                            *items += 1;
-                            self.out.push(if *items == 1 { b'[' } else { b',' });
-                            return Ok(true);
-                        }
-                        Some(_) => {
-                            self.scattered(frame, json)?;
-                            continue;
-                        }
-                        None if *items == 0 => self.out.extend_from_slice(b"{}"),
-                        None => self.out.push(b']'),
+                Form::Likely { position, items } => match frame.push_next(level.slot, *position) {
+                    Some(next) if is_key(frame, *items + 1) => {
+                        *position = next;
+                        *items += 1;
+                        self.out.push(if *items == 1 { b'[' } else { b',' });
+                        return Ok(true);
                     }
-                }
+                    Some(_) => {
+                        self.scattered(frame, json)?;
+                        continue;
+                    }
+                    None if *items == 0 => self.out.extend_from_slice(b"{}"),
+                    None => self.out.push(b']'),
+                },
                 Form::Array { next, items } => {
                     if *next <= *items {
                         self.out.push(if *next == 1 { b'[' } else { b',' });

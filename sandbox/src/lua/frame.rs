@@ -345,7 +345,7 @@ impl<'s> Frame<'s> {
 
     /// Whether there is no such argument, or it is nil.
     pub(crate) fn is_absent(&self, argument: i32) -> bool {
-        matches!(self.is(argument), Is::None | Is::Nil)
+        argument > self.count || matches!(self.is(argument), Is::None | Is::Nil)
     }
 
     /// The truth of an argument.
@@ -610,8 +610,7 @@ impl<'s> Frame<'s> {
         // SAFETY: there is room. Luau answers memory of that size, aligned to 8 at least, or raises; the tag's metatable was set when the module
         // was registered. Value and cells are written before anything else runs, and nothing of them needs to be dropped.
         unsafe {
-            let place =
-                ffi::lua_newuserdatataggedwithmetatable(self.machine, bytes, K::TAG);
+            let place = ffi::lua_newuserdatataggedwithmetatable(self.machine, bytes, K::TAG);
             place.cast::<K>().write(value);
             let first = place.byte_add(at).cast::<K::Item>();
             for index in 0..cells {
@@ -623,10 +622,7 @@ impl<'s> Frame<'s> {
 }
 
 /// Lends what an object is to somebody outside of a call.
-pub(crate) fn lend<K: Kind>(
-    object: &AnyUserData,
-    see: &mut dyn FnMut(Handle<'_, K>),
-) -> bool {
+pub(crate) fn lend<K: Kind>(object: &AnyUserData, see: &mut dyn FnMut(Handle<'_, K>)) -> bool {
     let Some(lua) = object.weak_lua().try_upgrade() else {
         return false;
     };

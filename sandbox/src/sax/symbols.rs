@@ -47,7 +47,8 @@ pub(super) fn symbol(number: f64, cardinality: u8) -> u8 {
         return cardinality;
     }
     // The tables have three digits, cut off; the library has them as single floats.
-    let below = |border: &f64| number < f64::from(((border * TABLE_UNIT).trunc() / TABLE_UNIT) as f32);
+    let below =
+        |border: &f64| number < f64::from(((border * TABLE_UNIT).trunc() / TABLE_UNIT) as f32);
     let borders = borders(cardinality);
     let part = borders.iter().position(below).unwrap_or(borders.len());
     cardinality - 1 - part as u8

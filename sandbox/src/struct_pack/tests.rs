@@ -11,13 +11,14 @@ use crate::scripts::Script;
 
 /// What an expression makes, as hexadecimal digits.
 fn packed(script: &Script, arguments: &str) -> String {
-    script.value(&format!(
-        "(struct.pack({arguments}):gsub('.', function(c) return ('%02x'):format(c:byte()) end))"
-    ))
-    .split('\t')
-    .next()
-    .expect("a value")
-    .to_owned()
+    script
+        .value(&format!(
+            "(struct.pack({arguments}):gsub('.', function(c) return ('%02x'):format(c:byte()) end))"
+        ))
+        .split('\t')
+        .next()
+        .expect("a value")
+        .to_owned()
 }
 
 #[test]
@@ -46,11 +47,7 @@ fn values_become_bytes() {
         ("'i0', 5", ""),
         ("'<i', '12'", "0c000000"),
     ] {
-        assert_eq!(
-            packed(&script, arguments),
-            bytes,
-            "{arguments}"
-        );
+        assert_eq!(packed(&script, arguments), bytes, "{arguments}");
     }
 }
 
@@ -65,7 +62,10 @@ fn bytes_become_values() {
         ("'c3', 'abcdef', 2", "bcd\t5"),
         ("'', 'abc'", "1"),
         ("'', 'abc', 4", "4"),
-        ("'>i9', '\\0\\255\\255\\255\\255\\255\\255\\255\\254'", "-2\t10"),
+        (
+            "'>i9', '\\0\\255\\255\\255\\255\\255\\255\\255\\254'",
+            "-2\t10",
+        ),
         ("'>i3', '\\255\\255\\254'", "-2\t4"),
         ("'xxb', 'abc'", "99\t4"),
         ("'<!4bi4', '\\1\\0\\0\\0\\2\\0\\0\\0'", "1\t2\t9"),
@@ -77,34 +77,88 @@ fn bytes_become_values() {
             "{arguments}"
         );
     }
-    assert_eq!(script.value("struct.size('<!4bi4d'), struct.size('c10'), struct.size('')"), "16\t10\t0");
+    assert_eq!(
+        script.value("struct.size('<!4bi4d'), struct.size('c10'), struct.size('')"),
+        "16\t10\t0"
+    );
 }
 
 #[test]
 fn mistakes_are_told_as_the_library_tells_them() {
     let script = Script::new();
     for (call, said) in [
-        ("pack('i33', 1)", "integral size 33 is larger than limit of 32"),
-        ("pack('i99999999999', 1)", "integral size 2147483647 is larger than limit of 32"),
+        (
+            "pack('i33', 1)",
+            "integral size 33 is larger than limit of 32",
+        ),
+        (
+            "pack('i99999999999', 1)",
+            "integral size 2147483647 is larger than limit of 32",
+        ),
         ("pack('!3')", "alignment 3 is not a power of 2"),
         ("pack('!0')", "alignment 0 is not a power of 2"),
-        ("pack('z')", "bad argument #1 to 'pack' (invalid format option 'z')"),
-        ("pack('i')", "bad argument #2 to 'pack' (number expected, got no value)"),
-        ("pack('i', {})", "bad argument #2 to 'pack' (number expected, got table)"),
-        ("pack('bs', 1)", "bad argument #3 to 'pack' (string expected, got no value)"),
-        ("pack('c4', 'abc')", "bad argument #2 to 'pack' (string too short)"),
-        ("pack({})", "bad argument #1 to 'pack' (string expected, got table)"),
-        ("unpack('i', 'abc')", "bad argument #2 to 'unpack' (data string too short)"),
-        ("unpack('b', 'a', 2)", "bad argument #2 to 'unpack' (data string too short)"),
-        ("unpack('b', 'a', 0)", "bad argument #3 to 'unpack' (offset must be 1 or greater)"),
-        ("unpack('b', 'a', 1e300)", "bad argument #2 to 'unpack' (data string too short)"),
+        (
+            "pack('z')",
+            "bad argument #1 to 'pack' (invalid format option 'z')",
+        ),
+        (
+            "pack('i')",
+            "bad argument #2 to 'pack' (number expected, got no value)",
+        ),
+        (
+            "pack('i', {})",
+            "bad argument #2 to 'pack' (number expected, got table)",
+        ),
+        (
+            "pack('bs', 1)",
+            "bad argument #3 to 'pack' (string expected, got no value)",
+        ),
+        (
+            "pack('c4', 'abc')",
+            "bad argument #2 to 'pack' (string too short)",
+        ),
+        (
+            "pack({})",
+            "bad argument #1 to 'pack' (string expected, got table)",
+        ),
+        (
+            "unpack('i', 'abc')",
+            "bad argument #2 to 'unpack' (data string too short)",
+        ),
+        (
+            "unpack('b', 'a', 2)",
+            "bad argument #2 to 'unpack' (data string too short)",
+        ),
+        (
+            "unpack('b', 'a', 0)",
+            "bad argument #3 to 'unpack' (offset must be 1 or greater)",
+        ),
+        (
+            "unpack('b', 'a', 1e300)",
+            "bad argument #2 to 'unpack' (data string too short)",
+        ),
         ("unpack('s', 'abc')", "unfinished string in data"),
         ("unpack('c0', 'abc')", "format 'c0' needs a previous size"),
-        ("unpack('sc0', 'a\\0bc')", "format 'c0' needs a previous size"),
-        ("unpack('bc0', '\\255abc')", "bad argument #2 to 'unpack' (data string too short)"),
-        ("unpack('Bc0', '\\255abc')", "bad argument #2 to 'unpack' (data string too short)"),
-        ("size('s')", "bad argument #1 to 'size' (option 's' has no fixed size)"),
-        ("size('c0')", "bad argument #1 to 'size' (option 'c0' has no fixed size)"),
+        (
+            "unpack('sc0', 'a\\0bc')",
+            "format 'c0' needs a previous size",
+        ),
+        (
+            "unpack('bc0', '\\255abc')",
+            "bad argument #2 to 'unpack' (data string too short)",
+        ),
+        (
+            "unpack('Bc0', '\\255abc')",
+            "bad argument #2 to 'unpack' (data string too short)",
+        ),
+        (
+            "size('s')",
+            "bad argument #1 to 'size' (option 's' has no fixed size)",
+        ),
+        (
+            "size('c0')",
+            "bad argument #1 to 'size' (option 'c0' has no fixed size)",
+        ),
     ] {
         assert_eq!(script.error(&format!("struct.{call}")), said, "{call}");
     }
