@@ -11,6 +11,7 @@ use std::ffi::CStr;
 use crate::call::{Call, InjectError, Injected};
 use crate::encode::{self, Fault};
 use crate::lua::{Arguments, Function, Refused, Returns, Value};
+use crate::number::print_number;
 use crate::objects;
 use crate::read::text_argument;
 use crate::state::State;
@@ -165,7 +166,7 @@ fn add(
     for at in first..=arguments.len() {
         let before = out.len();
         match arguments.get(at) {
-            Value::Number(number) => write_number(number, out),
+            Value::Number(number) => print_number(number, out),
             // A text is compared with the limit before it is copied.
             Value::Text(text) if limit == 0 || before + text.len() <= limit => {
                 out.extend_from_slice(text);
@@ -201,57 +202,6 @@ fn over(state: &State) -> Refused {
     state.refuse(format_args!("output_limit exceeded"))
 }
 
-/// Appends a number with at most eight decimals, or, above 2147483647, with 17 significant digits.
-pub(crate) fn write_number(number: f64, out: &mut Vec<u8>) {
-    const MAGNITUDE: u32 = 100_000_000;
-    let size = number.abs();
-    if !number.is_finite() || size > f64::from(i32::MAX) {
-        let text = match number {
-            _ if number.is_nan() => "nan".to_owned(),
-            _ if number.is_infinite() => if number > 0.0 { "inf" } else { "-inf" }.to_owned(),
-            _ => crate::number::significant(number, 17),
-        };
-        out.extend_from_slice(text.as_bytes());
-        return;
-    }
-    let mut whole = size as u32;
-    let scaled = (size - f64::from(whole)) * f64::from(MAGNITUDE);
-    let mut fraction = scaled as u32;
-    let rest = scaled - f64::from(fraction);
-    if rest > 0.5 {
-        fraction += 1;
-        if fraction >= MAGNITUDE {
-            fraction = 0;
-            whole += 1;
-        }
-    } else if rest == 0.5 && (fraction == 0 || fraction % 2 == 1) {
-        fraction += 1;
-    }
-    if number < 0.0 {
-        out.push(b'-');
-    }
-    push_digits(whole, 1, out);
-    if fraction != 0 {
-        out.push(b'.');
-        push_digits(fraction, 8, out);
-        while out.last() == Some(&b'0') {
-            out.pop();
-        }
-    }
-}
-
-fn push_digits(mut number: u32, least: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 10];
-    let mut at = digits.len();
-    while number > 0 {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    let at = at.min(digits.len() - least);
-    out.extend_from_slice(&digits[at..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,7 +226,7 @@ mod tests {
             (f64::NEG_INFINITY, "-inf"),
         ] {
             let mut out = Vec::new();
-            write_number(number, &mut out);
+            print_number(number, &mut out);
             assert_eq!(String::from_utf8_lossy(&out), text);
         }
     }

@@ -8,9 +8,13 @@
 //! A `Program` is a script that was checked and compiled once. A `Sandbox` runs it: `process_message` for every message, `timer_event` at
 //! every tick. What the script injects goes to the `Host` that the call is given, which decides what becomes of it.
 
+mod bloom_filter;
 mod call;
+mod circular_buffer;
+mod cjson;
 mod clock;
 mod config;
+mod cuckoo_filter;
 mod decode;
 mod encode;
 mod environment;
@@ -19,6 +23,8 @@ mod failure;
 mod figures;
 mod files;
 mod find;
+mod hashed_key;
+mod hyperloglog;
 mod inject;
 pub mod library;
 pub mod limits;
@@ -33,7 +39,12 @@ mod program;
 mod read;
 mod require;
 mod sandbox;
+mod sax;
+#[cfg(test)]
+mod scripts;
 mod state;
+mod struct_pack;
+pub mod trial;
 mod watchdog;
 mod write;
 
@@ -46,4 +57,3 @@ pub use preserve::STATE_BYTES_MAX;
 pub use program::{Program, SOURCE_BYTES_MAX};
 pub use sandbox::{Returned, Sandbox};
 pub use watchdog::Stopper;
-pub mod trial;

@@ -15,6 +15,7 @@
 )]
 
 pub(crate) mod captures;
+pub(crate) mod frame;
 
 use std::any::Any;
 use std::cell::Cell;

@@ -29,4 +29,39 @@ pub(crate) const MODULES: &[Module] = &[
         open: crate::lpeg::open_re,
         global: true,
     },
+    Module {
+        name: "bloom_filter",
+        open: crate::bloom_filter::open,
+        global: true,
+    },
+    Module {
+        name: "circular_buffer",
+        open: crate::circular_buffer::open,
+        global: true,
+    },
+    Module {
+        name: "cjson",
+        open: crate::cjson::open,
+        global: true,
+    },
+    Module {
+        name: "cuckoo_filter",
+        open: crate::cuckoo_filter::open,
+        global: true,
+    },
+    Module {
+        name: "hyperloglog",
+        open: crate::hyperloglog::open,
+        global: true,
+    },
+    Module {
+        name: "sax",
+        open: crate::sax::open,
+        global: true,
+    },
+    Module {
+        name: "struct",
+        open: crate::struct_pack::open,
+        global: true,
+    },
 ];

@@ -7,8 +7,10 @@
 
 use mlua::AnyUserData;
 
+use crate::lua::frame::{Handle, Kind, lend};
+
 /// A userdata that the host knows more about than Lua does.
-pub(crate) trait Object: 'static {
+pub(crate) trait Object {
     /// Appends what `add_to_payload` and a field of a message show of it; `false` where the kind has no such form.
     fn print(&self, _out: &mut Vec<u8>) -> bool {
         false
@@ -24,7 +26,13 @@ pub(crate) trait Object: 'static {
 type Lend = fn(&AnyUserData, &mut dyn FnMut(&dyn Object)) -> bool;
 
 /// Every kind of object; a module adds its own.
-const KINDS: &[Lend] = &[];
+const KINDS: &[Lend] = &[
+    of::<crate::circular_buffer::CircularBuffer>,
+    of::<crate::bloom_filter::BloomFilter>,
+    of::<crate::cuckoo_filter::CuckooFilter>,
+    of::<crate::hyperloglog::HyperLogLog>,
+    of::<crate::sax::Sax>,
+];
 
 /// Lends what the host knows of an object; `None` where its kind is foreign or it is in use.
 pub(crate) fn with<R>(object: &AnyUserData, mut see: impl FnMut(&dyn Object) -> R) -> Option<R> {
@@ -35,13 +43,40 @@ pub(crate) fn with<R>(object: &AnyUserData, mut see: impl FnMut(&dyn Object) -> 
     seen
 }
 
-/// Lends an object of kind `T`.
-fn lend<T: Object>(object: &AnyUserData, see: &mut dyn FnMut(&dyn Object)) -> bool {
-    match object.borrow::<T>() {
-        Ok(known) => {
-            see(&*known);
-            true
-        }
-        Err(_) => false,
+/// Lends an object whose memory is Lua's.
+fn of<K: Kind>(object: &AnyUserData, see: &mut dyn FnMut(&dyn Object)) -> bool
+where
+    for<'s> Handle<'s, K>: Object,
+{
+    lend::<K>(object, &mut |object| see(&object))
+}
+
+/// Appends `if NAME == nil then NAME = `, with which every preserved object begins; the caller goes on with how it is made.
+pub(crate) fn preserve_if_missing(name: &str, out: &mut Vec<u8>) {
+    for part in ["if ", name, " == nil then ", name, " = "] {
+        out.extend_from_slice(part.as_bytes());
     }
+}
+
+/// Appends bytes between quotation marks, as Lua reads them back.
+pub(crate) fn preserve_bytes(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut last = 1;
+    for byte in bytes {
+        match byte {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0 => out.extend_from_slice(b"\\0"),
+            // A digit behind an escaped zero would belong to it.
+            b'0'..=b'9' if last == 0 => {
+                out.extend_from_slice(b"00");
+                out.push(byte);
+            }
+            _ => out.push(byte),
+        }
+        last = byte;
+    }
+    out.push(b'"');
 }
