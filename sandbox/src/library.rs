@@ -28,16 +28,24 @@ macro_rules! shipped {
 pub const MODULES: &[Shipped] = shipped!(
     "modules",
     "lua_modules",
+    "alert",
+    "annotation",
+    "anomaly",
     "bind",
     "cbufd",
     "common_log_format",
     "date_time",
+    "elasticsearch",
+    "field_util",
+    "graphite",
     "ip_address",
+    "msg_interpolate",
     "mysql",
     "postfix",
     "sfl4j",
     "syslog",
     "syslog_message",
+    "ts_line_protocol",
     "util",
 );
 
@@ -63,8 +71,43 @@ pub const DECODERS: &[Shipped] = shipped!(
     "rsyslog",
 );
 
+/// Filters.
+pub const FILTERS: &[Shipped] = shipped!(
+    "lua_filters",
+    "lua_filters",
+    "cbufd_aggregator",
+    "cbufd_host_aggregator",
+    "diskstats",
+    "frequent_items",
+    "heartbeat",
+    "heka_memstat",
+    "heka_message_schema",
+    "heka_process_message_failures",
+    "http_status",
+    "influx_batch",
+    "loadavg",
+    "memstats",
+    "mysql_slow_query",
+    "procstat",
+    "stat_graph",
+    "unique_items",
+);
+
+/// Encoders.
+pub const ENCODERS: &[Shipped] = shipped!(
+    "lua_encoders",
+    "lua_encoders",
+    "alert",
+    "cbuf_librato",
+    "es_payload",
+    "schema_carbon_line",
+    "schema_influx",
+    "schema_influx_line",
+    "statmetric_influx",
+);
+
 /// Every script, by kind.
-const SCRIPTS: &[&[Shipped]] = &[DECODERS];
+const SCRIPTS: &[&[Shipped]] = &[DECODERS, FILTERS, ENCODERS];
 
 /// The script that a plugin's `filename` names.
 pub fn script(filename: &str) -> Option<&'static Shipped> {
@@ -103,7 +146,12 @@ mod tests {
     #[test]
     fn every_file_is_in_the_binary() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/lua");
-        let tables = [("modules", MODULES), ("lua_decoders", DECODERS)];
+        let tables = [
+            ("modules", MODULES),
+            ("lua_decoders", DECODERS),
+            ("lua_filters", FILTERS),
+            ("lua_encoders", ENCODERS),
+        ];
         for (folder, table) in tables {
             let files: BTreeSet<String> = std::fs::read_dir(format!("{root}/{folder}"))
                 .expect("a folder")

@@ -77,7 +77,7 @@ pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
 
 /// The module `re`.
 pub(crate) fn open_re(lua: &Lua) -> mlua::Result<Value> {
-    lua.load(include_str!("../lua/modules/re.lua"))
+    lua.load(include_str!("../lua/re.lua"))
         .set_name("=re")
         .call(open(lua)?)
 }

@@ -9,6 +9,7 @@ use mlua::Lua;
 use mlua::chunk::{ChunkMode, Compiler};
 
 use crate::error::ProgramError;
+use crate::lpeg::lengths;
 
 /// Bytes of source.
 pub const SOURCE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -47,7 +48,7 @@ impl Program {
         let compiled = Compiler::new()
             .set_optimization_level(1)
             .set_debug_level(1)
-            .compile(source);
+            .compile(lengths::rewrite(source));
         match compiled {
             Ok(bytecode) => Ok(Program {
                 name: name.to_owned(),
