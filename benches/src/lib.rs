@@ -14,6 +14,7 @@ mod messages;
 mod patterns;
 mod queue;
 mod routing;
+mod scripts;
 mod splitting;
 mod times;
 
@@ -57,6 +58,10 @@ pub const ALL: &[Benchmark] = &[
     Benchmark { name: "queue-read-1024", about: "read them from the page cache and check them, by message", digests: [0xa8dc_757d_d732_2f1e, 0xd4ed_26cd_13ef_f04c], prepare: queue::read_1024 },
     Benchmark { name: "encode-protobuf", about: "encode messages that were changed, by message", digests: [0x74be_9703_22df_4fdb, 0xaa1b_2775_8d7c_748a], prepare: encoding::protobuf },
     Benchmark { name: "encode-json", about: "write messages as JSON, by message", digests: [0x4f15_e10b_ed7f_62da, 0x3ebf_3b90_4cc1_9986], prepare: encoding::json },
+    Benchmark { name: "script-empty", about: "call a script that does nothing, by message", digests: [0xbc47_16d9_63cb_6b07, 0x1b03_f0f3_7c80_42a3], prepare: scripts::empty },
+    Benchmark { name: "script-read-5", about: "call one that reads three headers and two fields, by message", digests: [0xde44_edf9_f38a_ddb1, 0x19c4_7a54_a64c_39b1], prepare: scripts::reading },
+    Benchmark { name: "script-count", about: "call one that counts by a field, by message", digests: [0x9ec4_a346_f488_2ece, 0x631b_fcba_c06d_851b], prepare: scripts::counting },
+    Benchmark { name: "script-inject", about: "call one that injects a message made of a table, by message", digests: [0x939a_d353_5e3f_8cea, 0xd727_25e6_da7e_8d58], prepare: scripts::injecting },
     Benchmark { name: "time-parse", about: "read an access log's timestamp, by timestamp", digests: [0x119a_b24c_134b_9312, 0x9203_6874_1fa0_8536], prepare: times::parse },
     Benchmark { name: "time-strftime", about: "print a timestamp, by timestamp", digests: [0x8da1_e561_a43f_9f0d, 0xc4f0_ef8a_8304_15f1], prepare: times::print },
     Benchmark { name: "lpeg-access", about: "an LPeg grammar of nginx's access log, by line", digests: [0x35ef_0e72_a0ab_d1d0, 0xb8a6_a3f7_e63a_467c], prepare: patterns::access },

@@ -227,6 +227,11 @@ impl<'a> FieldRef<'a> {
         }
     }
 
+    /// The encoded `Field` message that holds its values, if they are two or more; empty otherwise.
+    pub fn body(self) -> &'a [u8] {
+        self.field.body.of(self.bytes)
+    }
+
     /// The field as stored.
     #[inline]
     pub fn stored(self) -> &'a Field {

@@ -14,6 +14,7 @@ pub mod framing;
 pub mod json;
 pub mod limits;
 pub mod message;
+mod message_copy;
 pub mod plain_header;
 mod printed;
 #[cfg(test)]
@@ -26,4 +27,4 @@ pub mod splitter;
 pub mod splitters;
 pub mod text;
 pub mod time;
-mod wire;
+pub mod wire;

@@ -167,6 +167,11 @@ impl<'a> MessageRef<'a> {
         self.head.timestamp
     }
 
+    /// Nanoseconds since the Unix epoch; `None` where absent.
+    pub fn timestamp_opt(self) -> Option<i64> {
+        (self.head.present & HAS_TIMESTAMP != 0).then_some(self.head.timestamp)
+    }
+
     /// Severity; 7 where absent.
     #[inline]
     pub fn severity(self) -> i32 {
@@ -612,6 +617,14 @@ impl Draft<'_> {
         self.table.fields.push(field);
         self.head().fields_len += 1;
         Ok(())
+    }
+
+    /// Puts another field in the place of the one at `position`; its spans are already in the table.
+    pub fn replace_field(&mut self, position: usize, field: Field) {
+        let head = self.head();
+        assert!(position < head.fields_len as usize, "no field {position}");
+        let at = head.fields_start as usize + position;
+        self.table.fields[at] = field;
     }
 
     /// Removes the field at `position`, keeping the order of the rest.

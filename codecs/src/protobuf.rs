@@ -14,8 +14,9 @@ mod encode;
 mod tests;
 mod values;
 
+pub(crate) use encode::values_len;
+pub use encode::write_values;
 pub use encode::{encode, encoded_len};
-pub(crate) use encode::{values_len, write_values};
 pub use values::FieldValues;
 
 use crate::error::{Damage, Full};
@@ -24,29 +25,50 @@ use crate::message::{Head, Header, IndexError};
 use crate::wire::{Reader, WireType, exact_varint, word};
 
 /// Keys of the message: field number and wire type in one byte.
-pub(crate) mod key {
-    pub(crate) const UUID: u8 = 0x0a;
-    pub(crate) const TIMESTAMP: u8 = 0x10;
-    pub(crate) const TYPE: u8 = 0x1a;
-    pub(crate) const LOGGER: u8 = 0x22;
-    pub(crate) const SEVERITY: u8 = 0x28;
-    pub(crate) const PAYLOAD: u8 = 0x32;
-    pub(crate) const ENV_VERSION: u8 = 0x3a;
-    pub(crate) const PID: u8 = 0x40;
-    pub(crate) const HOSTNAME: u8 = 0x4a;
-    pub(crate) const FIELDS: u8 = 0x52;
+pub mod key {
+    /// Header uuid.
+    pub const UUID: u8 = 0x0a;
+    /// Header timestamp.
+    pub const TIMESTAMP: u8 = 0x10;
+    /// Header type.
+    pub const TYPE: u8 = 0x1a;
+    /// Header logger.
+    pub const LOGGER: u8 = 0x22;
+    /// Header severity.
+    pub const SEVERITY: u8 = 0x28;
+    /// Header payload.
+    pub const PAYLOAD: u8 = 0x32;
+    /// Header env_version.
+    pub const ENV_VERSION: u8 = 0x3a;
+    /// Header pid.
+    pub const PID: u8 = 0x40;
+    /// Header hostname.
+    pub const HOSTNAME: u8 = 0x4a;
+    /// A field.
+    pub const FIELDS: u8 = 0x52;
 
-    pub(crate) const NAME: u8 = 0x0a;
-    pub(crate) const VALUE_TYPE: u8 = 0x10;
-    pub(crate) const REPRESENTATION: u8 = 0x1a;
-    pub(crate) const STRING: u8 = 0x22;
-    pub(crate) const BYTES: u8 = 0x2a;
-    pub(crate) const INTEGER: u8 = 0x30;
-    pub(crate) const INTEGERS: u8 = 0x32;
-    pub(crate) const DOUBLE: u8 = 0x39;
-    pub(crate) const DOUBLES: u8 = 0x3a;
-    pub(crate) const BOOL: u8 = 0x40;
-    pub(crate) const BOOLS: u8 = 0x42;
+    /// A field's name.
+    pub const NAME: u8 = 0x0a;
+    /// A field's type of values.
+    pub const VALUE_TYPE: u8 = 0x10;
+    /// A field's representation.
+    pub const REPRESENTATION: u8 = 0x1a;
+    /// A text of a field.
+    pub const STRING: u8 = 0x22;
+    /// Bytes of a field.
+    pub const BYTES: u8 = 0x2a;
+    /// An integer of a field.
+    pub const INTEGER: u8 = 0x30;
+    /// Integers of a field, packed.
+    pub const INTEGERS: u8 = 0x32;
+    /// A double of a field.
+    pub const DOUBLE: u8 = 0x39;
+    /// Doubles of a field, packed.
+    pub const DOUBLES: u8 = 0x3a;
+    /// A truth value of a field.
+    pub const BOOL: u8 = 0x40;
+    /// Truth values of a field, packed.
+    pub const BOOLS: u8 = 0x42;
 }
 
 /// Indexes the encoded message at `at` into `head` and `fields`, whose spans count from the start of `bytes`.
@@ -461,7 +483,7 @@ fn scan_packed(number: u32, packed: &[u8], scan: &mut Scan) -> Result<(), Damage
 }
 
 /// A field whose values of `value_type` are the encoded ones at `body`.
-pub(crate) fn array_field(
+pub fn array_field(
     bytes: &[u8],
     body: Span,
     name: Span,

@@ -13,17 +13,21 @@ const CONTINUES: u64 = 0x8080_8080_8080_8080;
 
 /// How the value behind a key is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WireType {
+pub enum WireType {
+    /// A varint.
     Varint,
+    /// Eight bytes, little-endian.
     Fixed64,
+    /// A length and as many bytes.
     Delimited,
+    /// Four bytes, little-endian.
     Fixed32,
 }
 
 /// A cursor over encoded bytes. It counts positions instead of shortening a slice: one number to keep instead of two,
 /// and positions in a table are spans already.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     bytes: &'a [u8],
     at: u32,
 }
@@ -31,32 +35,32 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of `bytes` from `at` to their end. Spans count from the start of `bytes`.
     #[inline(always)]
-    pub(crate) fn new(bytes: &'a [u8], at: u32) -> Self {
+    pub fn new(bytes: &'a [u8], at: u32) -> Self {
         debug_assert!(at as usize <= bytes.len() && bytes.len() <= u32::MAX as usize);
         Reader { bytes, at }
     }
 
     /// Position of the next byte.
     #[inline(always)]
-    pub(crate) fn position(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.at as usize
     }
 
     /// What it reads.
     #[inline(always)]
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Whether all is read.
     #[inline(always)]
-    pub(crate) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.at as usize >= self.bytes.len()
     }
 
     /// Takes the length-delimited value behind `key`, if that is what comes next.
     #[inline(always)]
-    pub(crate) fn take_delimited(&mut self, key: u8) -> Result<Option<Span>, Damage> {
+    pub fn take_delimited(&mut self, key: u8) -> Result<Option<Span>, Damage> {
         let Some(&[next, len]) = word(self.bytes, self.at) else {
             return Ok(None);
         };
@@ -80,7 +84,7 @@ impl<'a> Reader<'a> {
 
     /// Takes the varint behind `key`, if that is what comes next.
     #[inline(always)]
-    pub(crate) fn take_varint(&mut self, key: u8) -> Result<Option<u64>, Damage> {
+    pub fn take_varint(&mut self, key: u8) -> Result<Option<u64>, Damage> {
         let Some(&[next, low]) = word(self.bytes, self.at) else {
             return Ok(None);
         };
@@ -97,7 +101,7 @@ impl<'a> Reader<'a> {
 
     /// The next varint.
     #[inline(always)]
-    pub(crate) fn varint(&mut self) -> Result<u64, Damage> {
+    pub fn varint(&mut self) -> Result<u64, Damage> {
         let rest = self.bytes.get(self.at as usize..).unwrap_or_default();
         let (value, len) = read_varint(rest)?;
         self.at += len as u32;
@@ -106,7 +110,7 @@ impl<'a> Reader<'a> {
 
     /// The next key, as field number and wire type. Groups are refused.
     #[inline]
-    pub(crate) fn key(&mut self) -> Result<(u32, WireType), Damage> {
+    pub fn key(&mut self) -> Result<(u32, WireType), Damage> {
         let key = u32::try_from(self.varint()?).map_err(|_| Damage::FieldNumber)?;
         if key >> 3 == 0 {
             return Err(Damage::FieldNumber);
@@ -123,7 +127,7 @@ impl<'a> Reader<'a> {
 
     /// Where the next length-delimited value stands.
     #[inline(always)]
-    pub(crate) fn delimited(&mut self) -> Result<Span, Damage> {
+    pub fn delimited(&mut self) -> Result<Span, Damage> {
         let at = self.at as usize;
         let (len, start) = match (self.bytes.get(at), self.bytes.get(at + 1)) {
             (Some(&a), _) if a < 0x80 => (u64::from(a), at + 1),
@@ -143,13 +147,13 @@ impl<'a> Reader<'a> {
 
     /// The bytes of the next length-delimited value.
     #[inline]
-    pub(crate) fn text(&mut self) -> Result<&'a [u8], Damage> {
+    pub fn text(&mut self) -> Result<&'a [u8], Damage> {
         Ok(self.delimited()?.of(self.bytes))
     }
 
     /// The next eight bytes as a little-endian word.
     #[inline]
-    pub(crate) fn fixed64(&mut self) -> Result<u64, Damage> {
+    pub fn fixed64(&mut self) -> Result<u64, Damage> {
         let rest = self.bytes.get(self.at as usize..).unwrap_or_default();
         let word = rest.first_chunk::<8>().ok_or(Damage::Truncated)?;
         self.at += 8;
@@ -157,7 +161,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over a value that nobody asked for.
-    pub(crate) fn skip(&mut self, wire_type: WireType) -> Result<(), Damage> {
+    pub fn skip(&mut self, wire_type: WireType) -> Result<(), Damage> {
         match wire_type {
             WireType::Varint => self.varint().map(drop),
             WireType::Delimited => self.delimited().map(drop),
@@ -173,14 +177,14 @@ impl<'a> Reader<'a> {
 
 /// The `N` bytes at `at`, if there are as many.
 #[inline(always)]
-pub(crate) fn word<const N: usize>(bytes: &[u8], at: u32) -> Option<&[u8; N]> {
+pub fn word<const N: usize>(bytes: &[u8], at: u32) -> Option<&[u8; N]> {
     let at = at as usize;
     bytes.get(at..at + N)?.as_array()
 }
 
 /// Reads a varint at the start of `bytes`: its value and how many bytes it takes.
 #[inline(always)]
-pub(crate) fn read_varint(bytes: &[u8]) -> Result<(u64, usize), Damage> {
+pub fn read_varint(bytes: &[u8]) -> Result<(u64, usize), Damage> {
     match *bytes {
         [a, ..] if a < 0x80 => Ok((u64::from(a), 1)),
         [a, b, ..] if b < 0x80 => Ok((u64::from(a & 0x7f) | u64::from(b) << 7, 2)),
@@ -211,7 +215,7 @@ fn read_long_varint(bytes: &[u8]) -> Result<(u64, usize), Damage> {
 
 /// The varint that takes exactly `len` bytes, at most eight. `None` where it ends elsewhere.
 #[inline(always)]
-pub(crate) fn exact_varint(bytes: &[u8; 8], len: u32) -> Option<u64> {
+pub fn exact_varint(bytes: &[u8; 8], len: u32) -> Option<u64> {
     let [a, b, ..] = *bytes;
     if a < 0x80 {
         return (len == 1).then_some(u64::from(a));
@@ -249,14 +253,14 @@ fn read_varint_bytewise(bytes: &[u8]) -> Result<(u64, usize), Damage> {
 
 /// Bytes of a varint.
 #[inline]
-pub(crate) const fn varint_len(value: u64) -> usize {
+pub const fn varint_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)
 }
 
 /// Appends a varint.
 #[inline]
-pub(crate) fn write_varint(value: u64, out: &mut Vec<u8>) {
+pub fn write_varint(value: u64, out: &mut Vec<u8>) {
     match value {
         0..0x80 => out.push(value as u8),
         0x80..0x4000 => out.extend_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]),
@@ -279,13 +283,13 @@ fn write_long_varint(mut value: u64, out: &mut Vec<u8>) {
 
 /// Bytes of a length-delimited value with a one-byte key.
 #[inline]
-pub(crate) const fn delimited_len(len: usize) -> usize {
+pub const fn delimited_len(len: usize) -> usize {
     1 + varint_len(len as u64) + len
 }
 
 /// Appends a length-delimited value with a one-byte key.
 #[inline]
-pub(crate) fn write_delimited(key: u8, value: &[u8], out: &mut Vec<u8>) {
+pub fn write_delimited(key: u8, value: &[u8], out: &mut Vec<u8>) {
     if value.len() < 0x80 {
         out.extend_from_slice(&[key, value.len() as u8]);
     } else {

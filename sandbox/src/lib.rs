@@ -1,13 +1,48 @@
 //! The host of sandboxed Lua plugins.
 //!
-//! Owns:    the host's parts: limits, modules, the objects that modules make.
+//! Owns:    the host's parts: programs, sandboxes and their limits, the functions and modules that scripts use.
 //! Runs on: build time and the shard of the plugin.            Plane: data.
 //! Bounds:  `limits::SandboxLimits`, what a script may use before it is stopped.
 //! Never:   knows the engine.
+//!
+//! A `Program` is a script that was checked and compiled once. A `Sandbox` runs it: `process_message` for every message, `timer_event` at
+//! every tick. What the script injects goes to the `Host` that the call is given, which decides what becomes of it.
 
+mod call;
+mod clock;
+mod config;
+mod decode;
+mod encode;
+mod environment;
+mod error;
+mod failure;
+mod figures;
+mod files;
+mod find;
+mod inject;
 pub mod limits;
 mod lpeg;
 mod lua;
 mod modules;
+mod number;
 mod objects;
+mod operating_system;
+mod preserve;
+mod program;
+mod read;
+mod require;
+mod sandbox;
+mod state;
 pub mod trial;
+mod watchdog;
+mod write;
+
+pub use call::{Batch, Host, InjectError, Injected, NoHost, Subject};
+pub use config::{ConfigValue, Kind, Settings};
+pub use error::{Cause, ERROR_BYTES_MAX, PreserveError, ProgramError, TRACE_BYTES_MAX, Terminated};
+pub use figures::Figures;
+pub use limits::SandboxLimits;
+pub use preserve::STATE_BYTES_MAX;
+pub use program::{Program, SOURCE_BYTES_MAX};
+pub use sandbox::{Returned, Sandbox};
+pub use watchdog::Stopper;

@@ -146,7 +146,7 @@ pub(crate) fn values_len(value_type: ValueType, values: &[Value<'_>]) -> usize {
 /// Appends an array's values in encoded form.
 ///
 /// Panics if a value is not of `value_type`: that is an error of the caller.
-pub(crate) fn write_values(value_type: ValueType, values: &[Value<'_>], out: &mut Vec<u8>) {
+pub fn write_values(value_type: ValueType, values: &[Value<'_>], out: &mut Vec<u8>) {
     assert!(
         values.iter().all(|value| value.value_type() == value_type),
         "values of an array must all be of its type"

@@ -11,5 +11,7 @@ pub mod checks;
 pub mod driver;
 #[path = "../../../matcher/tests/suite/checks.rs"]
 pub mod expressions;
+#[path = "../../../sandbox/tests/host/hostile.rs"]
+pub mod hostile;
 #[path = "../../../matcher/tests/suite/variants.rs"]
 pub mod variants;

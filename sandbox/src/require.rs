@@ -1,0 +1,131 @@
+//! `require`: the base libraries, modules in Rust, modules that come with the daemon, files of `module_directory`.
+//!
+//! Owns:    the search, and Heka's texts when it finds nothing.
+//! Runs on: the shard of the plugin, mostly while its script loads.            Plane: data.
+//! Bounds:  a file of at most `SOURCE_BYTES_MAX`.
+//! Never:   leaves a module directory: a name has no slash, and its dots become slashes.
+
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use mlua::{Function, Lua, LuaString, Table, Value};
+
+use crate::config::Kind;
+use crate::environment::Libraries;
+use crate::modules::MODULES;
+use crate::program::{Program, SOURCE_BYTES_MAX};
+
+struct Search {
+    kind: Kind,
+    directories: Vec<PathBuf>,
+    hidden: Table,
+    loaded: Table,
+}
+
+/// Makes the function.
+pub(crate) fn function(
+    lua: &Lua,
+    kind: Kind,
+    directories: &[PathBuf],
+    libraries: Libraries,
+) -> mlua::Result<Function> {
+    let search = Search {
+        kind,
+        directories: directories.to_vec(),
+        hidden: libraries.hidden,
+        loaded: libraries.loaded,
+    };
+    lua.create_function(move |lua, name: LuaString| search.require(lua, &name))
+}
+
+impl Search {
+    fn require(&self, lua: &Lua, name: &LuaString) -> mlua::Result<Value> {
+        let text = String::from_utf8_lossy(&name.as_bytes()).into_owned();
+        let name = text.as_str();
+        let loaded: Value = self.loaded.raw_get(name)?;
+        if !loaded.is_nil() {
+            return Ok(loaded);
+        }
+        if name == "io" && !self.kind.is_trusted() {
+            return Err(mlua::Error::runtime("module 'io' disabled"));
+        }
+        let library: Value = self.hidden.raw_get(name)?;
+        if !library.is_nil() {
+            lua.globals().raw_set(name, &library)?;
+            self.loaded.raw_set(name, &library)?;
+            return Ok(library);
+        }
+        if let Some(module) = MODULES.iter().find(|module| module.name == name) {
+            let opened = (module.open)(lua)?;
+            if module.global {
+                lua.globals().raw_set(name, &opened)?;
+            }
+            self.loaded.raw_set(name, &opened)?;
+            return Ok(opened);
+        }
+        if !is_module_name(name) {
+            return Err(mlua::Error::runtime(format!(
+                "invalid module name '{name}'"
+            )));
+        }
+        let mut tried = String::new();
+        match self.find(name, &mut tried)? {
+            Some((path, source)) => self.run(lua, name, &path, &source),
+            None => Err(mlua::Error::runtime(format!(
+                "module '{name}' not found:{tried}"
+            ))),
+        }
+    }
+
+    /// The first file of that name.
+    fn find(&self, name: &str, tried: &mut String) -> mlua::Result<Option<(String, Vec<u8>)>> {
+        let file = format!("{}.lua", name.replace('.', "/"));
+        for directory in &self.directories {
+            // Not `join`: a name that begins with a dot must not lead to the root.
+            let path = format!("{}/{file}", directory.display());
+            match read(Path::new(&path)) {
+                Ok(source) => return Ok(Some((path, source))),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    tried.push_str(&format!("\n\tno file '{path}'"));
+                }
+                Err(error) => {
+                    return Err(mlua::Error::runtime(format!(
+                        "error loading module '{name}' from file '{path}':\n\t{error}"
+                    )));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn run(&self, lua: &Lua, name: &str, path: &str, source: &[u8]) -> mlua::Result<Value> {
+        let program = Program::compile(path, source).map_err(|error| {
+            mlua::Error::runtime(format!(
+                "error loading module '{name}' from file '{path}':\n\t{error}"
+            ))
+        })?;
+        let returned: Value = program.load(lua)?.call(name)?;
+        if !returned.is_nil() {
+            self.loaded.raw_set(name, returned)?;
+        } else if self.loaded.raw_get::<Value>(name)?.is_nil() {
+            self.loaded.raw_set(name, true)?;
+        }
+        self.loaded.raw_get(name)
+    }
+}
+
+/// Letters, digits, underscores and dots.
+fn is_module_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|one| one.is_ascii_alphanumeric() || matches!(one, b'_' | b'.'))
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut source = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(SOURCE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut source)?;
+    Ok(source)
+}
