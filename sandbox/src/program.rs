@@ -45,10 +45,11 @@ impl Program {
             return Err(error(0, "the script is bytecode; only source is taken"));
         }
         let source = without_hash_line(source);
+        let source = lengths::rewrite(&source);
         let compiled = Compiler::new()
             .set_optimization_level(1)
             .set_debug_level(1)
-            .compile(lengths::rewrite(source));
+            .compile(&source);
         match compiled {
             Ok(bytecode) => Ok(Program {
                 name: name.to_owned(),

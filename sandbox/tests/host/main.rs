@@ -9,6 +9,7 @@ mod attacks;
 mod calls;
 mod environments;
 pub mod hostile;
+mod patterns;
 mod preserved;
 mod writes;
 
