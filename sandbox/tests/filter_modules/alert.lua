@@ -1,5 +1,6 @@
 -- What the module alert does, as Heka documents it: an hour between alerts, a queue, time 0. Injects first\nsecond, third, fourth, many.
 local alert = require "alert"
+local string = require "string"
 
 local HOUR = 3600 * 1e9
 

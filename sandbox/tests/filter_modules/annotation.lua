@@ -1,6 +1,8 @@
 -- What the module annotation does, as Heka documents it.
 local annotation = require "annotation"
 local cjson = require "cjson"
+local string = require "string"
+local table = require "table"
 
 local DAY = 24 * 3600 * 1e9
 

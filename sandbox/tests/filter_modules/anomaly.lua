@@ -1,5 +1,6 @@
 -- What the module anomaly does: its specifications, and each test on data of which one can tell by hand what it must find.
 require "circular_buffer"
+require "string"
 local anomaly = require "anomaly"
 
 local S = 1e9

@@ -15,8 +15,8 @@
 //!   `injects json TYPE NAME` one that is compared line by line as JSON; `written`, the message itself after the step; `returns STATUS TEXT`, 0 where it is
 //!   not there; `terminates TEXT`. What is not listed is not injected; a header that is not listed is unset, but Uuid and Timestamp may be anything.
 //!
-//! Values are written as in JSON, `int 5`, `bytes "..."`, lists in brackets, the representation behind in braces; `*` is any value. Lines that begin with
-//! `#` are comments. A text as it is ends before the newline in front of the next section.
+//! Values are written as in JSON, `int 5`, `bytes "..."`, `nan`, `inf`, lists in brackets, the representation behind in braces; `*` is any value. Lines that
+//! begin with `#` are comments. A text as it is ends before the newline in front of the next section.
 
 use serde_json::Value as Json;
 

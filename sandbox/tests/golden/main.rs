@@ -106,14 +106,17 @@ fn settings(kind: Kind, script: &str, case: &Case) -> Settings {
     settings
 }
 
-/// What is wrong with the script in one case.
-fn run(kind: Kind, script: &str, case: &Case) -> Vec<String> {
+/// What is wrong with the script in one case. With a file to preserve in, the sandbox is made anew after each step.
+fn run(kind: Kind, script: &str, case: &Case, preserve: Option<&Path>) -> Vec<String> {
     let shipped = library::script(script).expect("a script that is shipped");
     let program = Program::compile(script, shipped.source).expect("it is Lua");
-    let mut sandbox = match (
-        Sandbox::new(&Arc::new(program), settings(kind, script, case)),
-        &case.load_fails,
-    ) {
+    let program = Arc::new(program);
+    let start = || {
+        let mut settings = settings(kind, script, case);
+        settings.preserve = preserve.map(Path::to_owned);
+        Sandbox::new(&program, settings)
+    };
+    let mut sandbox = match (start(), &case.load_fails) {
         (Ok(sandbox), None) => sandbox,
         (Ok(_), Some(_)) => return vec!["the script loads".to_owned()],
         (Err(ended), None) => return vec![format!("the script does not load: {}", ended.text)],
@@ -134,6 +137,13 @@ fn run(kind: Kind, script: &str, case: &Case) -> Vec<String> {
                 .into_iter()
                 .map(|what| format!("step {}: {what}", number + 1)),
         );
+        // A script that has died is not preserved, and must not be: the case is over.
+        if preserve.is_some() && sandbox.preserve() == Ok(true) {
+            sandbox = match start() {
+                Ok(sandbox) => sandbox,
+                Err(ended) => return vec![format!("is not restored: {}", ended.text)],
+            };
+        }
     }
     wrong
 }
@@ -190,11 +200,16 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 
 /// Runs all cases of the scripts of a folder. Each script has at least three.
 fn check(kind: Kind, folder: &str) {
+    check_some(kind, folder, |_| true, false);
+}
+
+/// Runs all cases of some scripts of a folder, with restarts or without.
+fn check_some(kind: Kind, folder: &str, some: impl Fn(&str) -> bool, restarts: bool) {
     const CASES_MIN: usize = 3;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let only = std::env::var("HEKAD_GOLDEN").unwrap_or_default();
     let mut wrong = String::new();
-    let scripts = library::scripts().filter(|name| name.starts_with(folder));
+    let scripts = library::scripts().filter(|name| name.starts_with(folder) && some(name));
     for script in scripts {
         let cases = entries(&root.join(script.trim_end_matches(".lua")));
         assert!(
@@ -211,8 +226,10 @@ fn check(kind: Kind, folder: &str) {
                 continue;
             }
             let text = fs::read_to_string(&path).expect("a case is text");
+            let state = tempfile::tempdir().expect("a folder");
+            let state = state.path().join("preserved.data");
             let found = match Case::parse(&text) {
-                Ok(case) => run(kind, script, &case),
+                Ok(case) => run(kind, script, &case, restarts.then_some(state.as_path())),
                 Err(error) => vec![error],
             };
             for one in found {
@@ -236,4 +253,17 @@ fn filters() {
 #[test]
 fn encoders() {
     check(Kind::Encoder, "lua_encoders/");
+}
+
+/// With `preserve_data` a restart between any two messages goes unnoticed, but by those that say that they keep nothing.
+#[test]
+fn filters_and_encoders_that_are_restarted() {
+    const FORGETFUL: &[&str] = &[
+        "lua_filters/heka_process_message_failures.lua",
+        "lua_filters/influx_batch.lua",
+        "lua_filters/procstat.lua",
+    ];
+    let remembers = |script: &str| !FORGETFUL.contains(&script);
+    check_some(Kind::Filter, "lua_filters/", remembers, true);
+    check_some(Kind::Encoder, "lua_encoders/", remembers, true);
 }

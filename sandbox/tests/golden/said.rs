@@ -128,8 +128,12 @@ impl Said {
     /// Makes the message.
     pub(crate) fn fill(&self, draft: &mut Draft<'_>) {
         for (name, header) in TEXTS {
-            if let Some(One::Text(text)) = self.first(name) {
-                draft.set(*header, text.as_str()).expect("room");
+            match (header, self.first(name)) {
+                (Header::Uuid, Some(One::Text(text))) => {
+                    draft.set(*header, &uuid(text)[..]).expect("room");
+                }
+                (_, Some(One::Text(text))) => draft.set(*header, text.as_str()).expect("room"),
+                _ => {}
             }
         }
         let number = |name| match self.first(name) {
@@ -272,8 +276,13 @@ fn parse_list(text: &str) -> Option<Vec<One>> {
         Some((form @ ("int" | "bytes"), rest)) => (form, rest),
         _ => ("", text),
     };
-    if json == "nan" {
-        return Some(vec![One::Double(f64::NAN)]);
+    let beyond_json = [
+        ("nan", f64::NAN),
+        ("inf", f64::INFINITY),
+        ("-inf", f64::NEG_INFINITY),
+    ];
+    if let Some((_, number)) = beyond_json.iter().find(|(name, _)| *name == json) {
+        return Some(vec![One::Double(*number)]);
     }
     let list = match serde_json::from_str(json).ok()? {
         Json::Array(list) => list,
@@ -288,6 +297,16 @@ fn parse_list(text: &str) -> Option<Vec<One>> {
         _ => None,
     };
     list.into_iter().map(one).collect()
+}
+
+/// The bytes of a UUID that is written in hexadecimal digits and hyphens; other texts are taken as they are.
+fn uuid(text: &str) -> Vec<u8> {
+    let digits = text.replace('-', "");
+    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+    bytes
+        .filter(|bytes| bytes.len() == 16)
+        .unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
 fn lossy(bytes: &[u8]) -> String {
