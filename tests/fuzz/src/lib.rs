@@ -11,5 +11,7 @@ pub mod checks;
 pub mod driver;
 #[path = "../../../matcher/tests/suite/checks.rs"]
 pub mod expressions;
+#[path = "../../../sandbox/tests/modules/checks.rs"]
+pub mod modules;
 #[path = "../../../matcher/tests/suite/variants.rs"]
 pub mod variants;
