@@ -20,7 +20,7 @@ pub struct Trial {
 }
 
 /// A Lua in which every module is there: `require` finds it, and those that set a global have set it.
-pub(crate) fn lua() -> mlua::Result<Lua> {
+pub fn lua() -> mlua::Result<Lua> {
     let lua = Lua::new();
     let mut opened: HashMap<&str, Value> = HashMap::new();
     for module in MODULES {

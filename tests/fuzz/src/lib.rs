@@ -13,5 +13,7 @@ pub mod driver;
 pub mod expressions;
 #[path = "../../../sandbox/tests/host/hostile.rs"]
 pub mod hostile;
+#[path = "../../../sandbox/tests/bytes/checks.rs"]
+pub mod modules;
 #[path = "../../../matcher/tests/suite/variants.rs"]
 pub mod variants;
