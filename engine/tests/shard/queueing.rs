@@ -9,9 +9,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use engine::control::queues;
 use engine::event::{DropCause, InputCounters, QueueCounters};
+use engine::io::disk::SystemDisk;
 use engine::plugin::Placement;
 use engine::plugin::options::FullAction;
+use engine::queue::{Entry, Queue, Settings};
 use engine::shard::run::{Snapshot, ToControl};
 use engine::shard::topology::{LettersUnit, QueueSize, QueueUnit};
 
@@ -189,6 +192,58 @@ fn what_was_delivered_is_not_delivered_again() {
         daemon.stop();
     }
     assert!(*keep.kept.lock().expect("no panic") == lines(1000).repeat(3));
+}
+
+#[test]
+fn what_a_start_has_removed_takes_no_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = queue(folder.path(), 1);
+    let settings = Settings {
+        owner: "consumer0".to_owned(),
+        lanes: 1,
+        max_file_size: unit.segment_bytes_max,
+        message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
+    };
+    let mut open =
+        Queue::open(SystemDisk::default(), &unit.folder, &settings).expect("a new queue");
+    let lane = open.lanes[0].writer.as_mut().expect("a writer");
+    let message = Entry {
+        message: &[b'x'; 50_000],
+        loops: 0,
+        meta: None,
+    };
+    for _ in 0..20 {
+        lane.append([message], 0).expect("room");
+        let _ = lane.commit().expect("a good disk");
+    }
+    let end = lane.published();
+    let segments = unit.folder.join("lane-0");
+    let kept = tempfile::tempdir().expect("a folder");
+    copy_folder(&segments, kept.path());
+    // The cursor is saved, and the daemon is killed before what lies behind it is removed.
+    assert!(open.lanes[0].cursor.advance(end));
+    open.lanes[0].cursor.save().expect("a good disk");
+    drop(open);
+    for entry in fs::read_dir(kept.path()).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some() {
+            fs::copy(&path, segments.join(path.file_name().expect("a name"))).expect("room");
+        }
+    }
+    let topology = Plan::new(1)
+        .output(Keep::default(), "TRUE", 0)
+        .queued(unit)
+        .topology();
+    let opened = queues::open(&topology);
+    assert!(opened.errors.is_empty(), "{:?}", opened.errors);
+    let there: u64 = fs::read_dir(&segments)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| entry.path().extension() == Some("seg".as_ref()))
+        .map(|entry| entry.metadata().expect("there").len())
+        .sum();
+    let queue = topology.consumers[0].queue.as_ref().expect("a queue");
+    assert_eq!(queue.size.bytes(), there);
 }
 
 #[test]

@@ -59,6 +59,85 @@ fn a_full_disk_takes_nothing_and_later_everything() {
 }
 
 #[test]
+fn what_a_failed_write_leaves_behind_is_counted_until_it_is_removed() {
+    let fixture = Fixture::new();
+    let mut queue = fixture.open();
+    put(&mut queue, &["first"]);
+    let path = segment(1);
+    let before = fixture.disk.bytes(&path).expect("there").len() as u64;
+    let used: u64 = used_bytes(&fixture);
+    // A part of the record fits, the rest does not, and what is there cannot be cut off.
+    fixture.disk.set_room(used + 100);
+    fixture.disk.fail_operation(3);
+    let lane = queue.lanes[0].writer.as_mut().expect("a writer");
+    lane.append([entry(&text(0))], NOW).expect_err("full");
+    fixture.disk.fail_operation(0);
+    fixture.disk.set_room(u64::MAX);
+    let after = fixture.disk.bytes(&path).expect("there").len() as u64;
+    assert_eq!(after, before + 100, "the half of it is there");
+    put(&mut queue, &["second"]);
+    assert_eq!(read(&mut queue.lanes[0]).messages, ["first", "second"]);
+    let open = &mut queue.lanes[0];
+    let lane = open.writer.as_mut().expect("a writer");
+    let end = lane.roll(NOW).expect("a good disk").upto();
+    assert!(open.cursor.advance(end));
+    open.cursor.save().expect("a good disk");
+    let left = lane.bytes_taken() - open.cursor.bytes_removed();
+    assert_eq!(
+        left,
+        fixture.disk.bytes(&segment(3)).expect("there").len() as u64
+    );
+}
+
+#[test]
+fn what_a_start_removes_is_not_taken_any_more() {
+    let fixture = Fixture::filled(600, 6);
+    let mut queue = fixture.open();
+    let open = &mut queue.lanes[0];
+    // The cursor is on the disk, and then the power fails before what it has passed is removed.
+    let kept: Vec<_> = (1..3)
+        .map(|number| {
+            (
+                segment(number),
+                fixture.disk.bytes(&segment(number)).expect("there"),
+            )
+        })
+        .collect();
+    let mut buffer = vec![0; 4096];
+    let mut items = Vec::new();
+    while open.reader.position().segment < 3 {
+        open.reader
+            .read(&mut buffer, open.published, 1, &mut items)
+            .expect("a good disk");
+    }
+    assert!(open.cursor.advance(open.reader.position()));
+    open.cursor.save().expect("a good disk");
+    drop(queue);
+    for (path, bytes) in kept {
+        fixture.disk.put(&path, &bytes);
+    }
+    let queue = fixture.open();
+    let open = &queue.lanes[0];
+    let lane = open.writer.as_ref().expect("a writer");
+    assert!(open.cursor.bytes_removed() > 0, "it has tidied up");
+    let there: u64 = (3..10)
+        .filter_map(|number| fixture.disk.bytes(&segment(number)))
+        .map(|bytes| bytes.len() as u64)
+        .sum();
+    assert_eq!(lane.bytes_taken() - open.cursor.bytes_removed(), there);
+}
+
+/// Bytes of all files.
+fn used_bytes(fixture: &Fixture) -> u64 {
+    let lane = lane_file("");
+    [Path::new(FOLDER), lane.as_path()]
+        .iter()
+        .flat_map(|folder| fixture.disk.list(folder).expect("there"))
+        .map(|entry| entry.bytes)
+        .sum()
+}
+
+#[test]
 fn a_disk_that_is_full_at_the_start_is_said_to_be_full() {
     let fixture = Fixture::new();
     fixture.disk.set_room(0);
