@@ -272,6 +272,7 @@ impl Shard {
             }
             self.return_filtered(batch, delivery, Some(cause));
         }
+        self.close_queue(consumer);
         self.pump_injected();
         let unit = self.topology.consumer(consumer);
         self.tell_ended(&unit.name, error, unit.can_exit);

@@ -5,13 +5,16 @@
 //! Bounds:  one daemon at a time, one folder a test.
 //! Never:   depends on how long a restart takes.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use engine::event::DropCause;
 use engine::shard::topology::{QueueUnit, Role};
 
 use crate::delivery::{by_line, lines, replay};
 use crate::failing::{assert_balanced, flaky, kept_lines, poisoned, sum, wait_said};
 use crate::flaky::{Call, FlakyFilter, FlakyOutput, Fuse, How, Moment, encoded_by_a_flaky_one};
-use crate::harness::{Keep, Plan};
+use crate::harness::{Keep, Many, Plan, Replay};
 use crate::queueing::{copy_folder, queue, wait_until_drained};
 
 #[test]
@@ -57,6 +60,7 @@ fn what_an_output_that_ends_has_not_taken_stays_in_its_queue() {
         .input(replay(sent.clone(), usize::MAX), by_line(), None)
         .consumer(flaky(FlakyOutput::new(Moment::Many, &fuse)), "TRUE", 1)
         .max_retries(2)
+        .needed()
         .queued(queue(folder.path(), 2))
         .start();
     wait_said(&daemon, "consumer0 ended");
@@ -78,6 +82,76 @@ fn what_an_output_that_ends_has_not_taken_stays_in_its_queue() {
     });
     daemon.stop();
     assert!(*keep.kept.lock().expect("no panic") == sent);
+}
+
+#[test]
+fn the_queue_of_an_output_that_ended_for_good_takes_nothing_more() {
+    for home in [0, 1] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fuse = Fuse::new(u32::MAX, How::Panic);
+        let later = Many {
+            replay: Replay {
+                bytes: Arc::new(lines(50_000)),
+                piece: usize::MAX,
+                repeat: 1,
+            },
+            streams: 1,
+            stay: false,
+            begin: Arc::default(),
+        };
+        let begin = Arc::clone(&later.begin);
+        let daemon = Plan::new(2)
+            .input(replay(lines(1000), usize::MAX), by_line(), None)
+            .input(later, by_line(), None)
+            .consumer(flaky(FlakyOutput::new(Moment::One, &fuse)), "TRUE", home)
+            .max_retries(0)
+            .queued(queue(folder.path(), 2))
+            .start();
+        wait_said(&daemon, "consumer0 ended");
+        begin.store(true, Ordering::Release);
+        let snapshots = daemon.wait_until_idle();
+        let (before, after) = (daemon.ledger(0), daemon.ledger(1));
+        let queued: u64 = snapshots.iter().map(|it| it.disk_queues[0].queued).sum();
+        daemon.quit();
+        assert_balanced(&before);
+        assert_balanced(&after);
+        assert_eq!(
+            before.delivered + after.delivered,
+            queued,
+            "the queue has them"
+        );
+        let dropped = after.dropped.get(DropCause::DestinationEnded);
+        assert_eq!(after.delivered + dropped, 50_000);
+        // Another shard may hear of it a little later.
+        assert!(dropped == 50_000 || home == 1 && dropped > 0, "{dropped}");
+    }
+}
+
+#[test]
+fn a_full_queue_whose_output_ends_holds_nobody_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fuse = Fuse::new(u32::MAX, How::Panic);
+    let output = FlakyOutput::new(Moment::Thread, &fuse);
+    let release = Arc::clone(&output.release);
+    let daemon = Plan::new(1)
+        .input(replay(lines(200_000), usize::MAX), by_line(), None)
+        .consumer(flaky(output), "TRUE", 0)
+        .max_retries(0)
+        .queued(QueueUnit {
+            bytes_max: Some(1_000_000),
+            ..queue(folder.path(), 1)
+        })
+        .start();
+    wait_said(&daemon, "its disk queue is full");
+    release.store(true, Ordering::Release);
+    wait_said(&daemon, "consumer0 ended");
+    daemon.wait_until_idle();
+    let ledger = daemon.ledger(0);
+    daemon.quit();
+    assert_balanced(&ledger);
+    let dropped = ledger.dropped.get(DropCause::DestinationEnded);
+    assert!(ledger.delivered > 0 && dropped > 0);
+    assert_eq!(ledger.delivered + dropped, 200_000);
 }
 
 #[test]

@@ -418,6 +418,12 @@ impl Plan {
         self
     }
 
+    /// The daemon cannot do without the last consumer.
+    pub(crate) fn needed(mut self) -> Plan {
+        self.consumers.last_mut().expect("a consumer").can_exit = false;
+        self
+    }
+
     /// Has the last consumer keep dead letters.
     pub(crate) fn letters(mut self, letters: LettersUnit) -> Plan {
         self.consumers.last_mut().expect("a consumer").letters = Some(letters);

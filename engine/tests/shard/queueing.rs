@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use engine::control::queues;
+use engine::control::report::Report;
 use engine::event::{DropCause, InputCounters, QueueCounters};
 use engine::io::disk::SystemDisk;
+use engine::limits;
 use engine::plugin::Placement;
 use engine::plugin::options::FullAction;
 use engine::queue::{Entry, Queue, Settings};
@@ -391,6 +393,35 @@ fn what_is_refused_for_good_becomes_a_dead_letter() {
         assert_eq!(ledger.in_flight(), 0, "{ledger:?}");
         daemon.stop();
     }
+}
+
+#[test]
+fn the_report_tells_of_a_queue_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Keep {
+        drop_every: Some(10),
+        ..Keep::default()
+    };
+    let daemon = Plan::new(2)
+        .input(replay(lines(10_000), 5000), by_line(), None)
+        .output(keep, "TRUE", 1)
+        .queued(queue(folder.path(), 2))
+        .start();
+    let snapshots = wait_until_drained(&daemon);
+    let earlier = Report::new(&daemon.topology, std::iter::empty());
+    let report = Report::new(&daemon.topology, snapshots.iter());
+    let said: Vec<String> = report.drops_since(&earlier, &daemon.topology).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("Plugin 'consumer0': dropped 1"),
+        "{said:?}"
+    );
+    assert!(said[0].contains("(refused)"), "{said:?}");
+    let capacity = 2 * usize::from(limits::QUEUE_CREDITS) + limits::QUEUE_READS;
+    let text = report.text(&daemon.topology);
+    let wanted = format!("consumer0:\n    InChanCapacity: {capacity}\n    InChanLength: 0\n");
+    assert!(text.contains(&wanted), "{text}");
+    daemon.stop();
 }
 
 #[test]
