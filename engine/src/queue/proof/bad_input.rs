@@ -13,6 +13,7 @@ use super::fixture::{
 use crate::io::disk::model::{Faults, ModelDisk};
 use crate::io::disk::{Disk, OsDisk};
 use crate::queue::recovery::Queue;
+use crate::queue::view::View;
 use crate::queue::{Kind, Meta, Passed, folder_name};
 
 fn says(text: &str, words: &[&str]) {
@@ -135,6 +136,80 @@ fn used_bytes(fixture: &Fixture) -> u64 {
         .flat_map(|folder| fixture.disk.list(folder).expect("there"))
         .map(|entry| entry.bytes)
         .sum()
+}
+
+#[test]
+fn what_is_delivered_and_removed_is_no_damage_to_an_onlooker() {
+    for (all, begun) in [(true, false), (true, true), (false, false), (false, true)] {
+        let fixture = Fixture::filled(600, 20);
+        let mut queue = fixture.open();
+        let view = View::look(fixture.disk.clone(), Path::new(FOLDER)).expect("a queue");
+        let lane = &view.lanes[0];
+        let mut reader = if all {
+            lane.reader_of_all()
+        } else {
+            lane.reader()
+        };
+        let (mut buffer, mut items) = (vec![0; 4096], Vec::new());
+        let mut seen = 0;
+        if begun {
+            reader
+                .read(&mut buffer, lane.published, 1, &mut items)
+                .expect("a good disk");
+            seen += items.len();
+        }
+        // Meanwhile the daemon delivers, and removes what it has left behind.
+        let open = &mut queue.lanes[0];
+        let mut daemons = Vec::new();
+        while open.reader.position().sequence < 11 {
+            open.reader
+                .read(&mut buffer, open.published, 1, &mut daemons)
+                .expect("a good disk");
+        }
+        assert!(open.cursor.advance(open.reader.position()));
+        open.cursor.save().expect("a good disk");
+        assert!(open.cursor.bytes_removed() > 0);
+        loop {
+            let passed = reader
+                .read(&mut buffer, lane.published, 100, &mut items)
+                .expect("a good disk");
+            assert_eq!(passed, Passed::default(), "{all} {begun}");
+            if items.is_empty() {
+                break;
+            }
+            seen += items.len();
+        }
+        assert_eq!(reader.take_notices(), [""; 0]);
+        assert!((9..20).contains(&seen), "{seen}");
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_for_a_while_costs_nothing() {
+    let fixture = Fixture::filled(0, 5);
+    let mut queue = fixture.open();
+    let open = &mut queue.lanes[0];
+    open.reader.set_patience(100);
+    let path = segment(1);
+    fixture.disk.set_bad(&path, 300, true);
+    let (mut buffer, mut items) = (vec![0; 4096], Vec::new());
+    let mut numbers = Vec::new();
+    for _ in 0..99 {
+        match open.reader.read(&mut buffer, open.published, 1, &mut items) {
+            Ok(passed) => {
+                assert_eq!(passed, Passed::default());
+                numbers.extend(items.iter().map(|item| item.sequence));
+            }
+            Err(error) => says(&error.to_string(), &["cannot read", "nothing is lost"]),
+        }
+    }
+    fixture.disk.set_bad(&path, 300, false);
+    while open.reader.position() < open.published {
+        let passed = open.reader.read(&mut buffer, open.published, 1, &mut items);
+        assert_eq!(passed.expect("a good disk"), Passed::default());
+        numbers.extend(items.iter().map(|item| item.sequence));
+    }
+    assert_eq!(numbers, [0, 1, 2, 3, 4]);
 }
 
 #[test]

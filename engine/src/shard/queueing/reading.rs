@@ -27,6 +27,9 @@ use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader}
 /// Least time between two writes of a cursor: each one keeps the disk from something else.
 const KEEP_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Calls that may fail before what cannot be read is taken for damage: some two minutes. A disk that is away for a while is no damage.
+const READ_ATTEMPTS: u32 = 128;
+
 /// A lane as its reader has it. It travels to the thread that reads and back.
 struct Source {
     reader: Reader,
@@ -42,7 +45,8 @@ pub(crate) fn begin(
     let mut draws = shard.draws.borrow_mut();
     let draw = &mut draws[consumer.0 as usize];
     let (mut readers, mut cursors) = (Vec::new(), Vec::new());
-    for lane in lanes {
+    for mut lane in lanes {
+        lane.reader.set_patience(READ_ATTEMPTS);
         let from = lane.reader.position();
         draw.lanes
             .push(Drawing::new(lane.number, from, lane.published));
