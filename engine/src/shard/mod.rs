@@ -24,6 +24,7 @@ pub mod mesh;
 mod nested;
 pub mod parcel;
 mod pausing;
+mod poison;
 pub mod probe;
 pub mod pulse;
 pub(crate) mod queueing;

@@ -40,6 +40,8 @@ pub struct Parcel {
     delivery: u16,
     made: Vec<u8>,
     pieces: Vec<Piece>,
+    /// Records behind them that its output is to be given later.
+    later: Vec<Piece>,
     dropped: Vec<(u16, DropCause)>,
     /// Why messages were refused, where more than the cause is known, and how often they were tried.
     reasons: Vec<Reason>,
@@ -307,6 +309,31 @@ impl Parcel {
         self.pieces.drain(..records);
     }
 
+    /// Keeps all records but the first for later.
+    #[cold]
+    pub(super) fn show_first(&mut self) {
+        if self.pieces.len() > 1 {
+            debug_assert!(self.later.is_empty());
+            self.later.extend(self.pieces.drain(1..));
+        }
+    }
+
+    /// Has all records again.
+    pub(super) fn show_all(&mut self) {
+        self.pieces.append(&mut self.later);
+    }
+
+    /// The records that were shown are done with. Answers whether there are others, which are all that it has from now on.
+    #[cold]
+    pub(super) fn next_part(&mut self) -> bool {
+        if self.later.is_empty() {
+            return false;
+        }
+        self.took(self.len());
+        self.show_all();
+        true
+    }
+
     /// Bytes of all records.
     pub fn bytes(&self) -> usize {
         self.pieces
@@ -365,9 +392,20 @@ impl Parcel {
         why: impl Into<Cow<'static, str>>,
         attempts: u32,
     ) {
+        self.give_up_record(index, DropCause::Refused, why.into(), attempts);
+    }
+
+    /// Says that a record is given up, and why.
+    pub(super) fn give_up_record(
+        &mut self,
+        index: usize,
+        cause: DropCause,
+        why: impl Into<Cow<'static, str>>,
+        attempts: u32,
+    ) {
         let message = self.pieces[index].message;
         self.note_reason(message, why.into(), attempts);
-        self.drop_record(index, DropCause::Refused);
+        self.drop_record(index, cause);
     }
 
     /// Says that all records from `index` on are given up.

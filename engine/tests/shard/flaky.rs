@@ -92,6 +92,8 @@ pub(crate) enum Moment {
     Many,
     /// While a thread of its own has its parcels, which it lets go of when `release` is set.
     Thread,
+    /// When it looks at poison, whatever else it has.
+    Poison,
     /// When it is told that nothing more comes.
     End,
 }
@@ -163,6 +165,18 @@ impl FlakyOutput {
             parcel.took(rest);
         }
         self.fail_at(Moment::One)?;
+        if self.moment == Moment::Poison {
+            let mut parcels = vec![parcel];
+            parcels.extend(std::iter::from_fn(|| context.next_ready()));
+            for parcel in parcels {
+                if parcel.records().any(is_poison) {
+                    self.fuse.burn()?;
+                }
+                self.keep(&parcel);
+                context.settle(parcel);
+            }
+            return Ok(());
+        }
         if self.moment != Moment::Many {
             self.keep(&parcel);
             context.settle(parcel);
