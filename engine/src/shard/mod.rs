@@ -8,6 +8,7 @@
 //! Spec: docs/specs/delivery.md
 
 mod acknowledgement;
+pub mod claims;
 mod connections;
 pub mod containment;
 pub mod delivery;

@@ -23,6 +23,7 @@ use engine::plugin::{
     EncoderFactory, Fault, Filter, FilterContext, FilterFactory, Input, InputFactory, LocalFuture,
     Output, OutputFactory, Placement, Selection, SplitterFactory,
 };
+use engine::shard::claims::Claims;
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::intake::{Fill, InputContext};
 use engine::shard::matchers::{Exchange, Matchers};
@@ -468,6 +469,7 @@ impl Plan {
             pid: 7,
             shards: self.shards,
             loads: (0..self.shards).map(|_| Load::default()).collect(),
+            claims: Claims::default(),
         }
     }
 }
