@@ -136,14 +136,13 @@ async fn live(loaded: &LoadedInput, context: &InputContext) -> Option<String> {
     let mut backoff = Backoff::new(loaded.retries.clone());
     loop {
         let begun = Monotonic::now();
-        let mut input = loaded.factory.make();
-        let result = match input.open(context) {
-            Ok(()) => input.run(context).await,
-            Err(fault) => Err(fault),
-        };
-        // With it goes all that it had started.
-        drop(input);
-        let fault = match result {
+        let instance = context.contained(Box::pin(async {
+            let mut input = loaded.factory.make();
+            input.open(context)?;
+            // With it goes all that it had started.
+            input.run(context).await
+        }));
+        let fault = match instance.await {
             Err(fault) if !context.stopping() => fault,
             _ => return None,
         };
