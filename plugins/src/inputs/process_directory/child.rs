@@ -38,6 +38,11 @@ impl News {
         self.waiting.borrow_mut().pop_front()
     }
 
+    /// What was told of an input that is no more says nothing of its successor.
+    pub(super) fn forget(&self, path: &Path) {
+        self.waiting.borrow_mut().retain(|(told, _)| told != path);
+    }
+
     fn tell(&self, path: PathBuf, error: String) {
         self.waiting.borrow_mut().push_back((path, error));
         if let Some(waker) = self.waker.borrow_mut().take() {
@@ -156,5 +161,22 @@ async fn live(loaded: &LoadedInput, context: &InputContext) -> Option<String> {
         if !wait(context, pause).await {
             return None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_input_is_not_taken_for_that_of_its_successor() {
+        let news = News::default();
+        let (one, other) = (PathBuf::from("one"), PathBuf::from("other"));
+        news.tell(one.clone(), "gone".to_owned());
+        news.tell(other.clone(), "gone too".to_owned());
+        news.forget(&one);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(news.poll(&mut cx), Some((other, "gone too".to_owned())));
+        assert_eq!(news.poll(&mut cx), None);
     }
 }
