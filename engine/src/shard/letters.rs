@@ -121,16 +121,17 @@ pub(crate) async fn write_letters(
 
 /// The refused messages of a parcel, in protobuf.
 fn letters_of(parcel: &Parcel) -> Vec<Letter> {
-    let refused = parcel.drops().filter(|(_, cause)| makes_letter(*cause));
+    let refused = parcel
+        .reasons()
+        .filter(|(_, cause, _, _)| makes_letter(*cause));
     refused
-        .map(|(message, cause)| {
+        .map(|(message, cause, reason, attempts)| {
             let view = parcel.batch().table.get(message as usize);
             let mut bytes = Vec::new();
             match view.encoded() {
                 Some(encoded) => bytes.extend_from_slice(encoded),
                 None => protobuf::encode(view, &mut bytes),
             }
-            let (reason, attempts) = parcel.reason(message);
             Letter {
                 message,
                 loops: view.head().loops,
