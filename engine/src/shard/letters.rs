@@ -88,11 +88,21 @@ pub(crate) async fn write_letters(
 ) {
     loop {
         let mut parcel = poll_fn(|cx| shard.poll_letters(consumer, cx)).await;
-        let letters = letters_of(&parcel);
-        let bytes: u64 = letters.iter().map(|letter| letter.bytes.len() as u64).sum();
+        let mut letters = letters_of(&parcel);
         let unit = &shard.topology.consumer(consumer);
-        let room = unit.letters.as_ref().expect("it has a lane for them");
         let name = &unit.name;
+        let refused = letters.len();
+        letters.retain(|letter| lane.takes(letter.bytes.len()));
+        if letters.len() < refused {
+            shard.notice(name, || {
+                format!(
+                    "{} refused messages are dropped: they are longer than a message may be (`max_message_size`)",
+                    refused - letters.len()
+                )
+            });
+        }
+        let bytes: u64 = letters.iter().map(|letter| letter.bytes.len() as u64).sum();
+        let room = unit.letters.as_ref().expect("it has a lane for them");
         let kept = if room.size.bytes() + bytes > room.bytes_max {
             shard.notice(name, || {
                 format!(
@@ -165,7 +175,7 @@ async fn keep(
         (lane, letters, written) = done.await;
         match written {
             Ok(synced) => return (lane, Some((letters, synced))),
-            Err(error) if matches!(error.kind(), Kind::Full | Kind::TooLong) => {
+            Err(error) if error.kind() == Kind::Full => {
                 shard.notice(name, || {
                     format!(
                         "{} refused messages are dropped, not kept as dead letters: {error}",

@@ -425,6 +425,39 @@ fn the_report_tells_of_a_queue_as_it_is() {
 }
 
 #[test]
+fn a_refused_message_that_is_too_long_for_a_dead_letter_costs_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Keep {
+        drop_every: Some(1),
+        ..Keep::default()
+    };
+    let mut sent = lines(10);
+    // As a protobuf message it is longer than a message may be.
+    sent.extend_from_slice(&[b'x'; 3990]);
+    sent.push(b'\n');
+    sent.extend(lines(10));
+    let mut plan = Plan::new(1)
+        .input(replay(sent, usize::MAX), by_line(), None)
+        .output(keep, "TRUE", 0)
+        .letters(LettersUnit {
+            folder: folder.path().join("letters"),
+            bytes_max: 1 << 30,
+            size: QueueSize::new(1),
+        });
+    plan.message_bytes_max = 4000;
+    let daemon = plan.start();
+    daemon.wait_until_idle();
+    let ledger = daemon.ledger(0);
+    daemon.stop();
+    assert_eq!(
+        (ledger.received, ledger.dead_lettered),
+        (21, 20),
+        "{ledger:?}"
+    );
+    assert_eq!(ledger.dropped.get(DropCause::Refused), 1);
+}
+
+#[test]
 fn dead_letters_beyond_their_limit_are_drops() {
     let folder = tempfile::tempdir().expect("a folder");
     let keep = Keep {
