@@ -167,6 +167,10 @@ async fn take_back(
 }
 
 /// An output has panicked. If it has done so again and again over one message that can be kept as a dead letter, that becomes one.
+#[expect(
+    clippy::vec_box,
+    reason = "parcels cross shards as boxes and stay boxed"
+)]
 fn find_poison(
     shard: &Shard,
     id: ConsumerId,

@@ -175,8 +175,8 @@ mod tests {
         news.tell(one.clone(), "gone".to_owned());
         news.tell(other.clone(), "gone too".to_owned());
         news.forget(&one);
-        let mut cx = Context::from_waker(Waker::noop());
-        assert_eq!(news.poll(&mut cx), Some((other, "gone too".to_owned())));
-        assert_eq!(news.poll(&mut cx), None);
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(news.poll(&cx), Some((other, "gone too".to_owned())));
+        assert_eq!(news.poll(&cx), None);
     }
 }
