@@ -117,6 +117,45 @@ fn a_filter_with_a_queue_sees_everything() {
 }
 
 #[test]
+fn filters_with_queues_that_feed_each_other_come_to_an_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = |name: &str| QueueUnit {
+        folder: folder.path().join(name),
+        ..queue(folder.path(), 1)
+    };
+    let injecting = || Count {
+        inject: true,
+        ..Count::default()
+    };
+    let daemon = Plan::new(1)
+        .input(replay(lines(300), 7), by_line(), None)
+        .filter(injecting(), "TRUE", 0)
+        .queued(unit("one"))
+        .filter(injecting(), "TRUE", 0)
+        .queued(unit("other"))
+        .start();
+    let made = |snapshots: &[Snapshot]| -> u64 {
+        let ledgers = snapshots.iter().map(|it| &it.ledgers[1..3]);
+        ledgers.flatten().map(|ledger| ledger.received).sum()
+    };
+    let mut before = u64::MAX;
+    let snapshots = daemon.wait_for("an end", |snapshots| {
+        let idle = snapshots
+            .iter()
+            .all(|it| it.disk_queues_idle && it.inputs_running == 0 && it.batches_in_use == 0);
+        // Each message leads to four injections from each side, and one each that is one too many.
+        let made = made(snapshots);
+        assert!(
+            made <= 300 * 10,
+            "more than any message may lead to: {made}"
+        );
+        std::mem::replace(&mut before, made) == made && idle && made > 0
+    });
+    assert!(made(&snapshots) > 300 * 2);
+    daemon.stop();
+}
+
+#[test]
 fn a_dead_output_holds_up_nobody_and_the_next_start_delivers() {
     for memory_first in [false, true] {
         let folder = tempfile::tempdir().expect("a folder");

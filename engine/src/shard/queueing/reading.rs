@@ -133,6 +133,12 @@ fn read(
     (source, batch, read)
 }
 
+/// Those of the first records that lie behind as many injections: what a filter injects counts from what it was given, as a whole.
+fn alike(items: &[Item]) -> &[Item] {
+    let other = |item: &Item| item.loops != items[0].loops;
+    &items[..items.iter().position(other).unwrap_or(items.len())]
+}
+
 /// Makes messages of the records; answers those that are no message, and where the first one stands that had no room.
 fn index(table: &mut MessageTable, items: &[Item]) -> (u64, Option<usize>) {
     let mut refused = 0;
@@ -174,9 +180,14 @@ impl Shard {
         mut batch: Arc<Batch>,
     ) {
         let unique = Arc::get_mut(&mut batch).expect("a batch that was read is not shared");
-        let (refused, rest) = index(&mut unique.table, &source.items);
-        let taken = rest.unwrap_or(source.items.len());
-        if let Some(last) = taken.checked_sub(1).filter(|_| rest.is_some()) {
+        let items = match self.topology.consumer(consumer).role {
+            Role::Filter(_) => alike(&source.items),
+            Role::Output { .. } => &source.items,
+        };
+        let (refused, rest) = index(&mut unique.table, items);
+        let taken = rest.unwrap_or(items.len());
+        let is_part = taken < source.items.len();
+        if let Some(last) = taken.checked_sub(1).filter(|_| is_part) {
             source.reader.rewind(source.items[last].after);
         }
         let messages = unique.table.len() as u32;
