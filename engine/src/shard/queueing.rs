@@ -371,11 +371,12 @@ impl Shard {
         draw.reader.iter().for_each(Waker::wake_by_ref);
     }
 
-    /// The next lane of a queue that has something to read, from the one after `last` on; `None` when nothing is to be read any more.
+    /// The next lane of a queue that has something to read and `may` be, from the one after `last` on; `None` when nothing is to be read any more.
     fn poll_readable(
         &self,
         consumer: ConsumerId,
         last: usize,
+        may: impl Fn(usize) -> bool,
         cx: &Context<'_>,
     ) -> Poll<Option<usize>> {
         if self.ending() || self.has_ended(consumer) {
@@ -387,7 +388,7 @@ impl Shard {
         let count = draw.lanes.len();
         let readable = (1..=count)
             .map(|step| (last + step) % count)
-            .find(|&lane| draw.lanes[lane].read < draw.lanes[lane].published);
+            .find(|&lane| draw.lanes[lane].read < draw.lanes[lane].published && may(lane));
         if readable.is_some() && !is_paused {
             return Poll::Ready(readable);
         }
