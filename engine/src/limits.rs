@@ -118,7 +118,7 @@ pub const fn injection_limits(message_bytes_max: usize) -> TableLimits {
 pub const fn mesh_capacity(consumers: usize) -> usize {
     let deliveries = consumers * CONSUMER_CREDITS as usize;
     let releases = consumers * CONSUMER_CREDITS as usize;
-    deliveries + releases + 3 * consumers + CONNECTIONS_IN_TRANSIT
+    deliveries + releases + 4 * consumers + CONNECTIONS_IN_TRANSIT
 }
 
 const _: () = assert!(batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == BATCHES);

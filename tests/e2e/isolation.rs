@@ -123,27 +123,36 @@ fn a_peer_that_comes_up_gets_what_has_waited() {
 
 #[test]
 fn an_output_that_may_end_and_does_is_said_and_changes_nothing_for_the_others() {
-    let place = Place::new();
-    // A folder stands where the file should.
-    let config = TWO_WAYS
-        .replace("shards = 2", "shards = 1")
-        .replace("{dir}/free.log", "{dir}")
-        .replace(
-            "message_matcher = \"Logger == 'Free'\"",
-            "message_matcher = \"TRUE\"\ncan_exit = true",
+    for (options, said) in [
+        ("can_exit = true", "what it should have got is dropped"),
+        (
+            "can_exit = true\nuse_buffering = true",
+            "what is in its disk queue",
+        ),
+    ] {
+        let place = Place::new();
+        // A folder stands where the file should.
+        let config = TWO_WAYS
+            .replace("shards = 2", "shards = 1\nbase_dir = \"{dir}/base\"")
+            .replace("{dir}/free.log", "{dir}")
+            .replace(
+                "message_matcher = \"Logger == 'Free'\"",
+                &format!("message_matcher = \"TRUE\"\n{options}"),
+            );
+        let daemon = Daemon::start(&place, &config);
+        daemon.wait_for("Plugin 'Alive' terminated. Error: cannot open");
+        daemon.wait_for("the daemon goes on without it (`can_exit`)");
+        daemon.wait_for(said);
+        let mut stream = connect(place.at(5140));
+        stream.write_all(b"one\ntwo\n").expect("it reads");
+        expect_at_peer(&place, b"one\ntwo\n");
+        // The other half of what it had to do: these lines are dropped, which was agreed to.
+        let ended = daemon.stop();
+        assert_eq!(
+            ended.dropped("Stalled"),
+            [("destination_ended".to_owned(), 2)]
         );
-    let daemon = Daemon::start(&place, &config);
-    daemon.wait_for("Plugin 'Alive' terminated. Error: cannot open");
-    daemon.wait_for("the daemon goes on without it (`can_exit`)");
-    let mut stream = connect(place.at(5140));
-    stream.write_all(b"one\ntwo\n").expect("it reads");
-    expect_at_peer(&place, b"one\ntwo\n");
-    // The other half of what it had to do: these lines are dropped, which was agreed to.
-    let ended = daemon.stop();
-    assert_eq!(
-        ended.dropped("Stalled"),
-        [("destination_ended".to_owned(), 2)]
-    );
+    }
 }
 
 #[test]

@@ -91,6 +91,8 @@ const TABLE: &[Owned] = &[
         owners: &[
             "engine/src/io/disk/model.rs",
             "engine/src/io/pacer.rs",
+            // Taken once a stream, for a look at a map.
+            "engine/src/shard/claims.rs",
             // Where a shard is started, which is the control plane's.
             "engine/src/io/ring.rs",
             "engine/src/io/sim.rs",

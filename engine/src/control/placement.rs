@@ -19,6 +19,7 @@ use crate::limits;
 use crate::pack::ShardId;
 use crate::plugin::options::{Buffering, HekadOptions};
 use crate::queue;
+use crate::shard::claims::Claims;
 use crate::shard::matchers::Matchers;
 use crate::shard::topology::{
     ConsumerUnit, InputUnit, LettersUnit, Load, QueueSize, QueueUnit, Role, Topology,
@@ -111,6 +112,7 @@ pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, P
         pid: std::process::id() as i32,
         shards,
         loads: (0..shards).map(|_| Load::default()).collect(),
+        claims: Claims::default(),
     })
 }
 

@@ -11,6 +11,7 @@
 mod complaints;
 mod known_types;
 mod loader;
+mod owned;
 mod queues;
 mod references;
 mod sections;
@@ -194,6 +195,7 @@ impl Plan {
         let hekad = hekad_options(document, &mut problems);
         let mut sections = sections::build(document, specs, &hekad, &mut problems);
         queues::check(&sections, &mut problems);
+        owned::check(&sections, &mut problems);
         let matchers = sections::matchers(document, &sections, &mut problems);
         let Resolved {
             mut inputs,

@@ -108,6 +108,9 @@ fn hand_out(
     size: &QueueSize,
     mut to: impl FnMut(usize, crate::queue::Lane),
 ) -> Vec<OpenLane> {
+    // What opening has removed was counted before.
+    let removed = lanes.iter().map(|lane| lane.cursor.bytes_removed()).sum();
+    size.removed.store(removed, Ordering::Release);
     for lane in &mut lanes {
         let shard = usize::from(lane.number);
         match lane.writer.take() {

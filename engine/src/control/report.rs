@@ -190,18 +190,22 @@ impl Report {
             })
     }
 
-    /// What inputs and filters dropped since an earlier report: a line for each of them and each cause.
+    /// What was dropped since an earlier report of what inputs read, filters injected, and disk queues gave: a line for each of them and each cause.
     pub fn drops_since<'a>(
         &'a self,
         earlier: &'a Report,
         topology: &'a Topology,
     ) -> impl Iterator<Item = String> + 'a {
         let names = topology.inputs.iter().map(|unit| unit.name.as_str());
-        let injectors = topology.consumers.iter().map(|unit| unit.name.as_str());
-        let now = self.inputs.iter().chain(&self.injections);
-        let then = earlier.inputs.iter().chain(&earlier.injections);
+        let consumers = topology.consumers.iter().map(|unit| unit.name.as_str());
+        let ledgers = |report: &'a Report| {
+            let made = report.inputs.iter().chain(&report.injections);
+            made.chain(&report.drawn)
+        };
+        let (now, then) = (ledgers(self), ledgers(earlier));
         names
-            .chain(injectors)
+            .chain(consumers.clone())
+            .chain(consumers)
             .zip(now.zip(then))
             .flat_map(|(name, (now, then))| dropped_lines(name, now, then))
     }
@@ -257,7 +261,11 @@ impl Report {
     fn text_consumer(&self, out: &mut String, topology: &Topology, index: usize) {
         let unit = &topology.consumers[index];
         let counters = &self.consumers[index];
-        let capacity = limits::CONSUMER_CREDITS as usize * self.shards;
+        let capacity = match unit.queue {
+            // Those that wait for the disk, and those that were read from it.
+            Some(_) => limits::QUEUE_CREDITS as usize * self.shards + limits::QUEUE_READS,
+            None => limits::CONSUMER_CREDITS as usize * self.shards,
+        };
         let _ = writeln!(out, "{}:", unit.name);
         let _ = writeln!(out, "    InChanCapacity: {capacity}");
         let _ = writeln!(out, "    InChanLength: {}", self.queues[index]);

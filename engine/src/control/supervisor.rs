@@ -375,10 +375,18 @@ impl Supervisor {
             self.log.line(&format!("Plugin '{plugin}' ended"));
             return false;
         };
-        let then = if *can_exit {
-            "; the daemon goes on without it (`can_exit`), what it should have got is dropped (destination_ended)"
-        } else {
-            ""
+        let consumers = &self.topology.consumers;
+        let queue = consumers
+            .iter()
+            .find(|unit| unit.name == *plugin)
+            .and_then(|unit| unit.queue.as_ref());
+        let then = match queue {
+            _ if !can_exit => String::new(),
+            Some(queue) => format!(
+                "; the daemon goes on without it (`can_exit`), what is in its disk queue {} stays there for the next start, what it should have got from now on is dropped (destination_ended)",
+                queue.folder.display()
+            ),
+            None => "; the daemon goes on without it (`can_exit`), what it should have got is dropped (destination_ended)".to_owned(),
         };
         self.log.line(&format!(
             "Plugin '{plugin}' terminated. Error: {error}{then}"

@@ -85,7 +85,8 @@ pub trait FilterFactory: Send + Sync {
 
 /// Delivers encoded messages.
 pub trait Output {
-    /// Runs until the context says that the shard is done: takes parcels, delivers them, settles them.
+    /// Runs until the context says that the shard is done: takes parcels, delivers them, settles them. It may gather several, but must
+    /// settle what it has in its own time if no other comes: after panics it is given one record, and nothing more before that is settled.
     ///
     /// An error ends the output; the supervisor decides what then.
     fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>>;

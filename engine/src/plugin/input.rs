@@ -5,7 +5,7 @@
 //! Bounds:  an input holds no bytes of its own; it reads into the intake's batch.
 //! Never:   splits, decodes or routes by itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::options::Retries;
@@ -52,6 +52,11 @@ pub trait InputFactory: Send + Sync {
     /// Reads a stream that the input's instance has found and placed, on this shard or on another. Inputs that place none need not say.
     fn serve_stream(&self, _number: u64, _context: InputContext) -> LocalFuture<'static, ()> {
         Box::pin(async {})
+    }
+
+    /// Files that it writes and nobody else may, as far as its configuration says which.
+    fn writes(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// What it would read if it started now, found out without changing anything. Inputs whose configuration says that already have none.

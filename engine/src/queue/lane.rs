@@ -406,14 +406,24 @@ impl<D: Disk> Lane<D> {
             None => true,
         };
         if !cut {
-            // It takes room until the cursor has passed it.
-            self.bytes_taken += unsynced;
+            // It takes room until the cursor has passed it, what was half written included.
+            self.bytes_taken += self.left_behind().unwrap_or(unsynced);
         }
         let stays = |current: &Current<D::File>| {
             sound && cut && current.header.number == self.synced.segment
         };
         self.current = self.current.take().filter(stays);
         self.written = self.synced;
+    }
+
+    /// Bytes of the open segment behind what is synced.
+    fn left_behind(&self) -> Option<u64> {
+        let current = self.current.as_ref()?;
+        let counted = match current.header.number == self.synced.segment {
+            true => self.synced.offset,
+            false => 0,
+        };
+        Some(current.file.len().ok()?.saturating_sub(counted))
     }
 
     fn failed(&self, doing: &str, error: &std::io::Error) -> QueueError {

@@ -18,7 +18,7 @@ use super::segment::{Listing, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name}
 use super::{Position, QueueError, cursor};
 use crate::io::disk::{Disk, DiskFile};
 
-/// Attempts to read a place before it is taken for damage.
+/// Attempts to read a place before it is taken for damage, unless more patience is asked for.
 const ATTEMPTS: u32 = 8;
 
 /// Notices that wait to be taken; of more only their number is kept.
@@ -78,6 +78,8 @@ pub struct Reader<D: Disk> {
     unsure: bool,
     /// Calls that have failed since the last one that did not.
     failures: u32,
+    /// So many before a place that cannot be read is taken for damage.
+    patience: u32,
     /// What was passed over in calls that have failed afterwards.
     unreported: Passed,
     notices: Vec<String>,
@@ -105,6 +107,8 @@ struct Next {
     below: Option<u64>,
     /// Where the one before it ends.
     end: u64,
+    /// Its header says that the present one is the one before it.
+    adjoins: bool,
 }
 
 impl<D: Disk> Reader<D> {
@@ -125,6 +129,7 @@ impl<D: Disk> Reader<D> {
             floor,
             unsure: false,
             failures: 0,
+            patience: ATTEMPTS,
             unreported: Passed::default(),
             notices: Vec::new(),
             notices_dropped: 0,
@@ -158,6 +163,15 @@ impl<D: Disk> Reader<D> {
             self.failures = 0;
         }
         Ok(passed)
+    }
+
+    /// How many calls may fail at a place before it is taken for damage. A disk that is away for a while must not look like one.
+    pub fn set_patience(&mut self, attempts: u32) {
+        self.patience = attempts;
+    }
+
+    fn is_tolerant(&self) -> bool {
+        self.failures >= self.patience
     }
 
     /// Where it reads next.
@@ -240,7 +254,7 @@ impl<D: Disk> Reader<D> {
             file,
             salted: open.salted,
             end,
-            tolerant: self.failures >= ATTEMPTS,
+            tolerant: self.is_tolerant(),
             unreadable: false,
         };
         let mut walker = Walker::new(stretch, buffer, self.position.offset, below);
@@ -366,6 +380,12 @@ impl<D: Disk> Reader<D> {
     fn cross(&mut self, next: Next, passed: &mut Passed) {
         self.unsure = next.first_sequence.is_none();
         if let Some(first) = next.first_sequence {
+            if !next.adjoins && !self.home.is_taken() {
+                // What stood between may have been delivered and removed since the listing.
+                let delivered = cursor::load(&self.home.disk, &self.folder);
+                let delivered = delivered.map_or(0, |saved| saved.sequence);
+                self.counted = self.counted.max(first.min(delivered));
+            }
             self.count_lost(first.max(self.floor), passed);
             self.position.sequence = first.max(self.floor);
         }
@@ -392,7 +412,7 @@ impl<D: Disk> Reader<D> {
             Err(error) => return Err(error),
         };
         let header = match &file {
-            Some(file) => read_header(file, self.failures >= ATTEMPTS)?,
+            Some(file) => read_header(file, self.is_tolerant())?,
             None => None,
         };
         Ok(Open {
@@ -434,6 +454,7 @@ impl<D: Disk> Reader<D> {
             first_sequence: None,
             below: None,
             end: present,
+            adjoins: false,
         };
         let mut any = false;
         for (&candidate, _) in listing.segments.range(number + 1..=published.segment) {
@@ -442,7 +463,7 @@ impl<D: Disk> Reader<D> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened?,
             };
-            match read_header(&file, self.failures >= ATTEMPTS)? {
+            match read_header(&file, self.is_tolerant())? {
                 Some(header) if any && header.previous >= found.number => {
                     found.below = found.below.or(Some(header.first_sequence));
                     break;
@@ -451,7 +472,8 @@ impl<D: Disk> Reader<D> {
                     found.number = candidate;
                     found.first_sequence = Some(header.first_sequence);
                     found.below = found.first_sequence;
-                    if header.previous == number {
+                    found.adjoins = header.previous == number;
+                    if found.adjoins {
                         found.end = present.min(header.previous_bytes);
                     }
                 }

@@ -78,6 +78,27 @@ impl<D: Disk> Survey<D> {
         lane: u16,
         folder: PathBuf,
     ) -> Result<Survey<D>, QueueError> {
+        if !home.is_taken() {
+            // A daemon may work on it meanwhile; what remains as strange as that is looked at as it is.
+            for _ in 1..ATTEMPTS {
+                match Survey::look(home, lane, folder.clone()) {
+                    Ok(survey) if survey.was_changed() => {}
+                    Ok(survey) => return Ok(survey),
+                    Err(_) => {}
+                }
+            }
+        }
+        Survey::look(home, lane, folder)
+    }
+
+    /// Whether it looks as if files had come and gone since they were listed.
+    fn was_changed(&self) -> bool {
+        let last = self.listing.segments.keys().next_back();
+        let saved = self.saved.map_or(0, |saved| saved.segment);
+        self.cursor_is_damaged || last.is_some_and(|&last| saved > last)
+    }
+
+    fn look(home: &Home<D>, lane: u16, folder: PathBuf) -> Result<Survey<D>, QueueError> {
         let unusable =
             |error: io::Error| QueueError::disk("read the folder", &folder, &error, UNUSABLE);
         let listing = Listing::read(&home.disk, &folder).map_err(unusable)?;

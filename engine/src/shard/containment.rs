@@ -14,8 +14,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::Shard;
+use super::intake::InputContext;
 use super::pulse::Running;
-use crate::plugin::LocalFuture;
+use crate::plugin::{Fault, LocalFuture};
 
 thread_local! {
     /// Calls of plugins that this thread is in.
@@ -188,6 +189,17 @@ impl<T> Future for Contained<'_, T> {
 impl<T> Drop for Contained<'_, T> {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+impl InputContext {
+    /// Runs a part of an input that may fail alone: its panic is that part's fault, the rest goes on.
+    pub async fn contained<T>(&self, part: LocalFuture<'_, Result<T, Fault>>) -> Result<T, Fault> {
+        let who = Running::Input(self.input);
+        match Contained::new(&self.shard, who, part).await {
+            Ok(result) => result,
+            Err(panicked) => Err(Fault::new(panicked.to_string())),
+        }
     }
 }
 

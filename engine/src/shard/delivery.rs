@@ -16,6 +16,7 @@ use codecs::message::MessageRef;
 
 use super::Shard;
 use super::parcel::{Parcel, Strays};
+use super::poison::Suspicion;
 use crate::event::ConsumerCounters;
 use crate::io::clock::Monotonic;
 use crate::limits;
@@ -53,6 +54,8 @@ pub struct OutputContext {
     next_number: u64,
     strays: Arc<Strays>,
     returned: flume::Receiver<Box<Parcel>>,
+    /// Of messages over which it panics.
+    pub(super) suspicion: Suspicion,
 }
 
 impl std::fmt::Debug for OutputContext {
@@ -78,6 +81,7 @@ impl OutputContext {
             next_number: 0,
             strays: Arc::new(strays),
             returned,
+            suspicion: Suspicion::default(),
             shard,
             consumer,
         }
@@ -117,7 +121,9 @@ impl OutputContext {
             if due.is_some_and(|due| due.remaining().is_zero()) {
                 return self.poll_timer(cx, deadline);
             }
-            if let Poll::Ready(parcel) = self.shard.poll_parcel(self.consumer, cx) {
+            // Who is given one record at a time gets no other before it is settled.
+            let may_have = self.lent == 0 || !self.suspicion.is_careful();
+            if may_have && let Poll::Ready(parcel) = self.shard.poll_parcel(self.consumer, cx) {
                 let event = match parcel {
                     Some(parcel) => OutputEvent::Parcel(self.lend(parcel)),
                     None => OutputEvent::End,
@@ -131,11 +137,17 @@ impl OutputContext {
 
     /// The next parcel if one is waiting already: for outputs that deliver several at once.
     pub fn next_ready(&mut self) -> Option<Box<Parcel>> {
+        if self.suspicion.is_careful() {
+            return None;
+        }
         let parcel = self.shard.ready_parcel(self.consumer)?;
         Some(self.lend(parcel))
     }
 
     fn lend(&mut self, mut parcel: Box<Parcel>) -> Box<Parcel> {
+        if self.suspicion.is_careful() {
+            parcel.show_first();
+        }
         parcel.lend(self.next_number, &self.strays);
         self.next_number += 1;
         self.lent += 1;
@@ -234,6 +246,10 @@ impl OutputContext {
         if parcel.recall().is_some() {
             let others = self.lent.checked_sub(1);
             self.lent = others.expect("an output settles what it was given, once");
+        }
+        if self.suspicion.settled(&mut parcel) {
+            self.shard.put_back(self.consumer, [parcel]);
+            return;
         }
         self.shard.finish_parcel(self.consumer, parcel);
     }

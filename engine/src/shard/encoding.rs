@@ -121,6 +121,9 @@ impl Shard {
             }
             Err(failures) => {
                 self.forsake(consumer);
+                if unit.home == self.id {
+                    self.close_queue(consumer);
+                }
                 let error = format!(
                     "its encoder '{encoder}' {panicked}; it is not made again after {failures} failures in a row (`max_retries`)"
                 );

@@ -88,11 +88,21 @@ pub(crate) async fn write_letters(
 ) {
     loop {
         let mut parcel = poll_fn(|cx| shard.poll_letters(consumer, cx)).await;
-        let letters = letters_of(&parcel);
-        let bytes: u64 = letters.iter().map(|letter| letter.bytes.len() as u64).sum();
+        let mut letters = letters_of(&parcel);
         let unit = &shard.topology.consumer(consumer);
-        let room = unit.letters.as_ref().expect("it has a lane for them");
         let name = &unit.name;
+        let refused = letters.len();
+        letters.retain(|letter| lane.takes(letter.bytes.len()));
+        if letters.len() < refused {
+            shard.notice(name, || {
+                format!(
+                    "{} refused messages are dropped: they are longer than a message may be (`max_message_size`)",
+                    refused - letters.len()
+                )
+            });
+        }
+        let bytes: u64 = letters.iter().map(|letter| letter.bytes.len() as u64).sum();
+        let room = unit.letters.as_ref().expect("it has a lane for them");
         let kept = if room.size.bytes() + bytes > room.bytes_max {
             shard.notice(name, || {
                 format!(
@@ -121,16 +131,17 @@ pub(crate) async fn write_letters(
 
 /// The refused messages of a parcel, in protobuf.
 fn letters_of(parcel: &Parcel) -> Vec<Letter> {
-    let refused = parcel.drops().filter(|(_, cause)| makes_letter(*cause));
+    let refused = parcel
+        .reasons()
+        .filter(|(_, cause, _, _)| makes_letter(*cause));
     refused
-        .map(|(message, cause)| {
+        .map(|(message, cause, reason, attempts)| {
             let view = parcel.batch().table.get(message as usize);
             let mut bytes = Vec::new();
             match view.encoded() {
                 Some(encoded) => bytes.extend_from_slice(encoded),
                 None => protobuf::encode(view, &mut bytes),
             }
-            let (reason, attempts) = parcel.reason(message);
             Letter {
                 message,
                 loops: view.head().loops,
@@ -164,7 +175,7 @@ async fn keep(
         (lane, letters, written) = done.await;
         match written {
             Ok(synced) => return (lane, Some((letters, synced))),
-            Err(error) if matches!(error.kind(), Kind::Full | Kind::TooLong) => {
+            Err(error) if error.kind() == Kind::Full => {
                 shard.notice(name, || {
                     format!(
                         "{} refused messages are dropped, not kept as dead letters: {error}",

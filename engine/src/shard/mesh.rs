@@ -57,6 +57,11 @@ pub enum Frame {
         /// Whose queue.
         consumer: ConsumerId,
     },
+    /// The consumer has ended and the daemon goes on: its disk queue takes nothing any more. Room: one for each consumer.
+    Closed {
+        /// Whose queue.
+        consumer: ConsumerId,
+    },
     /// A connection to serve. Room: if there is none the sender serves it itself.
     Connection {
         /// The input that accepted it.

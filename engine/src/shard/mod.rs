@@ -8,6 +8,7 @@
 //! Spec: docs/specs/delivery.md
 
 mod acknowledgement;
+pub mod claims;
 mod connections;
 pub mod containment;
 pub mod delivery;
@@ -24,6 +25,7 @@ pub mod mesh;
 mod nested;
 pub mod parcel;
 mod pausing;
+mod poison;
 pub mod probe;
 pub mod pulse;
 pub(crate) mod queueing;
@@ -369,7 +371,8 @@ impl Shard {
                 | Frame::ParcelBack(_)
                 | Frame::Written { .. }
                 | Frame::Drained { .. }
-                | Frame::WrittenSeen { .. } => {}
+                | Frame::WrittenSeen { .. }
+                | Frame::Closed { .. } => {}
             }
         }
     }
@@ -395,6 +398,7 @@ impl Shard {
             }
             Frame::WrittenSeen { consumer } => self.written_seen(consumer),
             Frame::Drained { consumer, upto } => self.lane_drained(consumer, upto),
+            Frame::Closed { consumer } => self.close_lane(consumer),
             Frame::Connection { input, connection } => {
                 self.arrived(input, Source::Connection(connection));
             }
@@ -585,11 +589,13 @@ impl Shard {
 
     /// Deliveries under way to or queued for each consumer.
     pub(crate) fn consumer_queues(&self) -> Vec<u32> {
-        let consumers = self.consumers.borrow();
+        let (consumers, lanes) = (self.consumers.borrow(), self.lanes.borrow());
         consumers
             .iter()
-            .map(|state| {
-                (state.queue.len() + state.blocked.len() + state.standing.held.len()) as u32
+            .zip(lanes.iter())
+            .map(|(state, lane)| {
+                let here = state.queue.len() + state.blocked.len() + state.standing.held.len();
+                (here + lane.waiting_count()) as u32
             })
             .collect()
     }

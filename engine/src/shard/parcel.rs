@@ -30,7 +30,28 @@ pub(super) type Strays = flume::Sender<Box<Parcel>>;
 struct Piece {
     span: Span,
     made: bool,
+    /// It is among the dropped.
+    dropped: bool,
     message: u16,
+}
+
+/// A message that will not be delivered.
+#[derive(Clone, Copy, Debug)]
+struct Dropped {
+    message: u16,
+    cause: DropCause,
+    /// It is a dead letter, on the disk.
+    kept: bool,
+}
+
+impl Dropped {
+    fn new(message: u16, cause: DropCause) -> Dropped {
+        Dropped {
+            message,
+            cause,
+            kept: false,
+        }
+    }
 }
 
 /// Encoded messages for one output. One that is dropped unsettled, on whatever thread, goes back to the output's shard.
@@ -40,11 +61,12 @@ pub struct Parcel {
     delivery: u16,
     made: Vec<u8>,
     pieces: Vec<Piece>,
-    dropped: Vec<(u16, DropCause)>,
-    /// Why messages were refused, where more than the cause is known, and how often they were tried.
+    /// Records behind them that its output is to be given later.
+    later: Vec<Piece>,
+    /// Each message once.
+    dropped: Vec<Dropped>,
+    /// Why messages were refused, where more than the cause is known, and how often they were tried; in the order of `dropped`.
     reasons: Vec<Reason>,
-    /// Messages among the dropped that are kept as dead letters.
-    kept: Vec<u16>,
     /// Bytes of records that `took` has taken out.
     took_bytes: usize,
     /// While an output has it: the number that it was lent under, and where it goes when it is let go of.
@@ -101,6 +123,7 @@ impl Parcel {
         self.pieces.extend(picks.iter().map(|&message| Piece {
             span: Span::EMPTY,
             made: false,
+            dropped: false,
             message,
         }));
     }
@@ -127,7 +150,7 @@ impl Parcel {
     pub(crate) fn skip(&mut self, messages: &[u16], cause: DropCause) {
         let made = self.pieces.iter().rev().find(|piece| piece.made);
         self.made.truncate(made.map_or(0, |piece| piece.span.end()));
-        let dropped = messages.iter().map(|&message| (message, cause));
+        let dropped = messages.iter().map(|&message| Dropped::new(message, cause));
         self.dropped.extend(dropped);
     }
 
@@ -166,11 +189,13 @@ impl Parcel {
             Some((span, made)) => self.pieces.push(Piece {
                 span,
                 made,
+                dropped: false,
                 message,
             }),
             None => {
                 self.made.truncate(start);
-                self.dropped.push((message, DropCause::EncodeFailed));
+                self.dropped
+                    .push(Dropped::new(message, DropCause::EncodeFailed));
             }
         }
     }
@@ -221,12 +246,10 @@ impl Parcel {
 
     /// Empties it for reuse; answers the share of the batch and what was dropped, with `None` for what is kept as a dead letter instead.
     pub(crate) fn open(&mut self, mut dropped: impl FnMut(u16, Option<DropCause>)) -> Arc<Batch> {
-        for (message, cause) in self.dropped.drain(..) {
-            let is_kept = self.kept.contains(&message);
-            dropped(message, (!is_kept).then_some(cause));
+        for drop in self.dropped.drain(..) {
+            dropped(drop.message, (!drop.kept).then_some(drop.cause));
         }
         self.reasons.clear();
-        self.kept.clear();
         self.pieces.clear();
         self.took_bytes = 0;
         self.made.clear();
@@ -251,18 +274,28 @@ impl Parcel {
 
     /// Messages that were dropped, with their causes.
     pub(crate) fn drops(&self) -> impl Iterator<Item = (u16, DropCause)> {
-        self.dropped.iter().copied()
+        self.dropped.iter().map(|drop| (drop.message, drop.cause))
     }
 
-    /// What is known of why a message was refused, and how often it was tried.
-    pub(crate) fn reason(&self, message: u16) -> (Option<&str>, u32) {
-        let known = self.reasons.iter().find(|known| known.message == message);
-        known.map_or((None, 1), |known| (Some(&*known.text), known.attempts))
+    /// The same with what is known of why each was refused, and how often it was tried.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = (u16, DropCause, Option<&str>, u32)> {
+        let mut reasons = self.reasons.iter().peekable();
+        self.dropped.iter().map(move |drop| {
+            let known = reasons.next_if(|known| known.message == drop.message);
+            let (text, attempts) =
+                known.map_or((None, 1), |known| (Some(&*known.text), known.attempts));
+            (drop.message, drop.cause, text, attempts)
+        })
     }
 
-    /// Dropped messages are kept as dead letters, which are on the disk.
+    /// Dropped messages, in the order of `drops`, are kept as dead letters, which are on the disk.
     pub(crate) fn mark_kept(&mut self, messages: impl Iterator<Item = u16>, _synced: &Synced) {
-        self.kept.extend(messages);
+        let mut messages = messages.peekable();
+        for drop in &mut self.dropped {
+            drop.kept = messages
+                .next_if(|message| *message == drop.message)
+                .is_some();
+        }
     }
 
     fn note_reason(&mut self, message: u16, text: Cow<'static, str>, attempts: u32) {
@@ -291,13 +324,9 @@ impl Parcel {
         }
         pieces
             .iter()
-            .filter(|piece| !self.is_dropped(piece.message))
+            .filter(|piece| !piece.dropped)
             .map(|piece| piece.span.len as usize)
             .sum()
-    }
-
-    fn is_dropped(&self, message: u16) -> bool {
-        self.dropped.iter().any(|(known, _)| *known == message)
     }
 
     /// Says that the first `records` records are delivered for good: whoever gets the parcel next must not deliver them again. For an output
@@ -305,6 +334,31 @@ impl Parcel {
     pub fn took(&mut self, records: usize) {
         self.took_bytes += self.kept_bytes(records);
         self.pieces.drain(..records);
+    }
+
+    /// Keeps all records but the first for later.
+    #[cold]
+    pub(super) fn show_first(&mut self) {
+        if self.pieces.len() > 1 {
+            debug_assert!(self.later.is_empty());
+            self.later.extend(self.pieces.drain(1..));
+        }
+    }
+
+    /// Has all records again.
+    pub(super) fn show_all(&mut self) {
+        self.pieces.append(&mut self.later);
+    }
+
+    /// The records that were shown are done with. Answers whether there are others, which are all that it has from now on.
+    #[cold]
+    pub(super) fn next_part(&mut self) -> bool {
+        if self.later.is_empty() {
+            return false;
+        }
+        self.took(self.len());
+        self.show_all();
+        true
     }
 
     /// Bytes of all records.
@@ -352,9 +406,9 @@ impl Parcel {
 
     /// Says that a record is given up. It must not be delivered afterwards.
     pub fn drop_record(&mut self, index: usize, cause: DropCause) {
-        let message = self.pieces[index].message;
-        if !self.is_dropped(message) {
-            self.dropped.push((message, cause));
+        let piece = &mut self.pieces[index];
+        if !std::mem::replace(&mut piece.dropped, true) {
+            self.dropped.push(Dropped::new(piece.message, cause));
         }
     }
 
@@ -365,9 +419,22 @@ impl Parcel {
         why: impl Into<Cow<'static, str>>,
         attempts: u32,
     ) {
-        let message = self.pieces[index].message;
-        self.note_reason(message, why.into(), attempts);
-        self.drop_record(index, DropCause::Refused);
+        self.give_up_record(index, DropCause::Refused, why.into(), attempts);
+    }
+
+    /// Says that a record is given up, and why.
+    pub(super) fn give_up_record(
+        &mut self,
+        index: usize,
+        cause: DropCause,
+        why: impl Into<Cow<'static, str>>,
+        attempts: u32,
+    ) {
+        let piece = self.pieces[index];
+        if !piece.dropped {
+            self.note_reason(piece.message, why.into(), attempts);
+            self.drop_record(index, cause);
+        }
     }
 
     /// Says that all records from `index` on are given up.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::mesh::Frame;
 use super::topology::{ConsumerUnit, Role};
 use super::{Consumer, Shard};
 use crate::event::DropCause;
@@ -36,6 +37,8 @@ pub(super) struct Standing {
     pub(super) paused: bool,
     /// Nothing is sent any more: the consumer's shard is lost, or its encoder here has failed for good.
     pub(super) gone: bool,
+    /// It has ended, the daemon goes on without it, and its disk queue takes nothing more.
+    pub(super) closed: bool,
 }
 
 impl Standing {
@@ -48,6 +51,7 @@ impl Standing {
             held: VecDeque::new(),
             paused: false,
             gone: false,
+            closed: false,
         }
     }
 }
@@ -71,7 +75,7 @@ impl Consumer {
     pub(super) fn way(&self, unit: &ConsumerUnit, here: ShardId) -> Way {
         let is_queued = unit.queue.is_some();
         let filter_here = matches!(unit.role, Role::Filter(_)) && unit.home == here && !is_queued;
-        if self.standing.gone && !is_queued {
+        if self.standing.closed || self.standing.gone && !is_queued {
             Way::Refuse
         } else if filter_here && !self.standing.down {
             Way::Call
@@ -155,20 +159,54 @@ impl Shard {
     /// Sends a consumer nothing any more. What waits for it is dropped and counted, unless it has a disk queue, which takes it.
     pub(super) fn forsake(&self, consumer: ConsumerId) {
         let is_queued = self.topology.consumer(consumer).queue.is_some();
+        self.consumers.borrow_mut()[consumer.0 as usize]
+            .standing
+            .gone = true;
+        if !is_queued {
+            self.refuse_waiting(consumer);
+        }
+    }
+
+    fn refuse_waiting(&self, consumer: ConsumerId) {
         let waiting = {
             let mut consumers = self.consumers.borrow_mut();
-            let state = &mut consumers[consumer.0 as usize];
-            state.standing.gone = true;
-            if is_queued {
-                return;
-            }
-            std::mem::take(&mut state.blocked)
+            std::mem::take(&mut consumers[consumer.0 as usize].blocked)
         };
         for (batch, delivery) in waiting {
             let origin = batch.origin;
             self.refuse(consumer, batch, delivery);
             self.unblock(origin);
         }
+    }
+
+    /// A consumer of this shard has ended. If the daemon goes on without it, nobody empties its disk queue before the next start: the queue
+    /// keeps what it has, and takes nothing more.
+    pub(super) fn close_queue(&self, consumer: ConsumerId) {
+        let unit = self.topology.consumer(consumer);
+        if unit.queue.is_none() || !unit.can_exit || self.ending() {
+            return;
+        }
+        for shard in (0..self.topology.shards).map(ShardId) {
+            if shard == self.id {
+                self.close_lane(consumer);
+            } else {
+                self.send_frame(shard, Frame::Closed { consumer });
+            }
+        }
+    }
+
+    /// This shard's lane of a disk queue takes nothing more.
+    pub(super) fn close_lane(&self, consumer: ConsumerId) {
+        self.consumers.borrow_mut()[consumer.0 as usize]
+            .standing
+            .closed = true;
+        self.refuse_waiting(consumer);
+        self.pump_injected();
+    }
+
+    /// Whether this shard's lane of a disk queue takes nothing more.
+    pub(super) fn is_closed(&self, consumer: ConsumerId) -> bool {
+        self.consumers.borrow()[consumer.0 as usize].standing.closed
     }
 
     /// Drops a delivery of a batch of this shard that nobody will take.

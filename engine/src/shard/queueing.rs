@@ -61,6 +61,11 @@ impl Lane {
         }
     }
 
+    /// Deliveries that wait to be written.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn take(&mut self, group: &mut VecDeque<Box<Parcel>>) {
         group.extend(self.waiting.drain(..));
         self.bytes = 0;
@@ -283,9 +288,11 @@ impl Shard {
 
     /// Whether a delivery may go to the consumer without the disk (`memory_first`): it keeps up, and nothing older is on the disk.
     pub(super) fn goes_directly(&self, consumer: ConsumerId) -> bool {
+        // An encoder that has failed for good here may do at the consumer's home.
+        let gone = self.consumers.borrow()[consumer.0 as usize].standing.gone;
         let mut lanes = self.lanes.borrow_mut();
         let lane = &mut lanes[consumer.0 as usize];
-        lane.spills |= lane.direct >= limits::CONSUMER_CREDITS;
+        lane.spills |= gone || lane.direct >= limits::CONSUMER_CREDITS;
         if !lane.spills {
             lane.direct += 1;
         }
@@ -364,11 +371,12 @@ impl Shard {
         draw.reader.iter().for_each(Waker::wake_by_ref);
     }
 
-    /// The next lane of a queue that has something to read, from the one after `last` on; `None` when nothing is to be read any more.
+    /// The next lane of a queue that has something to read and `may` be, from the one after `last` on; `None` when nothing is to be read any more.
     fn poll_readable(
         &self,
         consumer: ConsumerId,
         last: usize,
+        may: impl Fn(usize) -> bool,
         cx: &Context<'_>,
     ) -> Poll<Option<usize>> {
         if self.ending() || self.has_ended(consumer) {
@@ -380,7 +388,7 @@ impl Shard {
         let count = draw.lanes.len();
         let readable = (1..=count)
             .map(|step| (last + step) % count)
-            .find(|&lane| draw.lanes[lane].read < draw.lanes[lane].published);
+            .find(|&lane| draw.lanes[lane].read < draw.lanes[lane].published && may(lane));
         if readable.is_some() && !is_paused {
             return Poll::Ready(readable);
         }

@@ -19,6 +19,7 @@ use super::Shard;
 use super::containment::{Contained, Panicked};
 use super::delivery::OutputContext;
 use super::intake::InputContext;
+use super::parcel::Parcel;
 use super::pulse::Running;
 use super::tasks::Tasks;
 use super::topology::Role;
@@ -104,7 +105,12 @@ pub(super) async fn run_output(shard: &Rc<Shard>, id: ConsumerId) -> Option<Stri
             Ok(())
         };
         let result = or(one_output(shard, id, &mut context), leaves).await;
-        take_back(shard, id, &mut context).await;
+        let mut back = take_back(shard, id, &mut context).await;
+        if let Err(Failure::Panicked(panicked)) = &result {
+            find_poison(shard, id, &mut context, &mut back, panicked);
+        }
+        back.iter_mut().for_each(|parcel| parcel.show_all());
+        shard.put_back(id, back);
         let failure = match result {
             Ok(()) => return None,
             Err(failure) => failure,
@@ -139,14 +145,15 @@ async fn one_output(
     result
 }
 
-/// Puts what an instance had and did not settle before all that came later.
-async fn take_back(shard: &Rc<Shard>, id: ConsumerId, context: &mut OutputContext) {
+/// Waits for what an instance had and did not settle.
+async fn take_back(
+    shard: &Rc<Shard>,
+    id: ConsumerId,
+    context: &mut OutputContext,
+) -> Vec<Box<Parcel>> {
     let lent = context.lent();
-    if lent == 0 {
-        return;
-    }
     let mut back = Box::pin(context.take_back());
-    let parcels = match futures_lite::future::poll_once(&mut back).await {
+    match futures_lite::future::poll_once(&mut back).await {
         Some(parcels) => parcels,
         None => {
             shard.notice(&shard.topology.consumer(id).name, || {
@@ -156,12 +163,43 @@ async fn take_back(shard: &Rc<Shard>, id: ConsumerId, context: &mut OutputContex
             });
             back.await
         }
-    };
-    let mut consumers = shard.consumers.borrow_mut();
-    let queue = &mut consumers[id.0 as usize].queue;
-    for parcel in parcels.into_iter().rev() {
-        queue.push_front(parcel);
     }
+}
+
+/// An output has panicked. If it has done so again and again over one message that can be kept as a dead letter, that becomes one.
+#[expect(
+    clippy::vec_box,
+    reason = "parcels cross shards as boxes and stay boxed"
+)]
+fn find_poison(
+    shard: &Shard,
+    id: ConsumerId,
+    context: &mut OutputContext,
+    back: &mut Vec<Box<Parcel>>,
+    panicked: &Panicked,
+) {
+    let unit = shard.topology.consumer(id);
+    let can_keep = (unit.letters.as_ref()).is_some_and(|it| it.size.bytes() < it.bytes_max);
+    if !can_keep {
+        return;
+    }
+    let suspicion = &mut context.suspicion;
+    let Some(panics) = suspicion.panicked(back) else {
+        return;
+    };
+    let Some(mut parcel) = back.pop() else {
+        return;
+    };
+    if suspicion.give_up(&mut parcel, panics, &panicked.text) {
+        back.push(parcel);
+    } else {
+        shard.finish_parcel(id, parcel);
+    }
+    context.notice(|| {
+        format!(
+            "it panicked {panics} times over the same message, which becomes a dead letter (plugin_failed); the next ones go on"
+        )
+    });
 }
 
 /// Runs an input, which is open, until it ends. Answers why, if it failed for good.
@@ -250,6 +288,19 @@ async fn one_input(
 }
 
 impl Shard {
+    /// Puts parcels that an output had before all that came later.
+    pub(super) fn put_back(
+        &self,
+        consumer: ConsumerId,
+        parcels: impl IntoIterator<Item = Box<Parcel>, IntoIter: DoubleEndedIterator>,
+    ) {
+        let mut consumers = self.consumers.borrow_mut();
+        let queue = &mut consumers[consumer.0 as usize].queue;
+        for parcel in parcels.into_iter().rev() {
+            queue.push_front(parcel);
+        }
+    }
+
     /// A consumer of this shard has ended; what waits for it is dropped and counted.
     pub(crate) fn consumer_ended(&self, consumer: ConsumerId, error: Option<String>) {
         let (queued, held) = {
@@ -272,6 +323,7 @@ impl Shard {
             }
             self.return_filtered(batch, delivery, Some(cause));
         }
+        self.close_queue(consumer);
         self.pump_injected();
         let unit = self.topology.consumer(consumer);
         self.tell_ended(&unit.name, error, unit.can_exit);

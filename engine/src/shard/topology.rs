@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::claims::Claims;
 use super::matchers::Matchers;
 use super::pulse::Pulse;
 use crate::pack::{ConsumerId, InputId, ShardId};
@@ -131,7 +132,8 @@ impl QueueSize {
             .iter()
             .map(|lane| lane.load(Ordering::Acquire))
             .sum();
-        taken - removed
+        // A file whose length could not be found out was counted as it should have been.
+        taken.saturating_sub(removed)
     }
 }
 
@@ -181,6 +183,8 @@ pub struct Topology {
     pub shards: u16,
     /// What each shard shows of itself: its connections, for placing the next one, and its sign of life.
     pub loads: Vec<Load>,
+    /// What inputs have for themselves.
+    pub claims: Claims,
 }
 
 /// What one shard shows of itself. Connections are written once per connection, so sharing them between cores costs nothing that counts.

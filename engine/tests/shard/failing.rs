@@ -16,9 +16,9 @@ use engine::shard::topology::{MakeDecoder, Role};
 use crate::delivery::{by_line, lines, replay};
 use crate::flaky::{
     Call, FlakyDecoder, FlakyEncoder, FlakyFilter, FlakyInput, FlakyOutput, FlakySplitter, Fuse,
-    How, Moment, POISON, Part, encoded_by_a_flaky_one, is_poison,
+    How, Moment, POISON, Part, TwoParts, encoded_by_a_flaky_one, is_poison,
 };
-use crate::harness::{Count, Daemon, Keep, PATIENCE, Payload, Plan, SplitBy};
+use crate::harness::{Count, Daemon, Keep, PATIENCE, Payload, Plan, Replay, SplitBy};
 
 const FAILURES: u32 = 3;
 
@@ -369,6 +369,35 @@ pub(crate) fn poisoned(count: usize, every: usize) -> (Vec<u8>, Vec<u8>) {
         }
     }
     (all, good)
+}
+
+#[test]
+fn a_part_of_an_input_that_panics_fails_alone() {
+    let parts = TwoParts {
+        replay: Replay {
+            bytes: Arc::new(lines(20_000)),
+            piece: 1000,
+            repeat: 1,
+        },
+        faults: Arc::default(),
+    };
+    let faults = Arc::clone(&parts.faults);
+    let keep = Keep::default();
+    let daemon = Plan::new(1)
+        .input(parts, by_line(), None)
+        .output(keep.clone(), "TRUE", 0)
+        .start();
+    daemon.wait_until_idle();
+    daemon.wait_for("all faults", |_| {
+        faults.lock().expect("no panic").len() == 3
+    });
+    let ledger = daemon.ledger(0);
+    daemon.stop();
+    assert_eq!(ledger.streams_opened, 1, "it was not started again");
+    assert!(*keep.kept.lock().expect("no panic") == lines(20_000));
+    for fault in faults.lock().expect("no panic").iter() {
+        assert!(fault.starts_with("panicked: told to panic"), "{fault}");
+    }
 }
 
 #[test]

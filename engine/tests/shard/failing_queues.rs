@@ -5,13 +5,21 @@
 //! Bounds:  one daemon at a time, one folder a test.
 //! Never:   depends on how long a restart takes.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use engine::event::DropCause;
-use engine::shard::topology::{QueueUnit, Role};
+use engine::io::disk::SystemDisk;
+use engine::queue::{Meta, View};
+use engine::shard::topology::{LettersUnit, QueueSize, QueueUnit, Role};
 
 use crate::delivery::{by_line, lines, replay};
 use crate::failing::{assert_balanced, flaky, kept_lines, poisoned, sum, wait_said};
-use crate::flaky::{Call, FlakyFilter, FlakyOutput, Fuse, How, Moment, encoded_by_a_flaky_one};
-use crate::harness::{Keep, Plan};
+use crate::flaky::{
+    Call, FlakyFilter, FlakyOutput, Fuse, How, Moment, POISON, encoded_by_a_flaky_one,
+};
+use crate::harness::{Keep, Many, Plan, Replay};
 use crate::queueing::{copy_folder, queue, wait_until_drained};
 
 #[test]
@@ -57,6 +65,7 @@ fn what_an_output_that_ends_has_not_taken_stays_in_its_queue() {
         .input(replay(sent.clone(), usize::MAX), by_line(), None)
         .consumer(flaky(FlakyOutput::new(Moment::Many, &fuse)), "TRUE", 1)
         .max_retries(2)
+        .needed()
         .queued(queue(folder.path(), 2))
         .start();
     wait_said(&daemon, "consumer0 ended");
@@ -78,6 +87,76 @@ fn what_an_output_that_ends_has_not_taken_stays_in_its_queue() {
     });
     daemon.stop();
     assert!(*keep.kept.lock().expect("no panic") == sent);
+}
+
+#[test]
+fn the_queue_of_an_output_that_ended_for_good_takes_nothing_more() {
+    for home in [0, 1] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fuse = Fuse::new(u32::MAX, How::Panic);
+        let later = Many {
+            replay: Replay {
+                bytes: Arc::new(lines(50_000)),
+                piece: usize::MAX,
+                repeat: 1,
+            },
+            streams: 1,
+            stay: false,
+            begin: Arc::default(),
+        };
+        let begin = Arc::clone(&later.begin);
+        let daemon = Plan::new(2)
+            .input(replay(lines(1000), usize::MAX), by_line(), None)
+            .input(later, by_line(), None)
+            .consumer(flaky(FlakyOutput::new(Moment::One, &fuse)), "TRUE", home)
+            .max_retries(0)
+            .queued(queue(folder.path(), 2))
+            .start();
+        wait_said(&daemon, "consumer0 ended");
+        begin.store(true, Ordering::Release);
+        let snapshots = daemon.wait_until_idle();
+        let (before, after) = (daemon.ledger(0), daemon.ledger(1));
+        let queued: u64 = snapshots.iter().map(|it| it.disk_queues[0].queued).sum();
+        daemon.quit();
+        assert_balanced(&before);
+        assert_balanced(&after);
+        assert_eq!(
+            before.delivered + after.delivered,
+            queued,
+            "the queue has them"
+        );
+        let dropped = after.dropped.get(DropCause::DestinationEnded);
+        assert_eq!(after.delivered + dropped, 50_000);
+        // Another shard may hear of it a little later.
+        assert!(dropped == 50_000 || home == 1 && dropped > 0, "{dropped}");
+    }
+}
+
+#[test]
+fn a_full_queue_whose_output_ends_holds_nobody_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fuse = Fuse::new(u32::MAX, How::Panic);
+    let output = FlakyOutput::new(Moment::Thread, &fuse);
+    let release = Arc::clone(&output.release);
+    let daemon = Plan::new(1)
+        .input(replay(lines(200_000), usize::MAX), by_line(), None)
+        .consumer(flaky(output), "TRUE", 0)
+        .max_retries(0)
+        .queued(QueueUnit {
+            bytes_max: Some(1_000_000),
+            ..queue(folder.path(), 1)
+        })
+        .start();
+    wait_said(&daemon, "its disk queue is full");
+    release.store(true, Ordering::Release);
+    wait_said(&daemon, "consumer0 ended");
+    daemon.wait_until_idle();
+    let ledger = daemon.ledger(0);
+    daemon.quit();
+    assert_balanced(&ledger);
+    let dropped = ledger.dropped.get(DropCause::DestinationEnded);
+    assert!(ledger.delivered > 0 && dropped > 0);
+    assert_eq!(ledger.delivered + dropped, 200_000);
 }
 
 #[test]
@@ -106,6 +185,101 @@ fn a_filter_with_a_queue_that_fails_drops_what_it_was_given_and_sees_the_rest() 
         let seen = kept_lines(&filter.seen.lock().expect("no panic")) as u64;
         assert_eq!(seen, 50_000 - failed, "{home} {memory_first}");
     }
+}
+
+/// The causes of all dead letters.
+fn causes(folder: &Path) -> Vec<String> {
+    let view = View::look(SystemDisk::default(), folder).expect("dead letters");
+    let (mut causes, mut buffer, mut items) = (Vec::new(), vec![0; 1 << 20], Vec::new());
+    for lane in &view.lanes {
+        let mut reader = lane.reader();
+        loop {
+            reader
+                .read(&mut buffer, lane.published, 100, &mut items)
+                .expect("a good disk");
+            if items.is_empty() {
+                break;
+            }
+            causes.extend(items.iter().map(|item| {
+                let meta = Meta::read(item.meta.of(&buffer)).expect("a dead letter");
+                format!("{} after {}", meta.cause, meta.attempts)
+            }));
+        }
+    }
+    causes
+}
+
+#[test]
+fn a_message_over_which_an_output_panics_becomes_a_dead_letter_and_the_rest_goes_on_in_order() {
+    for (home, queued, memory_first) in [
+        (0, false, false),
+        (1, false, false),
+        (0, true, false),
+        (1, true, false),
+        (1, true, true),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut sent, mut good) = poisoned(9000, 3000);
+        // Several in a row.
+        sent.extend_from_slice(&[POISON, b"\n"].concat().repeat(3));
+        sent.extend(lines(5000));
+        good.extend(lines(5000));
+        let fuse = Fuse::new(u32::MAX, How::Panic);
+        let output = FlakyOutput::new(Moment::Poison, &fuse);
+        let letters = folder.path().join("letters");
+        let mut plan = Plan::new(2)
+            .input(replay(sent, 20_000), by_line(), None)
+            .consumer(flaky(output.clone()), "TRUE", home)
+            .letters(LettersUnit {
+                folder: letters.clone(),
+                bytes_max: 1 << 30,
+                size: QueueSize::new(2),
+            });
+        if queued {
+            plan = plan.queued(QueueUnit {
+                memory_first,
+                ..queue(folder.path(), 2)
+            });
+        }
+        let daemon = plan.start();
+        let snapshots = daemon.wait_for("all", |snapshots| {
+            let kept = output.kept.lock().expect("no panic").len();
+            kept == good.len() && sum(snapshots, 0).dead_lettered == 6
+        });
+        assert_eq!(sum(&snapshots, 0).dropped.total(), 0);
+        daemon.stop();
+        assert!(
+            *output.kept.lock().expect("no panic") == good,
+            "{home} {queued}"
+        );
+        let causes = causes(&letters);
+        assert_eq!(causes.len(), 6);
+        for cause in causes {
+            assert!(
+                cause.starts_with(
+                    "plugin_failed: the output panicked over it 3 times: told to panic"
+                ),
+                "{cause}"
+            );
+            assert!(cause.ends_with("after 3"), "{cause}");
+        }
+    }
+}
+
+#[test]
+fn without_dead_letters_an_output_is_given_all_again_however_often_it_panics() {
+    let (sent, _) = poisoned(9000, 3000);
+    let fuse = Fuse::new(20, How::Panic);
+    let output = FlakyOutput::new(Moment::Poison, &fuse);
+    let daemon = Plan::new(1)
+        .input(replay(sent.clone(), 20_000), by_line(), None)
+        .consumer(flaky(output.clone()), "TRUE", 0)
+        .start();
+    daemon.wait_until_idle();
+    let ledger = daemon.ledger(0);
+    daemon.stop();
+    assert_eq!((fuse.left(), ledger.dropped.total()), (0, 0));
+    assert!(*output.kept.lock().expect("no panic") == sent);
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub(crate) enum Moment {
     Many,
     /// While a thread of its own has its parcels, which it lets go of when `release` is set.
     Thread,
+    /// When it looks at poison, whatever else it has.
+    Poison,
     /// When it is told that nothing more comes.
     End,
 }
@@ -163,6 +165,18 @@ impl FlakyOutput {
             parcel.took(rest);
         }
         self.fail_at(Moment::One)?;
+        if self.moment == Moment::Poison {
+            let mut parcels = vec![parcel];
+            parcels.extend(std::iter::from_fn(|| context.next_ready()));
+            for parcel in parcels {
+                if parcel.records().any(is_poison) {
+                    self.fuse.burn()?;
+                }
+                self.keep(&parcel);
+                context.settle(parcel);
+            }
+            return Ok(());
+        }
         if self.moment != Moment::Many {
             self.keep(&parcel);
             context.settle(parcel);
@@ -325,6 +339,58 @@ impl Input for FlakyInput {
                         return Err(Fault::new("ends, so that another one begins"));
                     }
                     _ => {}
+                }
+            }
+        })
+    }
+}
+
+/// An input of two parts: one panics each time that it begins, the other replays.
+#[derive(Clone)]
+pub(crate) struct TwoParts {
+    pub(crate) replay: Replay,
+    /// What became of the one.
+    pub(crate) faults: Arc<Mutex<Vec<String>>>,
+}
+
+impl InputFactory for TwoParts {
+    fn placement(&self) -> Placement {
+        Placement::OneShard
+    }
+
+    fn make(&self) -> Box<dyn Input> {
+        Box::new(self.clone())
+    }
+}
+
+impl Input for TwoParts {
+    fn open(&mut self, _context: &InputContext) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn run<'a>(&'a mut self, context: &'a InputContext) -> LocalFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let (own, faults) = (context.clone(), Arc::clone(&self.faults));
+            context.spawn(async move {
+                for _ in 0..3 {
+                    let part: Result<(), Fault> = own
+                        .contained(Box::pin(async {
+                            engine::io::yield_if_needed().await;
+                            panic!("told to panic")
+                        }))
+                        .await;
+                    let fault = part.expect_err("it panics").to_string();
+                    faults.lock().expect("no panic").push(fault);
+                }
+            });
+            let mut intake = context
+                .open_stream("parts")
+                .ok_or_else(|| Fault::new("too many streams"))?;
+            let mut stream = ReplayStream::new(self.replay.clone());
+            loop {
+                match intake.fill(&mut stream).await? {
+                    Fill::Received(_) => engine::io::yield_if_needed().await,
+                    Fill::End | Fill::Stopped => return Ok(()),
                 }
             }
         })

@@ -23,6 +23,7 @@ use engine::plugin::{
     EncoderFactory, Fault, Filter, FilterContext, FilterFactory, Input, InputFactory, LocalFuture,
     Output, OutputFactory, Placement, Selection, SplitterFactory,
 };
+use engine::shard::claims::Claims;
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::intake::{Fill, InputContext};
 use engine::shard::matchers::{Exchange, Matchers};
@@ -418,6 +419,12 @@ impl Plan {
         self
     }
 
+    /// The daemon cannot do without the last consumer.
+    pub(crate) fn needed(mut self) -> Plan {
+        self.consumers.last_mut().expect("a consumer").can_exit = false;
+        self
+    }
+
     /// Has the last consumer keep dead letters.
     pub(crate) fn letters(mut self, letters: LettersUnit) -> Plan {
         self.consumers.last_mut().expect("a consumer").letters = Some(letters);
@@ -462,6 +469,7 @@ impl Plan {
             pid: 7,
             shards: self.shards,
             loads: (0..self.shards).map(|_| Load::default()).collect(),
+            claims: Claims::default(),
         }
     }
 }

@@ -9,9 +9,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use engine::control::queues;
+use engine::control::report::Report;
 use engine::event::{DropCause, InputCounters, QueueCounters};
+use engine::io::disk::SystemDisk;
+use engine::limits;
 use engine::plugin::Placement;
 use engine::plugin::options::FullAction;
+use engine::queue::{Entry, Queue, Settings};
 use engine::shard::run::{Snapshot, ToControl};
 use engine::shard::topology::{LettersUnit, QueueSize, QueueUnit};
 
@@ -112,6 +117,45 @@ fn a_filter_with_a_queue_sees_everything() {
 }
 
 #[test]
+fn filters_with_queues_that_feed_each_other_come_to_an_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = |name: &str| QueueUnit {
+        folder: folder.path().join(name),
+        ..queue(folder.path(), 1)
+    };
+    let injecting = || Count {
+        inject: true,
+        ..Count::default()
+    };
+    let daemon = Plan::new(1)
+        .input(replay(lines(300), 7), by_line(), None)
+        .filter(injecting(), "TRUE", 0)
+        .queued(unit("one"))
+        .filter(injecting(), "TRUE", 0)
+        .queued(unit("other"))
+        .start();
+    let made = |snapshots: &[Snapshot]| -> u64 {
+        let ledgers = snapshots.iter().map(|it| &it.ledgers[1..3]);
+        ledgers.flatten().map(|ledger| ledger.received).sum()
+    };
+    let mut before = u64::MAX;
+    let snapshots = daemon.wait_for("an end", |snapshots| {
+        let idle = snapshots
+            .iter()
+            .all(|it| it.disk_queues_idle && it.inputs_running == 0 && it.batches_in_use == 0);
+        // Each message leads to four injections from each side, and one each that is one too many.
+        let made = made(snapshots);
+        assert!(
+            made <= 300 * 10,
+            "more than any message may lead to: {made}"
+        );
+        std::mem::replace(&mut before, made) == made && idle && made > 0
+    });
+    assert!(made(&snapshots) > 300 * 2);
+    daemon.stop();
+}
+
+#[test]
 fn a_dead_output_holds_up_nobody_and_the_next_start_delivers() {
     for memory_first in [false, true] {
         let folder = tempfile::tempdir().expect("a folder");
@@ -189,6 +233,58 @@ fn what_was_delivered_is_not_delivered_again() {
         daemon.stop();
     }
     assert!(*keep.kept.lock().expect("no panic") == lines(1000).repeat(3));
+}
+
+#[test]
+fn what_a_start_has_removed_takes_no_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = queue(folder.path(), 1);
+    let settings = Settings {
+        owner: "consumer0".to_owned(),
+        lanes: 1,
+        max_file_size: unit.segment_bytes_max,
+        message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
+    };
+    let mut open =
+        Queue::open(SystemDisk::default(), &unit.folder, &settings).expect("a new queue");
+    let lane = open.lanes[0].writer.as_mut().expect("a writer");
+    let message = Entry {
+        message: &[b'x'; 50_000],
+        loops: 0,
+        meta: None,
+    };
+    for _ in 0..20 {
+        lane.append([message], 0).expect("room");
+        let _ = lane.commit().expect("a good disk");
+    }
+    let end = lane.published();
+    let segments = unit.folder.join("lane-0");
+    let kept = tempfile::tempdir().expect("a folder");
+    copy_folder(&segments, kept.path());
+    // The cursor is saved, and the daemon is killed before what lies behind it is removed.
+    assert!(open.lanes[0].cursor.advance(end));
+    open.lanes[0].cursor.save().expect("a good disk");
+    drop(open);
+    for entry in fs::read_dir(kept.path()).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some() {
+            fs::copy(&path, segments.join(path.file_name().expect("a name"))).expect("room");
+        }
+    }
+    let topology = Plan::new(1)
+        .output(Keep::default(), "TRUE", 0)
+        .queued(unit)
+        .topology();
+    let opened = queues::open(&topology);
+    assert!(opened.errors.is_empty(), "{:?}", opened.errors);
+    let there: u64 = fs::read_dir(&segments)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| entry.path().extension() == Some("seg".as_ref()))
+        .map(|entry| entry.metadata().expect("there").len())
+        .sum();
+    let queue = topology.consumers[0].queue.as_ref().expect("a queue");
+    assert_eq!(queue.size.bytes(), there);
 }
 
 #[test]
@@ -336,6 +432,68 @@ fn what_is_refused_for_good_becomes_a_dead_letter() {
         assert_eq!(ledger.in_flight(), 0, "{ledger:?}");
         daemon.stop();
     }
+}
+
+#[test]
+fn the_report_tells_of_a_queue_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Keep {
+        drop_every: Some(10),
+        ..Keep::default()
+    };
+    let daemon = Plan::new(2)
+        .input(replay(lines(10_000), 5000), by_line(), None)
+        .output(keep, "TRUE", 1)
+        .queued(queue(folder.path(), 2))
+        .start();
+    let snapshots = wait_until_drained(&daemon);
+    let earlier = Report::new(&daemon.topology, std::iter::empty());
+    let report = Report::new(&daemon.topology, snapshots.iter());
+    let said: Vec<String> = report.drops_since(&earlier, &daemon.topology).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("Plugin 'consumer0': dropped 1"),
+        "{said:?}"
+    );
+    assert!(said[0].contains("(refused)"), "{said:?}");
+    let capacity = 2 * usize::from(limits::QUEUE_CREDITS) + limits::QUEUE_READS;
+    let text = report.text(&daemon.topology);
+    let wanted = format!("consumer0:\n    InChanCapacity: {capacity}\n    InChanLength: 0\n");
+    assert!(text.contains(&wanted), "{text}");
+    daemon.stop();
+}
+
+#[test]
+fn a_refused_message_that_is_too_long_for_a_dead_letter_costs_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Keep {
+        drop_every: Some(1),
+        ..Keep::default()
+    };
+    let mut sent = lines(10);
+    // As a protobuf message it is longer than a message may be.
+    sent.extend_from_slice(&[b'x'; 3990]);
+    sent.push(b'\n');
+    sent.extend(lines(10));
+    let mut plan = Plan::new(1)
+        .input(replay(sent, usize::MAX), by_line(), None)
+        .output(keep, "TRUE", 0)
+        .letters(LettersUnit {
+            folder: folder.path().join("letters"),
+            bytes_max: 1 << 30,
+            size: QueueSize::new(1),
+        });
+    plan.message_bytes_max = 4000;
+    let daemon = plan.start();
+    daemon.wait_until_idle();
+    let ledger = daemon.ledger(0);
+    daemon.stop();
+    assert_eq!(
+        (ledger.received, ledger.dead_lettered),
+        (21, 20),
+        "{ledger:?}"
+    );
+    assert_eq!(ledger.dropped.get(DropCause::Refused), 1);
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod survey;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -61,6 +61,7 @@ pub const SPEC: PluginSpec = PluginSpec::input::<Options>(
 .notes(&[
     "How to describe files and their order, with examples, and what happens at rotations: `docs/logstreamer.md`. `hekad logstreamer --config PATH` shows \
      what a configuration would read.",
+    "Two inputs with one `journal_directory` must not have streams of the same name: where the configuration says both names, it is refused; where      they depend on files, the second stream is not read, and the log says so.",
     "Where the splitter does not have `use_message_bytes`, messages get the Type `logfile` and the stream's name as Logger.",
     "A position is journalled when everything before it has been delivered or durably queued, at most once a second and at the end. After a crash at most \
      what was read since then comes again; nothing is passed over.",
@@ -82,6 +83,14 @@ impl InputFactory for Factory {
 
     fn serve_stream(&self, number: u64, context: InputContext) -> LocalFuture<'static, ()> {
         Box::pin(stream::serve(Arc::clone(&self.0), number, context))
+    }
+
+    fn writes(&self) -> Vec<PathBuf> {
+        let settings = &self.0.settings;
+        let only = settings.sorting.only_stream();
+        only.map(|stream| settings.journal(&stream))
+            .into_iter()
+            .collect()
     }
 
     fn survey(&self) -> Option<Survey> {
@@ -218,18 +227,22 @@ async fn wait(registry: &Registry, context: &InputContext, begun: Monotonic) -> 
         .is_some()
 }
 
-/// Writes journals now and then, until the input stops; streams that end write their own.
+/// Writes journals, until the input stops; streams that end write their own. The first is written at once: a daemon that crashes again and
+/// again must not read the same lines each time.
 async fn write_journals(registry: &Arc<Registry>, context: &InputContext) {
     loop {
+        let mut kept = pin!(registry.kept.recv_async());
+        let kept = context.until_stop(|cx| kept.as_mut().poll(cx).map(drop));
+        if kept.await.is_none() {
+            return;
+        }
+        if let Some(failure) = registry.write_journals().await {
+            context.notice(|| said::journal_failed(&failure));
+        }
         let mut pause = pin!(engine::io::sleep(JOURNAL_INTERVAL));
         let paused = context.until_stop(|cx| pause.as_mut().poll(cx)).await;
         if paused.is_none() {
             return;
-        }
-        if registry.has_waiting()
-            && let Some(failure) = registry.write_journals().await
-        {
-            context.notice(|| said::journal_failed(&failure));
         }
     }
 }

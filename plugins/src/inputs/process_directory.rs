@@ -283,6 +283,7 @@ impl Directory {
         for path in gone {
             if let Some(child) = self.children.remove(&path) {
                 child.ended().await;
+                self.news.forget(&path);
                 context.notice(|| format!("{}: its file has gone, it is stopped", path.display()));
             }
         }
@@ -333,6 +334,7 @@ impl Directory {
             Entry::Occupied(mut running) => {
                 running.get().stop();
                 running.get().ended().await;
+                self.news.forget(running.key());
                 context.notice(|| {
                     format!(
                         "{}: its file has changed, it is started anew",

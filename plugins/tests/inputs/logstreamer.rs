@@ -86,6 +86,26 @@ fn messages_say_their_stream_and_streams_are_spread_over_the_shards() {
 }
 
 #[test]
+fn a_stream_whose_journal_another_input_writes_is_not_read() {
+    let logs = Logs::new();
+    logs.append("log", "one\n");
+    let named = "file_match = '(?P<Name>\\w+)'\ndifferentiator = ['Name']";
+    let first = logs.section(named);
+    let second = first.replace("[logs]", "[others]");
+    let daemon = Daemon::start(2, &format!("{first}{second}"));
+    let said = daemon.wait_for_notice("stream log is not read");
+    assert!(said.contains("both would keep their position in"), "{said}");
+    assert!(said.contains("journals/log"), "{said}");
+    logs.append("log", "two\n");
+    daemon.wait_for_arrival(|now| {
+        let got = payloads(now, "log");
+        (got.len() < 2).then(|| format!("{got:?}"))
+    });
+    daemon.stop();
+    assert_eq!(journalled(&logs, "log").1, 8);
+}
+
+#[test]
 fn a_line_is_delivered_when_it_is_complete() {
     let logs = Logs::new();
     logs.append("log", "whole\nhal");

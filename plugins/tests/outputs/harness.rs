@@ -24,6 +24,7 @@ use engine::plugin::{
     Build, EncodeContext, EncodeFailure, Encoded, Encoder, EncoderFactory, Fault, Input,
     InputFactory, LocalFuture, OutputFactory, Placement, SplitterFactory,
 };
+use engine::shard::claims::Claims;
 use engine::shard::intake::{Fill, InputContext};
 use engine::shard::matchers::Matchers;
 use engine::shard::run::{self, Launch, Snapshot, ToControl, ToShard};
@@ -220,6 +221,7 @@ impl Rig {
             pid: 7,
             shards: 1,
             loads: vec![Load::default()],
+            claims: Claims::default(),
         };
         let (orders, order_receiver) = flume::bounded(64);
         let (news_sender, news) = flume::bounded(1024);

@@ -5,6 +5,7 @@
 //! Bounds:  as its parts.
 //! Never:   waits for time to pass.
 
+mod around;
 mod bad_input;
 mod corpus;
 mod fixture;

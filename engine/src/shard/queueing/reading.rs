@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use codecs::message::{IndexError, MessageTable};
+use futures_lite::future::or;
 
 use super::super::Shard;
 use super::super::disk_wait::DiskWait;
@@ -20,6 +21,7 @@ use super::super::mesh::Frame;
 use super::super::topology::{QueueUnit, Role};
 use super::Drawing;
 use crate::event::DropCause;
+use crate::io::clock::Monotonic;
 use crate::io::{Worker, clock, remember};
 use crate::pack::{Batch, ConsumerId, Origin, ShardId};
 use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader};
@@ -27,10 +29,62 @@ use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader}
 /// Least time between two writes of a cursor: each one keeps the disk from something else.
 const KEEP_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Calls that may fail before what cannot be read is taken for damage: some two minutes. A disk that is away for a while is no damage.
+const READ_ATTEMPTS: u32 = 128;
+
 /// A lane as its reader has it. It travels to the thread that reads and back.
 struct Source {
     reader: Reader,
     items: Vec<Item>,
+    /// After a failure: not before then, and how long after the next one.
+    again: Option<Monotonic>,
+    wait: DiskWait,
+}
+
+impl Source {
+    fn new(reader: Reader) -> Source {
+        Source {
+            reader,
+            items: Vec::new(),
+            again: None,
+            wait: DiskWait::new(),
+        }
+    }
+
+    fn failed(&mut self) {
+        self.again = Some(Monotonic::now().after(self.wait.length()));
+        self.wait = self.wait.longer();
+    }
+
+    fn succeeded(&mut self) {
+        self.again = None;
+        self.wait = DiskWait::new();
+    }
+}
+
+/// The next lane that has something to read and has not failed just now; `None` when nothing is to be read any more.
+async fn next_lane(
+    shard: &Shard,
+    consumer: ConsumerId,
+    last: usize,
+    sources: &[Option<Source>],
+) -> Option<usize> {
+    let waits = |source: &Source| source.again.filter(|at| !at.remaining().is_zero());
+    let is_due = |lane: usize| sources[lane].as_ref().is_some_and(|it| waits(it).is_none());
+    loop {
+        let soonest = sources.iter().flatten().filter_map(waits).min();
+        let timer = async {
+            match soonest {
+                Some(at) => crate::io::sleep(at.remaining()).await,
+                None => std::future::pending().await,
+            }
+            None
+        };
+        let readable = poll_fn(|cx| shard.poll_readable(consumer, last, is_due, cx));
+        if let Some(found) = or(async { Some(readable.await) }, timer).await {
+            return found;
+        }
+    }
 }
 
 /// Tells the shard which lanes there are; answers their readers and cursors.
@@ -42,7 +96,8 @@ pub(crate) fn begin(
     let mut draws = shard.draws.borrow_mut();
     let draw = &mut draws[consumer.0 as usize];
     let (mut readers, mut cursors) = (Vec::new(), Vec::new());
-    for lane in lanes {
+    for mut lane in lanes {
+        lane.reader.set_patience(READ_ATTEMPTS);
         let from = lane.reader.position();
         draw.lanes
             .push(Drawing::new(lane.number, from, lane.published));
@@ -68,20 +123,14 @@ pub(crate) async fn read_queue(
 ) {
     let mut sources: Vec<Option<Source>> = readers
         .into_iter()
-        .map(|reader| {
-            Some(Source {
-                reader,
-                items: Vec::new(),
-            })
-        })
+        .map(|reader| Some(Source::new(reader)))
         .collect();
     for lane in 0..sources.len() {
         shard.tell_drained(consumer, lane);
     }
     let mut lane = 0;
-    let mut wait = DiskWait::new();
     loop {
-        let Some(next) = poll_fn(|cx| shard.poll_readable(consumer, lane, cx)).await else {
+        let Some(next) = next_lane(&shard, consumer, lane, &sources).await else {
             return;
         };
         let Some(batch) = poll_fn(|cx| shard.poll_queue_batch(consumer, cx)).await else {
@@ -93,20 +142,22 @@ pub(crate) async fn read_queue(
         let (mut source, batch, read) = worker.run(move || read(source, batch, published)).await;
         match read {
             Ok(passed) => {
-                wait = DiskWait::new();
+                source.succeeded();
                 shard.passed_over(consumer, &passed, source.reader.take_notices());
                 shard.draw(consumer, lane, &mut source, published, batch);
                 sources[lane] = Some(source);
                 crate::io::yield_if_needed().await;
             }
             Err(error) => {
-                sources[lane] = Some(source);
                 shard.return_queue_batch(consumer, batch);
                 let name = &shard.topology.consumer(consumer).name;
+                let wait = source.wait;
                 shard.notice(name, || {
                     format!("its disk queue cannot be read: {error}; trying again in {wait}")
                 });
-                wait.pause().await;
+                // Other lanes go on meanwhile.
+                source.failed();
+                sources[lane] = Some(source);
             }
         }
     }
@@ -127,6 +178,12 @@ fn read(
         &mut source.items,
     );
     (source, batch, read)
+}
+
+/// Those of the first records that lie behind as many injections: what a filter injects counts from what it was given, as a whole.
+fn alike(items: &[Item]) -> &[Item] {
+    let other = |item: &Item| item.loops != items[0].loops;
+    &items[..items.iter().position(other).unwrap_or(items.len())]
 }
 
 /// Makes messages of the records; answers those that are no message, and where the first one stands that had no room.
@@ -170,9 +227,14 @@ impl Shard {
         mut batch: Arc<Batch>,
     ) {
         let unique = Arc::get_mut(&mut batch).expect("a batch that was read is not shared");
-        let (refused, rest) = index(&mut unique.table, &source.items);
-        let taken = rest.unwrap_or(source.items.len());
-        if let Some(last) = taken.checked_sub(1).filter(|_| rest.is_some()) {
+        let items = match self.topology.consumer(consumer).role {
+            Role::Filter(_) => alike(&source.items),
+            Role::Output { .. } => &source.items,
+        };
+        let (refused, rest) = index(&mut unique.table, items);
+        let taken = rest.unwrap_or(items.len());
+        let is_part = taken < source.items.len();
+        if let Some(last) = taken.checked_sub(1).filter(|_| is_part) {
             source.reader.rewind(source.items[last].after);
         }
         let messages = unique.table.len() as u32;

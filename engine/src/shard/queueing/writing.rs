@@ -192,12 +192,14 @@ impl Writing<'_> {
         problem: &str,
         wait: DiskWait,
     ) -> Option<(Job, DiskWait)> {
+        if self.shard.is_closed(self.consumer) {
+            // Nobody will make room.
+            self.give_up(&mut job, DropCause::DestinationEnded);
+            return Some((job, wait));
+        }
         let pause = match self.unit.full_action {
             FullAction::Drop => {
-                for mut parcel in job.group.drain(..) {
-                    parcel.drop_from(0, DropCause::QueueFull);
-                    self.shard.parcel_settled(parcel);
-                }
+                self.give_up(&mut job, DropCause::QueueFull);
                 return Some((job, wait));
             }
             FullAction::Shutdown if self.start_looks == 0 => {
@@ -226,6 +228,14 @@ impl Writing<'_> {
         }
         crate::io::sleep(pause).await;
         Some((job, wait.longer()))
+    }
+
+    fn give_up(&self, job: &mut Job, cause: DropCause) {
+        for mut parcel in job.group.drain(..) {
+            parcel.drop_from(0, cause);
+            self.shard.parcel_settled(parcel);
+        }
+        self.shard.pump_injected();
     }
 
     /// Leaves the present segment to the reader, so that it can be removed as soon as it was delivered.

@@ -168,6 +168,17 @@ pub(super) struct Place {
 }
 
 impl Sorting {
+    /// The name of the stream, if whatever is found belongs to one.
+    pub(super) fn only_stream(&self) -> Option<String> {
+        let parts = self.differentiator.iter();
+        parts
+            .map(|part| match part {
+                Part::Literal(text) => Some(text.as_str()),
+                Part::Group(_) => None,
+            })
+            .collect()
+    }
+
     /// Whether a path below the folder is of interest.
     pub(super) fn matches(&self, path: &str) -> bool {
         self.pattern.is_match(path)

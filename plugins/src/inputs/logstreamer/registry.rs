@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use engine::io::{Worker, replace_all};
+use engine::shard::claims::Claim;
 
 use super::folder::Found;
 use super::journal::{JOURNAL_MODE, Journal, file_name};
@@ -75,11 +76,17 @@ impl Slot {
 }
 
 /// Says that a stream is read no more, so that it is begun again if it is found again.
-pub(super) struct Reading(Arc<Slot>);
+pub(super) struct Reading {
+    slot: Arc<Slot>,
+    /// To its journal.
+    pub(super) claim: Option<Claim>,
+}
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::Release);
+        // Who begins it again claims it again.
+        self.claim = None;
+        self.slot.ended.store(true, Ordering::Release);
     }
 }
 
@@ -128,6 +135,9 @@ pub(super) struct Registry {
     pub(super) wishes: flume::Receiver<()>,
     /// Journals to be written, by stream.
     waiting: Mutex<BTreeMap<String, Journal>>,
+    keeps: flume::Sender<()>,
+    /// There are some.
+    pub(super) kept: flume::Receiver<()>,
 }
 
 /// What is behind a lock stays whole if its holder panics.
@@ -139,6 +149,7 @@ impl Registry {
     /// Without any stream.
     pub(super) fn new(settings: Settings) -> Registry {
         let (wish, wishes) = flume::bounded(1);
+        let (keeps, kept) = flume::bounded(1);
         Registry {
             settings,
             threads: Mutex::default(),
@@ -148,6 +159,8 @@ impl Registry {
             wish,
             wishes,
             waiting: Mutex::default(),
+            keeps,
+            kept,
         }
     }
 
@@ -239,7 +252,10 @@ impl Registry {
     /// A stream that is to be read here from now on.
     pub(super) fn take(&self, number: u64) -> Option<(Arc<Slot>, Reading)> {
         let slot = lock(&self.table).by_number.remove(&number)?;
-        let reading = Reading(Arc::clone(&slot));
+        let reading = Reading {
+            slot: Arc::clone(&slot),
+            claim: None,
+        };
         Some((slot, reading))
     }
 
@@ -252,11 +268,13 @@ impl Registry {
             Some(earlier) => *earlier = position,
             None => drop(waiting.insert(stream.to_owned(), position)),
         }
+        drop(waiting);
+        self.ask_for_journals();
     }
 
-    /// Whether positions wait to be written.
-    pub(super) fn has_waiting(&self) -> bool {
-        !lock(&self.waiting).is_empty()
+    fn ask_for_journals(&self) {
+        // One word stands for many.
+        let _ = self.keeps.try_send(());
     }
 
     /// Writes all positions that wait; when this returns they are on the disk. Answers why not, if some
@@ -292,6 +310,9 @@ impl Registry {
         }
         drop(again);
         let first = failures.first();
+        if first.is_some() {
+            self.ask_for_journals();
+        }
         first.map(|(stream, error)| format!("{}: {error}", path(stream).display()))
     }
 }

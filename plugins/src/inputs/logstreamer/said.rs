@@ -102,6 +102,15 @@ pub(super) fn too_many(stream: &str) -> String {
     )
 }
 
+/// Of a stream whose journal another input writes.
+pub(super) fn shared(stream: &str, other: &str, journal: &Path) -> String {
+    format!(
+        "stream {stream} is not read: '{other}' has a stream of this name as well, and both would keep their position in {}; give one of the two \
+         inputs another `journal_directory` or `differentiator`",
+        journal.display()
+    )
+}
+
 /// Of a journal that cannot be written.
 pub(super) fn journal_failed(what: &str) -> String {
     format!(

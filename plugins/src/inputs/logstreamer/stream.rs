@@ -42,9 +42,18 @@ const AGED_CUT: Duration = Duration::from_secs(60);
 
 /// Reads a stream until it is over or the input stops.
 pub(super) async fn serve(registry: Arc<Registry>, number: u64, context: InputContext) {
-    let Some((slot, reading)) = registry.take(number) else {
+    let Some((slot, mut reading)) = registry.take(number) else {
         return;
     };
+    let journal = registry.settings.journal(&slot.name);
+    match context.claim(&journal) {
+        Ok(claim) => reading.claim = Some(claim),
+        Err(other) => {
+            context.count(|counters| counters.stream_errors += 1);
+            context.notice(|| said::shared(&slot.name, &other, &journal));
+            return;
+        }
+    }
     let hostname = &registry.settings.hostname;
     let options = StreamOptions {
         headers: StreamHeaders {

@@ -38,6 +38,11 @@ impl News {
         self.waiting.borrow_mut().pop_front()
     }
 
+    /// What was told of an input that is no more says nothing of its successor.
+    pub(super) fn forget(&self, path: &Path) {
+        self.waiting.borrow_mut().retain(|(told, _)| told != path);
+    }
+
     fn tell(&self, path: PathBuf, error: String) {
         self.waiting.borrow_mut().push_back((path, error));
         if let Some(waker) = self.waker.borrow_mut().take() {
@@ -136,14 +141,13 @@ async fn live(loaded: &LoadedInput, context: &InputContext) -> Option<String> {
     let mut backoff = Backoff::new(loaded.retries.clone());
     loop {
         let begun = Monotonic::now();
-        let mut input = loaded.factory.make();
-        let result = match input.open(context) {
-            Ok(()) => input.run(context).await,
-            Err(fault) => Err(fault),
-        };
-        // With it goes all that it had started.
-        drop(input);
-        let fault = match result {
+        let instance = context.contained(Box::pin(async {
+            let mut input = loaded.factory.make();
+            input.open(context)?;
+            // With it goes all that it had started.
+            input.run(context).await
+        }));
+        let fault = match instance.await {
             Err(fault) if !context.stopping() => fault,
             _ => return None,
         };
@@ -157,5 +161,22 @@ async fn live(loaded: &LoadedInput, context: &InputContext) -> Option<String> {
         if !wait(context, pause).await {
             return None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_input_is_not_taken_for_that_of_its_successor() {
+        let news = News::default();
+        let (one, other) = (PathBuf::from("one"), PathBuf::from("other"));
+        news.tell(one.clone(), "gone".to_owned());
+        news.tell(other.clone(), "gone too".to_owned());
+        news.forget(&one);
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(news.poll(&cx), Some((other, "gone too".to_owned())));
+        assert_eq!(news.poll(&cx), None);
     }
 }

@@ -31,6 +31,37 @@ fn what_hekas_documentation_shows_is_understood() {
 }
 
 #[test]
+fn two_inputs_with_one_journal_are_a_mistake() {
+    let output = "[LogOutput]\nmessage_matcher = 'TRUE'\nencoder = 'ProtobufEncoder'";
+    let both = |one: &str, other: &str| {
+        let other = section(&format!("file_match = 'b'\n{other}")).replace("[logs]", "[others]");
+        format!(
+            "{}{other}{output}",
+            section(&format!("file_match = 'a'\n{one}"))
+        )
+    };
+    let same = "differentiator = ['nginx', '-access']";
+    let found = mistakes(&both(same, "differentiator = ['nginx-access']"));
+    for words in [
+        "`others` and `logs`",
+        "logstreamer/nginx-access",
+        "[others]",
+    ] {
+        assert!(found.contains(words), "{found}");
+    }
+    for (one, other) in [
+        ("", ""),
+        (same, "differentiator = ['nginx']"),
+        (
+            same,
+            "differentiator = ['nginx-access']\njournal_directory = 'elsewhere'",
+        ),
+    ] {
+        assert!(plan(&both(one, other)).is_ok(), "{one} {other}");
+    }
+}
+
+#[test]
 fn mistakes_are_shown_where_they_are() {
     for (options, expected) in [
         ("", "file_match"),
