@@ -9,4 +9,5 @@ mod bad_input;
 mod corpus;
 mod fixture;
 mod oracle;
+mod room;
 mod schedule;
