@@ -59,6 +59,12 @@ impl<D: Disk> Cursor<D> {
         }
     }
 
+    /// Takes the room that the file needs: on a disk that has run full since, what is delivered can only be removed once that is written down.
+    pub(super) fn reserve(&mut self) {
+        // Without room it is tried again by the first save, which tells of it.
+        let _ = self.slots.reserve();
+    }
+
     /// The position, saved or not.
     pub fn position(&self) -> Position {
         self.position

@@ -50,6 +50,8 @@ pub struct Passed {
     pub damaged_bytes: u64,
     /// Whole records that are longer than the buffer: `max_message_size` has been lowered.
     pub too_long_records: u64,
+    /// Records in places that were damaged and have been repaired: who repaired them was told.
+    pub repaired_records: u64,
 }
 
 impl Passed {
@@ -58,6 +60,7 @@ impl Passed {
         self.damaged_records += other.damaged_records;
         self.damaged_bytes += other.damaged_bytes;
         self.too_long_records += other.too_long_records;
+        self.repaired_records += other.repaired_records;
     }
 }
 
@@ -289,7 +292,9 @@ impl<D: Disk> Reader<D> {
     ) {
         self.position.offset = at + header.record_bytes();
         if header.is_filler() {
-            // What it stands for was counted when it was put there.
+            // What it stands for was told when it was put there, but is still expected of the lane.
+            let known = self.counted.max(self.position.sequence).max(self.floor);
+            passed.repaired_records += header.sequence.saturating_sub(known);
             self.expect(header.sequence);
             self.counted = self.counted.max(header.sequence);
             return;

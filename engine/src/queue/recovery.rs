@@ -238,6 +238,7 @@ fn cursor<D: Disk>(home: &Arc<Home<D>>, survey: Survey<D>, notices: &mut Vec<Str
         start,
         survey.saved,
     );
+    cursor.reserve();
     if (passed || moved)
         && let Err(error) = cursor.tidy()
     {

@@ -76,6 +76,23 @@ impl<D: Disk> Slots<D> {
         self.file.is_some()
     }
 
+    /// Takes the room that the file needs, so that storing changes nothing but bytes and works on a full disk too.
+    pub(super) fn reserve(&mut self) -> io::Result<()> {
+        let Some(file) = &self.file else {
+            self.file = Some(self.create(true)?);
+            return Ok(());
+        };
+        // An attempt that found no room may have left a part of it.
+        let missing = (2 * SLOT_BYTES as u64).saturating_sub(file.len()?) as usize;
+        if missing > 0 {
+            let zeros = [0; 2 * SLOT_BYTES];
+            let at = 2 * SLOT_BYTES - missing;
+            write_all(file, &mut [IoSlice::new(&zeros[at..])], at as u64)?;
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
     fn read_slot(&self, slot: u64) -> io::Result<Slot> {
         let file = self.file.as_ref().expect("an open file");
         let mut bytes = [0; SLOT_BYTES];

@@ -10,4 +10,5 @@ mod bad_input;
 mod corpus;
 mod fixture;
 mod oracle;
+mod room;
 mod schedule;
