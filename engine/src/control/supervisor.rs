@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::loading::Loading;
 use super::log::Log;
 use super::panics::PanicHook;
 use super::queues;
@@ -103,6 +104,7 @@ struct Supervisor {
     log: Log,
     last: Report,
     watchdog: Option<Watchdog>,
+    loading: Option<Loading>,
     failed: bool,
     /// Plugins that have ended before the daemon began to stop, and might.
     excused: BTreeSet<String>,
@@ -137,6 +139,16 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
     if !queues.errors.is_empty() {
         return Outcome::NotStarted;
     }
+    let mut unfit = false;
+    for codec in &topology.codecs {
+        if let Err(fault) = (codec.probe)() {
+            unfit = true;
+            log.line(&format!("Plugin '{}' cannot start: {fault}", codec.name));
+        }
+    }
+    if unfit {
+        return Outcome::NotStarted;
+    }
     let shards = match start_shards(&topology, queues.ends, &options.cpus, &news_sender) {
         Ok(shards) => shards,
         Err(error) => {
@@ -153,11 +165,15 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
         log,
         last,
         watchdog: None,
+        loading: None,
         failed: false,
         excused: BTreeSet::new(),
         cut_short: false,
     };
-    let outcome = if supervisor.open_inputs() && supervisor.watch(news_sender) {
+    let started = supervisor.open_inputs()
+        && supervisor.watch(news_sender.clone())
+        && supervisor.load(news_sender);
+    let outcome = if started {
         supervisor.serve()
     } else {
         supervisor.give_up()
@@ -273,7 +289,13 @@ impl Supervisor {
                     return false;
                 }
                 Ok(ToControl::Panicked(sentence)) => self.log.line(&sentence),
-                Ok(ToControl::Signal(_) | ToControl::Ended(_) | ToControl::Stalled { .. }) => {}
+                Ok(
+                    ToControl::Signal(_)
+                    | ToControl::Ended(_)
+                    | ToControl::Stalled { .. }
+                    | ToControl::Load(_)
+                    | ToControl::LoadedEnded { .. },
+                ) => {}
                 Err(_) => {
                     self.log.line("a shard did not start in time");
                     return false;
@@ -296,6 +318,22 @@ impl Supervisor {
                 .line(&format!("the shards cannot be watched: {error}")),
         }
         self.watchdog.is_some()
+    }
+
+    /// Begins to load filters, if one wants to. Answers whether that is possible.
+    fn load(&mut self, news: flume::Sender<ToControl>) -> bool {
+        let orders = self.shards.iter().map(|shard| shard.orders.clone());
+        match Loading::start(&self.topology, orders.collect(), news) {
+            Ok(loading) => {
+                self.loading = loading;
+                true
+            }
+            Err(error) => {
+                self.log
+                    .line(&format!("the thread that loads filters: {error}"));
+                false
+            }
+        }
     }
 
     /// Ends what was started after a failed start.
@@ -335,6 +373,24 @@ impl Supervisor {
                     break;
                 }
                 Ok(ToControl::Ready { .. }) => {}
+                Ok(ToControl::Load(run::Load(job))) => {
+                    let asked = self.loading.as_ref().map(|loading| loading.job(job));
+                    if let Some(Err(error)) = asked {
+                        self.log.line(error);
+                    }
+                }
+                Ok(ToControl::LoadedEnded {
+                    consumer,
+                    name,
+                    error,
+                }) => {
+                    self.log.line(&format!(
+                        "Plugin '{name}' terminated. Error: {error}; it is unloaded, the daemon goes on without it"
+                    ));
+                    if let Some(loading) = &self.loading {
+                        loading.ended(consumer);
+                    }
+                }
                 Err(_) => {
                     next_look = Instant::now() + INTERVAL;
                     self.look();

@@ -19,6 +19,7 @@ use crate::io::clock::Monotonic;
 use crate::limits;
 use crate::pack::{Batch, ConsumerId, Origin, ShardId};
 use crate::plugin::Backoff;
+use crate::plugin::options::Retries;
 
 /// A shard's terms with one consumer.
 pub(super) struct Standing {
@@ -36,6 +37,8 @@ pub(super) struct Standing {
     pub(super) paused: bool,
     /// Nothing is sent any more: the consumer's shard is lost, or its encoder here has failed for good.
     pub(super) gone: bool,
+    /// When to look at the remarks of this shard's encoder at the earliest.
+    pub(super) remarks_at: i64,
 }
 
 impl Standing {
@@ -48,7 +51,14 @@ impl Standing {
             held: VecDeque::new(),
             paused: false,
             gone: false,
+            remarks_at: 0,
         }
+    }
+
+    /// Another filter stands in the place of the one before.
+    pub(super) fn restart(&mut self, retries: &Retries) {
+        self.backoff = Backoff::new(retries.clone());
+        self.since = Monotonic::now();
     }
 }
 
