@@ -14,6 +14,7 @@ pub mod filters;
 pub mod inputs;
 pub mod net;
 pub mod outputs;
+mod script;
 pub mod splitters;
 
 use engine::plugin::PluginSpec;
@@ -37,6 +38,7 @@ pub const ALL: &[PluginSpec] = &[
     decoders::protobuf::SPEC,
     decoders::scribble::SPEC,
     filters::counter::SPEC,
+    filters::sandbox::SPEC,
     encoders::payload::SPEC,
     encoders::protobuf::SPEC,
     encoders::rst::SPEC,

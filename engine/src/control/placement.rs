@@ -190,12 +190,13 @@ fn codecs(plan: &Plan) -> Vec<CodecUnit> {
             continue;
         }
         waiting.extend(decoder.subs.iter().cloned());
-        let counted = Arc::clone(&decoder);
+        let (counted, aborted) = (Arc::clone(&decoder), Arc::clone(&decoder));
         units.push(CodecUnit {
             name: decoder.name.clone(),
             kind: Kind::Decoder,
             probe: Box::new(move || decoder.factory.probe()),
             figures: Box::new(move |tell| counted.factory.figures(tell)),
+            abort: Box::new(move || aborted.factory.abort()),
         });
     }
     for consumer in &plan.consumers {
@@ -210,12 +211,13 @@ fn codecs(plan: &Plan) -> Vec<CodecUnit> {
         if units.iter().any(|unit| unit.name == common.encoder) {
             continue;
         }
-        let (probed, counted) = (Arc::clone(encoder), Arc::clone(encoder));
+        let [probed, counted, aborted] = [(); 3].map(|()| Arc::clone(encoder));
         units.push(CodecUnit {
             name: common.encoder.clone(),
             kind: Kind::Encoder,
             probe: Box::new(move || probed.probe()),
             figures: Box::new(move |tell| counted.figures(tell)),
+            abort: Box::new(move || aborted.abort()),
         });
     }
     units

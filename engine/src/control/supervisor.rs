@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::loading::Loading;
+use super::loading::{Loading, in_place};
 use super::log::Log;
 use super::panics::PanicHook;
 use super::queues;
@@ -33,13 +33,16 @@ use crate::pack::ShardId;
 use crate::shard::Ended;
 use crate::shard::pulse;
 use crate::shard::run::{self, Launch, QueueEnds, Snapshot, ToControl, ToShard};
-use crate::shard::topology::Topology;
+use crate::shard::topology::{Role, Topology};
 
 /// Between two looks at what was dropped, and the least time between two lines about it.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a shard may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a shard may take to answer before SIGUSR2 aborts scripts, as Heka's router.
+const STUCK: Duration = Duration::from_secs(3);
 
 /// How long inputs may take to open.
 const OPEN: Duration = Duration::from_secs(60);
@@ -413,11 +416,42 @@ impl Supervisor {
                     self.log.line(&report.text(&self.topology));
                 }
             }
-            _ => self
-                .log
-                .line("SIGUSR2: no sandbox is running that could be aborted"),
+            _ => return self.abort(),
         }
         false
+    }
+
+    /// SIGUSR2: if a shard does not answer, ends the scripts that shards are in. Answers whether that ends the daemon.
+    fn abort(&mut self) -> bool {
+        let answers = self.ask();
+        let deadline = Instant::now() + STUCK;
+        let alive = self.shards.iter().filter(|shard| !shard.lost).count();
+        if (0..alive).all(|_| answers.recv_deadline(deadline).is_ok()) {
+            self.log
+                .line("SIGUSR2: all shards take messages, nothing is aborted");
+            return false;
+        }
+        self.log
+            .line("SIGUSR2: a shard takes no messages; scripts are aborted, the daemon stops");
+        for codec in &self.topology.codecs {
+            (codec.abort)();
+        }
+        for unit in &self.topology.consumers {
+            match (&unit.place, &unit.role) {
+                (Some(place), _) => {
+                    if let Some(loaded) = in_place(place) {
+                        loaded.factory.abort();
+                    }
+                }
+                (None, Role::Filter(factory)) => factory.abort(),
+                (None, Role::Output { .. }) => {}
+            }
+        }
+        self.failed = true;
+        if let Some(report) = self.report() {
+            self.log.line(&report.text(&self.topology));
+        }
+        true
     }
 
     /// Answers whether the end of this plugin ends the daemon.

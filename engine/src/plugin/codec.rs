@@ -157,6 +157,9 @@ pub trait DecoderFactory: Send + Sync {
 
     /// What its instances have counted, for reports. Called by the control plane.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Ends the calls that its instances are in, where that can be done from outside.
+    fn abort(&self) {}
 }
 
 /// Why an encoder refused a message.
@@ -236,6 +239,9 @@ pub trait EncoderFactory: Send + Sync {
 
     /// What its instances have counted, for reports. Called by the control plane.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Ends the calls that its instances are in, where that can be done from outside.
+    fn abort(&self) {}
 
     /// Whether outputs frame its bytes when `use_framing` is not set (only ProtobufEncoder).
     fn frames_by_default(&self) -> bool {

@@ -35,6 +35,14 @@ impl<'a> Selection<'a> {
         self.picks.is_empty()
     }
 
+    /// The message at `index`, from 0.
+    ///
+    /// Panics where there is none.
+    #[inline]
+    pub fn get(&self, index: usize) -> MessageRef<'a> {
+        self.table.get(self.picks[index] as usize)
+    }
+
     /// The messages in order.
     #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = MessageRef<'a>> {
@@ -134,6 +142,9 @@ pub trait FilterFactory: Send + Sync {
 
     /// What its instances have counted, for reports. Called by the control plane.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Ends the calls that its instances are in, where that can be done from outside.
+    fn abort(&self) {}
 
     /// How many filters it may have loaded at a time while the daemon runs: so many places are kept for them.
     fn places(&self) -> usize {

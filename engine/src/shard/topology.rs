@@ -227,6 +227,8 @@ pub struct CodecUnit {
     pub probe: Box<dyn Fn() -> Result<(), Fault> + Send + Sync>,
     /// What instances have counted.
     pub figures: Box<dyn Fn(&mut dyn FnMut(Figure)) + Send + Sync>,
+    /// Ends the calls that instances are in.
+    pub abort: Box<dyn Fn() + Send + Sync>,
 }
 
 /// The plan as the shards see it.
