@@ -8,6 +8,7 @@
 mod counted;
 pub(crate) mod fill;
 mod instances;
+mod lives;
 mod made;
 mod options;
 mod remarks;
@@ -22,6 +23,7 @@ use sandbox::{Cause, Kind, Program, Sandbox, Settings, Terminated};
 
 use counted::{Counted, Slot};
 pub(crate) use instances::shared;
+pub(crate) use lives::Lives;
 pub(crate) use made::{Item, Made};
 pub(crate) use options::{Chosen, options};
 pub(crate) use remarks::Last;

@@ -28,6 +28,11 @@ impl Last {
         self.set(parts);
     }
 
+    /// Notes that the last complaint holds once more.
+    pub(crate) fn count(&mut self) {
+        self.count += 1;
+    }
+
     /// Sets the text without counting.
     pub(crate) fn set(&mut self, parts: &[&[u8]]) {
         self.text.clear();
