@@ -20,8 +20,12 @@ share_dir = "{dir}"
 [In]
 type = "TcpInput"
 address = "{host}:5565"
-splitter = "TokenSplitter"
+splitter = "Lines"
 decoder = ""
+
+[Lines]
+type = "RegexSplitter"
+delimiter = '\n'
 
 [Print]
 type = "LogOutput"
