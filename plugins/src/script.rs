@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use codecs::time::Zone;
 use engine::plugin::{Fault, Figure, Section};
-use sandbox::{Cause, Kind, Program, Sandbox, Settings, Terminated};
+use sandbox::{Kind, Program, Sandbox, Settings, Terminated};
 
 use counted::{Counted, Slot};
 pub(crate) use instances::shared;
@@ -121,6 +121,7 @@ impl Script {
             sandbox,
             slot,
             script: Arc::clone(self),
+            is_preserved: false,
         })
     }
 
@@ -181,6 +182,7 @@ pub(crate) struct Running {
     sandbox: Sandbox,
     slot: Arc<Slot>,
     script: Arc<Script>,
+    is_preserved: bool,
 }
 
 impl Running {
@@ -196,13 +198,17 @@ impl Running {
         self.slot.set(&self.sandbox.figures());
     }
 
-    fn preserve(&mut self) {
-        let is_good = match self.sandbox.ended() {
-            None => true,
-            Some(ended) => matches!(ended.cause, Cause::Aborted | Cause::Stopped),
-        };
-        if is_good && self.script.preserved.is_some() {
-            // The host writes it.
+    /// Preserves the script's state at its end, where that is wanted and good. An error says what is lost.
+    pub(crate) fn preserve(&mut self) -> Result<(), String> {
+        if std::mem::replace(&mut self.is_preserved, true) {
+            return Ok(());
+        }
+        match self.sandbox.preserve() {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.script.counted.unpreserved();
+                Err(format!("{error}; the script begins anew at the next start"))
+            }
         }
     }
 }
@@ -210,7 +216,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.count();
-        self.preserve();
+        // Whoever can tell of an error has asked before; reports show that there was one.
+        let _ = self.preserve();
         self.slot.end();
     }
 }

@@ -133,6 +133,11 @@ pub trait Filter {
     fn stop(&mut self, _context: &mut dyn FilterContext) -> Result<(), Fault> {
         Ok(())
     }
+
+    /// The filter ends: nothing comes any more. Called once before it is dropped, unless it has failed.
+    fn end(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// Makes filters. One per filter section.

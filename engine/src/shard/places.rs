@@ -71,7 +71,7 @@ impl Shard {
             state.loaded = Some(Rc::clone(&loaded));
             state.filter.replace(filter)
         };
-        self.drop_filter(consumer, before);
+        self.end_filter(consumer, before);
         if let Some(interval) = loaded.ticker_interval {
             let shard = self.me.upgrade().expect("the shard is running");
             crate::io::spawn(run::tick_loaded(shard, consumer, loaded, interval));
@@ -81,6 +81,7 @@ impl Shard {
 
     /// Ends the filter in a place of this shard.
     pub(super) fn vacate(&self, consumer: ConsumerId) {
+        let name = self.name_of(consumer);
         let (before, loaded, held) = {
             let mut consumers = self.consumers.borrow_mut();
             let state = &mut consumers[consumer.0 as usize];
@@ -89,7 +90,7 @@ impl Shard {
             let before = state.filter.replace(Box::new(Vacant));
             (before, state.loaded.take(), held)
         };
-        self.drop_filter(consumer, before);
+        self.end_named(consumer, &name, before);
         drop(loaded);
         for (batch, delivery) in held {
             self.filter(batch, delivery);
@@ -206,8 +207,24 @@ impl Shard {
             let filter = self.consumers.borrow_mut()[consumer.0 as usize]
                 .filter
                 .take();
-            self.drop_filter(consumer, filter);
+            self.end_filter(consumer, filter);
         }
+    }
+
+    /// Ends an instance in order.
+    fn end_filter(&self, consumer: ConsumerId, filter: Option<Box<dyn Filter>>) {
+        self.end_named(consumer, &self.name_of(consumer), filter);
+    }
+
+    fn end_named(&self, consumer: ConsumerId, name: &str, filter: Option<Box<dyn Filter>>) {
+        let Some(mut filter) = filter else {
+            return;
+        };
+        let ended = Failure::of(self.contain(Running::Filter(consumer), || filter.end()));
+        if let Err(failure) = ended {
+            self.notice(name, || failure.to_string());
+        }
+        self.drop_filter(consumer, Some(filter));
     }
 
     fn filters_here(&self) -> Vec<ConsumerId> {

@@ -412,4 +412,11 @@ impl Filter for SandboxFilter {
         self.count();
         ticked.map_err(|ended| Fault::for_good(format!("FATAL: {}", told(&ended))))
     }
+
+    fn end(&mut self) -> Result<(), Fault> {
+        match &mut self.running {
+            Some(running) => running.preserve().map_err(Fault::for_good),
+            None => Ok(()),
+        }
+    }
 }

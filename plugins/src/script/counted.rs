@@ -98,6 +98,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[derive(Default)]
 pub(super) struct Counted {
     slots: Mutex<Vec<Arc<Slot>>>,
+    /// Machines whose state could not be preserved.
+    unpreserved: AtomicU64,
 }
 
 impl Counted {
@@ -112,6 +114,11 @@ impl Counted {
         let slot = Arc::new(Slot::new(slots.len()));
         slots.push(Arc::clone(&slot));
         slot
+    }
+
+    /// The state of a machine could not be preserved.
+    pub(super) fn unpreserved(&self) {
+        self.unpreserved.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Ends what machines are running now.
@@ -163,6 +170,10 @@ impl Counted {
         one("ProcessMessageSamples", samples, "count");
         if is_codec {
             one("ProcessMessageAvgDuration", mean(duration, samples), "ns");
+        }
+        let unpreserved = self.unpreserved.load(Ordering::Relaxed);
+        if unpreserved > 0 {
+            one("PreservationFailures", unpreserved, "count");
         }
         if profile {
             one("ProfileMessageSamples", samples, "count");
