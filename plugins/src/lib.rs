@@ -26,6 +26,7 @@ pub const ALL: &[PluginSpec] = &[
     inputs::process::SPEC,
     inputs::logstreamer::SPEC,
     inputs::process_directory::SPEC,
+    inputs::sandbox::SPEC,
     inputs::tcp::SPEC,
     inputs::udp::SPEC,
     splitters::heka_framing::SPEC,
@@ -46,6 +47,7 @@ pub const ALL: &[PluginSpec] = &[
     encoders::sandbox::SPEC,
     outputs::file::SPEC,
     outputs::log::SPEC,
+    outputs::sandbox::SPEC,
     outputs::tcp::SPEC,
     outputs::udp::SPEC,
 ];

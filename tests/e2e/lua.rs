@@ -406,8 +406,9 @@ fn an_encoder_injects_writes_or_passes_by() {
         filename = "encode.lua"
     "#;
     let daemon = Daemon::start(&place, &config("FALSE", file));
-    send(&place, "nothing\nbad\nmessage\nother\ndie\n");
+    send(&place, "bad\n");
     daemon.wait_for("Failed serializing: cannot");
+    send(&place, "nothing\nmessage\nother\ndie\n");
     let ended = daemon.stop();
     let out = place.path("out.log").display().to_string();
     let shown = tools::succeed(&["cat", "--format", "json", &out]);
@@ -441,4 +442,126 @@ fn reports_show_what_scripts_use() {
     }
     assert!(report.contains("====Encoders====\nShown:\n"), "{report}");
     daemon.stop();
+}
+
+#[test]
+fn an_output_delivers_refuses_and_keeps_what_it_knows() {
+    let script = r#"
+        require "io"
+        local path = read_config("path")
+        count = 0
+        function process_message()
+            if read_message("Payload") == "bad" then return -1, "not this one" end
+            count = count + 1
+            local file = assert(io.open(path, "a"))
+            file:write(count, " ", read_message("Payload"), "\n")
+            file:close()
+            return 0
+        end
+        function timer_event(ns)
+            local file = assert(io.open(path, "a"))
+            file:write("tick\n")
+            file:close()
+        end
+    "#;
+    let place = place("write.lua", script);
+    let output = r#"
+        [Write]
+        type = "SandboxOutput"
+        filename = "write.lua"
+        message_matcher = "TRUE"
+        preserve_data = true
+        timer_event_on_shutdown = true
+        [Write.config]
+        path = "{dir}/written"
+    "#;
+    let written = || std::fs::read_to_string(place.path("written")).unwrap_or_default();
+    let text = config("FALSE", output);
+    let daemon = Daemon::start(&place, &text);
+    send(&place, "a\nbad\nb\n");
+    tests::until("two lines", || written().contains("2 b\n").then_some(()));
+    daemon.wait_for("process_message() failed: not this one");
+    let ended = daemon.stop();
+    assert_eq!(ended.count("outputs.Write.delivered"), 2);
+    assert_eq!(ended.count("outputs.Write.dropped.refused"), 1);
+    let daemon = Daemon::start(&place, &text);
+    send(&place, "c\n");
+    tests::until("a third line", || written().contains("3 c\n").then_some(()));
+    daemon.stop();
+    assert_eq!(written(), "1 a\n2 b\ntick\n3 c\ntick\n");
+}
+
+#[test]
+fn an_output_that_dies_leaves_the_rest() {
+    let place = place(
+        "dies.lua",
+        "function process_message() return 1, 'no more' end",
+    );
+    let output =
+        "[Dies]\ntype = 'SandboxOutput'\nfilename = 'dies.lua'\nmessage_matcher = 'TRUE'\n";
+    let daemon = Daemon::start(&place, &config("TRUE", output));
+    send(&place, "a\n");
+    daemon.wait_for("Plugin 'Dies' terminated. Error: FATAL: no more");
+    send(&place, "b\n");
+    daemon.wait_for("In|In|b\n");
+    assert_eq!(daemon.stop().status, 0);
+}
+
+/// A configuration with the input `Make` alone.
+fn making(options: &str) -> String {
+    let sections = format!("[Make]\ntype = 'SandboxInput'\nfilename = 'make.lua'\n{options}");
+    let (head, rest) = LINES.split_once("[In]").expect("an input");
+    let (_, print) = rest.split_once("[Print]").expect("an output");
+    format!("{head}{sections}\n[Print]\nmessage_matcher = 'TRUE'\n{print}")
+}
+
+#[test]
+fn an_input_makes_messages_at_every_tick() {
+    let script = r#"
+        count = 0
+        function process_message()
+            count = count + 1
+            inject_message({ Type = "made", Logger = "make", Payload = "number " .. count })
+            if count == 2 then return -1, "second" end
+            return 0
+        end
+    "#;
+    let place = place("make.lua", script);
+    let text = making("ticker_interval = 1\npreserve_data = true\n");
+    let daemon = Daemon::start(&place, &text);
+    daemon.wait_for("made|make|number 3\n");
+    daemon.wait_for("process_message() failed: second");
+    let made = daemon.stop().count("inputs.Make.delivered");
+    // The state of the script is as it was.
+    let daemon = Daemon::start(&place, &text);
+    daemon.wait_for(&format!("made|make|number {}\n", made + 1));
+    daemon.stop();
+}
+
+#[test]
+fn an_input_may_run_once_for_ever_or_fail() {
+    let once = "function process_message() inject_message({Type='once'}) return 0 end";
+    let place = place("make.lua", once);
+    let daemon = Daemon::start(&place, &making(""));
+    daemon.wait_for("once||\n");
+    daemon.wait_for("single run completed");
+    assert_eq!(daemon.stop().status, 0);
+    let always = r#"
+        function process_message()
+            local n = 0
+            while true do
+                n = n + 1
+                inject_message({ Type = "always", Payload = tostring(n) })
+            end
+        end
+    "#;
+    place.write("make.lua", always);
+    let daemon = Daemon::start(&place, &making(""));
+    daemon.wait_for("always||100\n");
+    assert_eq!(daemon.stop().status, 0);
+    place.write("make.lua", "function process_message() error('broken') end");
+    let daemon = Daemon::start(&place, &making("can_exit = false\n"));
+    let ended = daemon.ended();
+    assert_eq!(ended.status, 1);
+    assert!(ended.said.contains("broken"), "{}", ended.said);
 }
