@@ -388,6 +388,12 @@ impl MessageTable {
         Ok(Span::new(start, end))
     }
 
+    /// Bytes that the arena still takes.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.limits.received_bytes + self.limits.arena_bytes - self.bytes.len()
+    }
+
     /// Where the table ends now, for `rollback`.
     #[inline]
     pub fn mark(&self) -> Mark {

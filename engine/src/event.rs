@@ -43,11 +43,13 @@ pub enum DropCause {
     QueueFull,
     /// A plugin failed or panicked while it had it, and would perhaps do so again.
     PluginFailed,
+    /// A filter made it while so much waited that it had injected before that it could keep no more.
+    NoCredit,
 }
 
 impl DropCause {
     /// All causes, in the order of their numbers.
-    pub const ALL: [DropCause; 16] = [
+    pub const ALL: [DropCause; 17] = [
         DropCause::TooLong,
         DropCause::BadFrame,
         DropCause::WrongSignature,
@@ -64,6 +66,7 @@ impl DropCause {
         DropCause::DatagramTruncated,
         DropCause::QueueFull,
         DropCause::PluginFailed,
+        DropCause::NoCredit,
     ];
 
     /// Its name in reports and metrics.
@@ -85,6 +88,7 @@ impl DropCause {
             DropCause::DatagramTruncated => "datagram_truncated",
             DropCause::QueueFull => "queue_full",
             DropCause::PluginFailed => "plugin_failed",
+            DropCause::NoCredit => "no_credit",
         }
     }
 
@@ -132,6 +136,9 @@ impl DropCause {
             }
             DropCause::PluginFailed => {
                 "a plugin failed over them and goes on without; its own lines in the log say how"
+            }
+            DropCause::NoCredit => {
+                "a filter injects more than those take who ask for it; inject less, or see what holds them up"
             }
         }
     }

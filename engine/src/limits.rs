@@ -85,7 +85,8 @@ pub const fn batch_limits(message_bytes_max: usize) -> TableLimits {
     TableLimits {
         // An unfinished record of full length, and one whole read behind it.
         received_bytes: record_bytes_max(message_bytes_max) + READ_BYTES,
-        arena_bytes: TABLE_ARENA_BYTES,
+        // What a script makes of a record of full length, and what is made of others beside it.
+        arena_bytes: record_bytes_max(message_bytes_max) + TABLE_ARENA_BYTES,
         messages: TABLE_MESSAGES_MAX,
         fields: TABLE_FIELDS_MAX,
     }

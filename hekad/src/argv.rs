@@ -13,10 +13,12 @@ use clap::CommandFactory;
 use crate::cli::Cli;
 
 /// Names under which Heka installed its tools, and the subcommands that took their place.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("heka-flood", "flood"),
     ("heka-cat", "cat"),
     ("heka-inject", "inject"),
+    ("heka-sbmgr", "sbmgr"),
+    ("heka-sbmgrload", "sbmgrload"),
 ];
 
 /// The arguments with `-name` made `--name` where `name` is a long flag, and the subcommand put in where the

@@ -6,6 +6,7 @@
 //! Never:   opens a file, or decides anything from two flags at once that clap cannot say.
 
 mod buffer;
+mod lua;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,8 @@ pub(crate) use buffer::{
     BufferReplayArgs, BufferVerifyArgs, ChosenArgs,
 };
 
+pub(crate) use lua::{LuaArgs, ManagerAction, MessageFormat, SbmgrArgs, SbmgrloadArgs, ScriptKind};
+
 const EXAMPLES: &str = "\
 Examples:
   hekad --config /etc/hekad.toml           run the daemon (-config works as well)
@@ -25,6 +28,7 @@ Examples:
                                            send it a million messages
   hekad cat --match \"Severity < 4\" out.log show the grave ones of a recorded stream
   hekad inject --payload 'hello'           send it one message
+  hekad lua nginx.lua --input access.log   run a Lua script over a sample
   hekad buffer ls /var/cache/hekad/output_queue
                                            show what waits on the disk
   hekad logstreamer --config /etc/hekad.toml
@@ -76,6 +80,12 @@ pub(crate) enum Command {
     Cat(CatArgs),
     /// Send one message.
     Inject(InjectArgs),
+    /// Run a Lua script over a sample and print what it makes.
+    Lua(LuaArgs),
+    /// Tell a SandboxManagerFilter to load or unload a filter.
+    Sbmgr(SbmgrArgs),
+    /// Tell a SandboxManagerFilter to load or unload many counting filters.
+    Sbmgrload(SbmgrloadArgs),
     /// Look at the disk queues and dead letters of plugins, repair them, send what is in them.
     Buffer(BufferArgs),
     /// Show which log files a configuration would read, in which order and from where.

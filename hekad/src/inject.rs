@@ -45,7 +45,8 @@ pub(crate) fn inject(args: &InjectArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn send(address: &str, client: Option<&Client>, frame: &[u8]) -> io::Result<()> {
+/// Sends a frame over a connection of its own.
+pub(crate) fn send(address: &str, client: Option<&Client>, frame: &[u8]) -> io::Result<()> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, WAIT_MAX) {
@@ -92,7 +93,8 @@ fn encode(args: &InjectArgs) -> Result<Vec<u8>, Failure> {
     Ok(frame)
 }
 
-fn set_headers(draft: &mut Draft<'_>, args: &InjectArgs) -> Result<(), Full> {
+/// What every message has that is sent from here: uuid, time and host.
+pub(crate) fn envelope(draft: &mut Draft<'_>) -> Result<(), Full> {
     let mut uuid = fastrand::u128(..).to_le_bytes();
     uuid[6] = uuid[6] & 0x0f | 0x40;
     uuid[8] = uuid[8] & 0x3f | 0x80;
@@ -102,6 +104,11 @@ fn set_headers(draft: &mut Draft<'_>, args: &InjectArgs) -> Result<(), Full> {
         .as_nanos();
     draft.set(Header::Uuid, &uuid[..])?;
     draft.set_timestamp(i64::try_from(now).unwrap_or(i64::MAX));
+    draft.set(Header::Hostname, own_hostname().as_str())
+}
+
+fn set_headers(draft: &mut Draft<'_>, args: &InjectArgs) -> Result<(), Full> {
+    envelope(draft)?;
     draft.set(Header::Type, args.message_type.as_str())?;
     draft.set(Header::Logger, args.logger.as_str())?;
     draft.set_severity(args.severity);
@@ -110,12 +117,10 @@ fn set_headers(draft: &mut Draft<'_>, args: &InjectArgs) -> Result<(), Full> {
         0 => i32::try_from(std::process::id()).unwrap_or(0),
         pid => pid,
     });
-    let hostname = if args.hostname.is_empty() {
-        own_hostname()
-    } else {
-        args.hostname.clone()
-    };
-    draft.set(Header::Hostname, hostname.as_str())
+    match args.hostname.as_str() {
+        "" => Ok(()),
+        hostname => draft.set(Header::Hostname, hostname),
+    }
 }
 
 /// The kernel's name for this host; empty where it cannot be read.

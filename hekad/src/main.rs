@@ -18,9 +18,11 @@ mod flood;
 mod generate;
 mod inject;
 mod logstreamer;
+mod lua;
 mod plugins;
 mod receiver;
 mod run;
+mod sbmgr;
 mod signer;
 
 use std::process::ExitCode;
@@ -58,6 +60,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Cat(args) => cat::cat(&args),
         Command::Inject(args) => inject::inject(&args),
         Command::Logstreamer(args) => logstreamer::logstreamer(&args),
+        Command::Lua(args) => lua::lua(&args),
+        Command::Sbmgr(args) => sbmgr::sbmgr(&args),
+        Command::Sbmgrload(args) => sbmgr::sbmgrload(&args),
         Command::Buffer(args) => buffer::buffer(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

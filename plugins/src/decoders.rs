@@ -9,4 +9,5 @@ mod message_fields;
 pub mod multi;
 pub mod payload_regex;
 pub mod protobuf;
+pub mod sandbox;
 pub mod scribble;

@@ -8,3 +8,4 @@
 pub mod payload;
 pub mod protobuf;
 pub mod rst;
+pub mod sandbox;

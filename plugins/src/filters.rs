@@ -6,3 +6,4 @@
 //! Never:   awaits.
 
 pub mod counter;
+pub mod sandbox;

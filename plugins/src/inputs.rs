@@ -9,6 +9,7 @@ pub mod file_polling;
 pub mod logstreamer;
 pub mod process;
 pub mod process_directory;
+pub mod sandbox;
 pub mod tcp;
 mod timer;
 pub mod udp;

@@ -14,6 +14,7 @@ pub mod filters;
 pub mod inputs;
 pub mod net;
 pub mod outputs;
+mod script;
 pub mod splitters;
 
 use engine::plugin::PluginSpec;
@@ -25,6 +26,7 @@ pub const ALL: &[PluginSpec] = &[
     inputs::process::SPEC,
     inputs::logstreamer::SPEC,
     inputs::process_directory::SPEC,
+    inputs::sandbox::SPEC,
     inputs::tcp::SPEC,
     inputs::udp::SPEC,
     splitters::heka_framing::SPEC,
@@ -35,13 +37,17 @@ pub const ALL: &[PluginSpec] = &[
     decoders::multi::SPEC,
     decoders::payload_regex::SPEC,
     decoders::protobuf::SPEC,
+    decoders::sandbox::SPEC,
     decoders::scribble::SPEC,
     filters::counter::SPEC,
+    filters::sandbox::SPEC,
     encoders::payload::SPEC,
     encoders::protobuf::SPEC,
     encoders::rst::SPEC,
+    encoders::sandbox::SPEC,
     outputs::file::SPEC,
     outputs::log::SPEC,
+    outputs::sandbox::SPEC,
     outputs::tcp::SPEC,
     outputs::udp::SPEC,
 ];

@@ -8,5 +8,6 @@
 pub mod file;
 pub mod log;
 mod parts;
+pub mod sandbox;
 pub mod tcp;
 pub mod udp;

@@ -18,6 +18,7 @@ mod descriptors;
 mod files;
 mod isolation;
 mod logstreamer;
+mod lua;
 mod network;
 mod quickstart;
 mod start_stop;

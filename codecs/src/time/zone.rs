@@ -60,6 +60,17 @@ impl Zone {
         self.rules.to_offset(jiff_instant(instant)).seconds()
     }
 
+    /// The moment at which the zone's clocks show what those of UTC show at `nanoseconds`: for a time that was read without its zone.
+    pub fn of_utc_clock(&self, nanoseconds: i64) -> i64 {
+        let (seconds, rest) = (
+            nanoseconds.div_euclid(1_000_000_000),
+            nanoseconds.rem_euclid(1_000_000_000),
+        );
+        let shown = Zone::utc().civil(seconds);
+        let instant = self.instant(shown).saturating_mul(1_000_000_000);
+        instant.saturating_add(rest)
+    }
+
     /// Calls `f` with the offset in seconds and the abbreviation at an instant.
     #[inline]
     pub(crate) fn with_abbreviation<R>(&self, instant: i64, f: impl FnOnce(i32, &str) -> R) -> R {

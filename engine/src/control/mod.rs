@@ -7,6 +7,7 @@
 
 pub mod config;
 mod fit;
+mod loading;
 pub mod log;
 mod panics;
 pub mod placement;

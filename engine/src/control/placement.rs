@@ -8,21 +8,24 @@
 //! Homes are given out in the order of the configuration: inputs from the first shard on, consumers likewise, so that neighbours in the file
 //! share the work. One shard means that everything lives on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
-use super::plan::{self, ConsumerPlan, InputPlan, Plan};
+use super::plan::{self, ConsumerPlan, DecoderPlan, InputPlan, Plan};
 use crate::limits;
-use crate::pack::ShardId;
+use crate::pack::{ConsumerId, ShardId};
+use crate::plugin::Kind;
 use crate::plugin::options::{Buffering, HekadOptions};
 use crate::queue;
 use crate::shard::claims::Claims;
 use crate::shard::matchers::Matchers;
+use crate::shard::places::Vacancy;
 use crate::shard::topology::{
-    ConsumerUnit, InputUnit, LettersUnit, Load, QueueSize, QueueUnit, Role, Topology,
+    CodecUnit, ConsumerUnit, InputUnit, LettersUnit, Load, Place, QueueSize, QueueUnit, Role,
+    Topology,
 };
 
 /// Folder of all disk queues below `base_dir`, as in Heka.
@@ -85,10 +88,18 @@ pub fn cores(shards: u32) -> Result<Vec<usize>, PlacementError> {
 }
 
 /// The plan as `shards` shards see it.
-pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, PlacementError> {
-    if plan.consumers.len() > limits::CONSUMERS_MAX {
-        return Err(PlacementError::TooManyConsumers(plan.consumers.len()));
+pub fn topology(mut plan: Plan, shards: u16, hostname: String) -> Result<Topology, PlacementError> {
+    let places = places(&plan);
+    let count = plan.consumers.len() + places.len();
+    if count > limits::CONSUMERS_MAX {
+        return Err(PlacementError::TooManyConsumers(count));
     }
+    let codecs = codecs(&plan);
+    let reader = (!places.is_empty()).then(|| Arc::clone(&plan.reader));
+    let matchers = match places.is_empty() {
+        true => plan.matchers,
+        false => set_of(&plan.consumers, places.len()),
+    };
     let home = |index: usize| ShardId((index % shards as usize) as u16);
     let inputs: Vec<InputUnit> = plan
         .inputs
@@ -96,24 +107,145 @@ pub fn topology(plan: Plan, shards: u16, hostname: String) -> Result<Topology, P
         .enumerate()
         .map(|(index, input)| input_unit(input, home(index)))
         .collect();
-    let consumers = plan
-        .consumers
+    let hekad = plan.hekad;
+    let planned = std::mem::take(&mut plan.consumers);
+    let consumers = planned
         .into_iter()
         .enumerate()
-        .map(|(index, consumer)| consumer_unit(consumer, &plan.hekad, home(index), shards))
-        .collect();
+        .map(|(index, consumer)| consumer_unit(consumer, &hekad, home(index), shards));
+    let mut consumers: Vec<ConsumerUnit> = consumers.collect();
+    for manager in places {
+        let unit = place_unit(manager, &consumers, home(consumers.len()));
+        consumers.push(unit);
+    }
     Ok(Topology {
-        matchers: Arc::new(Matchers::new(plan.matchers, &inputs)),
+        matchers: Arc::new(Matchers::new(matchers, &inputs)),
+        codecs,
+        reader,
         inputs,
         consumers,
-        message_bytes_max: plan.hekad.message_bytes_max(),
-        loops_max: plan.hekad.message_loops_max(),
+        message_bytes_max: hekad.message_bytes_max(),
+        loops_max: hekad.message_loops_max(),
         hostname,
         pid: std::process::id() as i32,
         shards,
         loads: (0..shards).map(|_| Load::default()).collect(),
         claims: Claims::default(),
     })
+}
+
+/// The places to keep: for each the filter that loads what is to stand there.
+fn places(plan: &Plan) -> Vec<ConsumerId> {
+    let consumers = plan.consumers.iter().enumerate();
+    consumers
+        .flat_map(|(index, consumer)| {
+            let count = match &consumer.role {
+                plan::Role::Filter { factory, .. } => factory.places(),
+                plan::Role::Output { .. } => 0,
+            };
+            // One more than can be numbered is as good as any number of them.
+            std::iter::repeat_n(
+                ConsumerId(index as u16),
+                count.min(limits::CONSUMERS_MAX + 1),
+            )
+        })
+        .collect()
+}
+
+/// The matchers of the plan's consumers, and places that nobody is in.
+fn set_of(consumers: &[ConsumerPlan], places: usize) -> matcher::Set {
+    let planned = consumers
+        .iter()
+        .map(|consumer| (consumer.matcher(), consumer.signer()));
+    let wanted: Vec<_> = planned
+        .chain(std::iter::repeat_n((NOTHING, ""), places))
+        .map(|(expression, signer)| wanted(expression, signer))
+        .collect();
+    matcher::Set::build(&wanted).expect("the plan has compiled these")
+}
+
+/// The matcher of a place that nobody is in.
+pub(super) const NOTHING: &str = "FALSE";
+
+/// A matcher as the set takes it.
+pub(super) fn wanted<'a>(expression: &'a str, signer: &'a str) -> matcher::Consumer<'a> {
+    matcher::Consumer {
+        expression: if expression.trim().is_empty() {
+            "TRUE"
+        } else {
+            expression
+        },
+        signer: Some(signer).filter(|signer| !signer.is_empty()),
+    }
+}
+
+/// Decoders and encoders that somebody uses, each once.
+fn codecs(plan: &Plan) -> Vec<CodecUnit> {
+    let mut units: Vec<CodecUnit> = Vec::new();
+    let mut waiting: Vec<Arc<DecoderPlan>> = plan
+        .inputs
+        .iter()
+        .filter_map(|input| input.decoder.clone())
+        .collect();
+    while let Some(decoder) = waiting.pop() {
+        if units.iter().any(|unit| unit.name == decoder.name) {
+            continue;
+        }
+        waiting.extend(decoder.subs.iter().cloned());
+        let (counted, aborted) = (Arc::clone(&decoder), Arc::clone(&decoder));
+        units.push(CodecUnit {
+            name: decoder.name.clone(),
+            kind: Kind::Decoder,
+            probe: Box::new(move || decoder.factory.probe()),
+            figures: Box::new(move |tell| counted.factory.figures(tell)),
+            abort: Box::new(move || aborted.factory.abort()),
+        });
+    }
+    for consumer in &plan.consumers {
+        let plan::Role::Output {
+            encoder: Some(encoder),
+            common,
+            ..
+        } = &consumer.role
+        else {
+            continue;
+        };
+        if units.iter().any(|unit| unit.name == common.encoder) {
+            continue;
+        }
+        let [probed, counted, aborted] = [(); 3].map(|()| Arc::clone(encoder));
+        units.push(CodecUnit {
+            name: common.encoder.clone(),
+            kind: Kind::Encoder,
+            probe: Box::new(move || probed.probe()),
+            figures: Box::new(move |tell| counted.figures(tell)),
+            abort: Box::new(move || aborted.abort()),
+        });
+    }
+    units
+}
+
+/// A place that nobody is in.
+fn place_unit(manager: ConsumerId, consumers: &[ConsumerUnit], home: ShardId) -> ConsumerUnit {
+    let owner = &consumers[manager.0 as usize];
+    ConsumerUnit {
+        name: owner.name.clone(),
+        type_name: owner.type_name,
+        matcher: NOTHING.to_owned(),
+        signer: String::new(),
+        place: Some(Place {
+            manager,
+            loaded: RwLock::default(),
+        }),
+        role: Role::Filter(Box::new(Vacancy)),
+        ticker_interval: None,
+        can_exit: true,
+        queue: None,
+        letters: None,
+        retries: owner.retries.clone(),
+        encoder_name: String::new(),
+        home,
+    }
 }
 
 fn input_unit(input: InputPlan, home: ShardId) -> InputUnit {
@@ -148,6 +280,7 @@ fn consumer_unit(
         seconds => Some(Duration::from_secs(u64::from(seconds))),
     };
     let (matcher, can_exit) = (consumer.matcher().to_owned(), consumer.can_exit());
+    let signer = consumer.signer().to_owned();
     let queue = consumer
         .buffering()
         .map(|buffering| queue_unit(&consumer.name, buffering, hekad, shards));
@@ -179,6 +312,8 @@ fn consumer_unit(
         name: consumer.name,
         type_name: consumer.type_name,
         matcher,
+        signer,
+        place: None,
         role,
         ticker_interval,
         can_exit,

@@ -9,6 +9,7 @@
 //! then all matchers at once; then what nothing uses (`unused`).
 
 mod complaints;
+mod filters;
 mod known_types;
 mod loader;
 mod owned;
@@ -29,8 +30,8 @@ use crate::plugin::options::{
 };
 use crate::plugin::spec::OptionSet;
 use crate::plugin::{
-    Decoder, DecoderFactory, EncoderFactory, FilterFactory, InputFactory, InputLoader,
-    OutputFactory, PluginSpec, SplitterFactory,
+    Decoder, DecoderFactory, EncoderFactory, FilterFactory, FilterReader, InputFactory,
+    InputLoader, OutputFactory, PluginSpec, SplitterFactory,
 };
 use loader::Loader;
 use references::Resolved;
@@ -51,6 +52,8 @@ pub struct Plan {
     pub consumers: Vec<ConsumerPlan>,
     /// All message matchers.
     pub matchers: matcher::Set,
+    /// Understands the sections of filters that are loaded later.
+    pub reader: Arc<dyn FilterReader>,
     /// What works, but hardly as its writer thinks.
     pub warnings: Problems,
 }
@@ -128,6 +131,14 @@ pub enum Role {
 }
 
 impl ConsumerPlan {
+    /// The signer whose messages it takes; empty for anybody's.
+    pub fn signer(&self) -> &str {
+        match &self.role {
+            Role::Filter { common, .. } => &common.message_signer,
+            Role::Output { common, .. } => &common.message_signer,
+        }
+    }
+
     /// Its message matcher.
     pub fn matcher(&self) -> &str {
         match &self.role {
@@ -213,8 +224,10 @@ impl Plan {
             problems.extend(unused::warnings(document, &sections, &used));
         }
         let problems = Problems::new(Arc::clone(&document.sources), problems);
+        let reader = Arc::new(filters::Reader::new(specs, hekad.clone()));
         match matchers {
             Some(matchers) if problems.errors() == 0 => Ok(Plan {
+                reader,
                 hekad,
                 inputs,
                 consumers,

@@ -7,14 +7,17 @@
 //!
 //! The form of the text report (SIGUSR1 and exit) is Heka's: `docs/parity/wire.md`, section 7.
 
+mod figures;
+
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::loading::in_place;
 use crate::event::{ConsumerCounters, DropCause, Drops, InputCounters, QueueCounters};
 use crate::limits;
-use crate::plugin::DecodeFailure;
-use crate::shard::probe::Sampled;
+use crate::plugin::{Figure, Kind};
+use crate::shard::probe::{LastRefusal, Sampled};
 use crate::shard::run::Snapshot;
 use crate::shard::topology::{QueueUnit, Role, Topology};
 
@@ -30,7 +33,7 @@ pub struct Report {
     queues: Vec<u32>,
     processing: Vec<Sampled>,
     matching: Sampled,
-    decode_failures: Vec<Option<DecodeFailure>>,
+    decode_failures: Vec<LastRefusal>,
     batches: usize,
     batches_in_use: usize,
     injections_in_use: usize,
@@ -55,7 +58,7 @@ impl Report {
             queues: vec![0; consumers],
             processing: vec![Sampled::default(); consumers],
             matching: Sampled::default(),
-            decode_failures: vec![None; inputs],
+            decode_failures: vec![LastRefusal::default(); inputs],
             batches: 0,
             batches_in_use: 0,
             injections_in_use: 0,
@@ -91,7 +94,7 @@ impl Report {
             merge(
                 &mut report.decode_failures,
                 &snapshot.probe.decode_failures,
-                |known, more| *known = more.or(*known),
+                LastRefusal::merge,
             );
             report.matching.merge(&snapshot.probe.matching);
             report.batches += snapshot.batches;
@@ -180,11 +183,11 @@ impl Report {
             .filter_map(|(index, unit)| {
                 let count =
                     self.inputs[index].decode_failures - earlier.inputs[index].decode_failures;
-                let failure = self.decode_failures[index]?;
+                let last = self.decode_failures[index].text()?;
                 (count > 0 && unit.log_decode_failures).then(|| {
                     format!(
-                        "Plugin '{}': its decoder refused {count} records, last: {}",
-                        unit.name, failure.reason
+                        "Plugin '{}': its decoder refused {count} records, last: {last}",
+                        unit.name
                     )
                 })
             })
@@ -217,8 +220,12 @@ impl Report {
         section(&mut out, "Inputs", topology.inputs.len(), |out, index| {
             let _ = writeln!(out, "{}:", topology.inputs[index].name);
             ledger_lines(out, &self.inputs[index]);
+            figures::lines(out, &figures::of_input(&topology.inputs[index]));
         });
-        let filters = consumers(topology, |role| matches!(role, Role::Filter(_)));
+        let decoders = figures::of_codecs(topology, Kind::Decoder);
+        figures::section(&mut out, "Decoders", &decoders);
+        let mut filters = consumers(topology, |role| matches!(role, Role::Filter(_)));
+        filters.retain(|&index| self.is_shown(topology, index));
         section(&mut out, "Filters", filters.len(), |out, index| {
             self.text_consumer(out, topology, filters[index]);
         });
@@ -226,8 +233,16 @@ impl Report {
         section(&mut out, "Outputs", outputs.len(), |out, index| {
             self.text_consumer(out, topology, outputs[index]);
         });
+        let encoders = figures::of_codecs(topology, Kind::Encoder);
+        figures::section(&mut out, "Encoders", &encoders);
         out.push_str("========\n");
         out
+    }
+
+    /// Whether a consumer has something to report: a place that nobody was ever in has not.
+    fn is_shown(&self, topology: &Topology, index: usize) -> bool {
+        let place = topology.consumers[index].place.as_ref();
+        place.is_none_or(|place| in_place(place).is_some() || self.consumers[index].matched > 0)
     }
 
     fn text_globals(&self, out: &mut String) {
@@ -266,7 +281,8 @@ impl Report {
             Some(_) => limits::QUEUE_CREDITS as usize * self.shards + limits::QUEUE_READS,
             None => limits::CONSUMER_CREDITS as usize * self.shards,
         };
-        let _ = writeln!(out, "{}:", unit.name);
+        let name = figures::name(topology, index);
+        let _ = writeln!(out, "{name}:");
         let _ = writeln!(out, "    InChanCapacity: {capacity}");
         let _ = writeln!(out, "    InChanLength: {}", self.queues[index]);
         let _ = writeln!(out, "    MatchedMessageCount: {}", counters.matched);
@@ -300,13 +316,18 @@ impl Report {
                     "    ProcessMessageAvgDuration: {}",
                     nanoseconds(&self.processing[index])
                 );
+                if let Some(count) = figures::running(topology, index) {
+                    let _ = writeln!(out, "    RunningFilters: {count}");
+                }
+                figures::lines(out, &figures::of_consumer(unit));
                 if self.injections[index].received > 0 {
-                    let _ = writeln!(out, "  Injected by {}:", unit.name);
+                    let _ = writeln!(out, "  Injected by {name}:");
                     ledger_lines(out, &self.injections[index]);
                 }
             }
             Role::Output { .. } => {
                 let _ = writeln!(out, "    Bytes: {}", counters.bytes);
+                figures::lines(out, &figures::of_consumer(unit));
             }
         }
     }
@@ -352,11 +373,15 @@ impl Report {
     pub fn json(&self, topology: &Topology) -> Value {
         let mut inputs = Map::new();
         for (unit, ledger) in topology.inputs.iter().zip(&self.inputs) {
-            inputs.insert(unit.name.clone(), ledger_json(ledger));
+            let mut entry = ledger_json(ledger);
+            add_figures(&mut entry, &figures::of_input(unit));
+            inputs.insert(unit.name.clone(), entry);
         }
         let (mut filters, mut outputs) = (Map::new(), Map::new());
-        for (index, unit) in topology.consumers.iter().enumerate() {
+        let consumers = topology.consumers.iter().enumerate();
+        for (index, unit) in consumers.filter(|(index, _)| self.is_shown(topology, *index)) {
             let counters = &self.consumers[index];
+            let name = figures::name(topology, index);
             let mut entry = json!({
                 "matched": counters.matched,
                 "delivered": counters.processed,
@@ -368,16 +393,17 @@ impl Report {
                 Some(queue) => entry["disk_queue"] = self.disk_queue_json(index, queue),
                 None => entry["in_flight"] = counters.in_flight().into(),
             }
+            add_figures(&mut entry, &figures::of_consumer(unit));
             match unit.role {
                 Role::Filter(_) => {
                     entry["injected"] = ledger_json(&self.injections[index]);
                     entry["process_ns"] = self.processing[index].mean().into();
-                    filters.insert(unit.name.clone(), entry);
+                    filters.insert(name, entry);
                 }
                 Role::Output { .. } => {
                     entry["bytes"] = counters.bytes.into();
                     entry["retries"] = counters.retries.into();
-                    outputs.insert(unit.name.clone(), entry);
+                    outputs.insert(name, entry);
                 }
             }
         }
@@ -389,8 +415,10 @@ impl Report {
                 "notices_lost": self.notices_lost,
             },
             "inputs": inputs,
+            "decoders": figures::codecs_json(&figures::of_codecs(topology, Kind::Decoder)),
             "filters": filters,
             "outputs": outputs,
+            "encoders": figures::codecs_json(&figures::of_codecs(topology, Kind::Encoder)),
         })
     }
 }
@@ -416,6 +444,12 @@ pub(in crate::control) fn kept_lines<'a>(
 fn merge<T>(sums: &mut [T], more: &[T], add: impl Fn(&mut T, &T)) {
     for (sum, more) in sums.iter_mut().zip(more) {
         add(sum, more);
+    }
+}
+
+fn add_figures(entry: &mut Value, counted: &[Figure]) {
+    if !counted.is_empty() {
+        entry["figures"] = figures::json(counted);
     }
 }
 

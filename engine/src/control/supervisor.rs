@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::loading::{Loading, in_place};
 use super::log::Log;
 use super::panics::PanicHook;
 use super::queues;
@@ -32,13 +33,16 @@ use crate::pack::ShardId;
 use crate::shard::Ended;
 use crate::shard::pulse;
 use crate::shard::run::{self, Launch, QueueEnds, Snapshot, ToControl, ToShard};
-use crate::shard::topology::Topology;
+use crate::shard::topology::{Role, Topology};
 
 /// Between two looks at what was dropped, and the least time between two lines about it.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a shard may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a shard may take to answer before SIGUSR2 aborts scripts, as Heka's router.
+const STUCK: Duration = Duration::from_secs(3);
 
 /// How long inputs may take to open.
 const OPEN: Duration = Duration::from_secs(60);
@@ -103,6 +107,7 @@ struct Supervisor {
     log: Log,
     last: Report,
     watchdog: Option<Watchdog>,
+    loading: Option<Loading>,
     failed: bool,
     /// Plugins that have ended before the daemon began to stop, and might.
     excused: BTreeSet<String>,
@@ -137,6 +142,16 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
     if !queues.errors.is_empty() {
         return Outcome::NotStarted;
     }
+    let mut unfit = false;
+    for codec in &topology.codecs {
+        if let Err(fault) = (codec.probe)() {
+            unfit = true;
+            log.line(&format!("Plugin '{}' cannot start: {fault}", codec.name));
+        }
+    }
+    if unfit {
+        return Outcome::NotStarted;
+    }
     let shards = match start_shards(&topology, queues.ends, &options.cpus, &news_sender) {
         Ok(shards) => shards,
         Err(error) => {
@@ -153,11 +168,15 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
         log,
         last,
         watchdog: None,
+        loading: None,
         failed: false,
         excused: BTreeSet::new(),
         cut_short: false,
     };
-    let outcome = if supervisor.open_inputs() && supervisor.watch(news_sender) {
+    let started = supervisor.open_inputs()
+        && supervisor.watch(news_sender.clone())
+        && supervisor.load(news_sender);
+    let outcome = if started {
         supervisor.serve()
     } else {
         supervisor.give_up()
@@ -273,7 +292,13 @@ impl Supervisor {
                     return false;
                 }
                 Ok(ToControl::Panicked(sentence)) => self.log.line(&sentence),
-                Ok(ToControl::Signal(_) | ToControl::Ended(_) | ToControl::Stalled { .. }) => {}
+                Ok(
+                    ToControl::Signal(_)
+                    | ToControl::Ended(_)
+                    | ToControl::Stalled { .. }
+                    | ToControl::Load(_)
+                    | ToControl::LoadedEnded { .. },
+                ) => {}
                 Err(_) => {
                     self.log.line("a shard did not start in time");
                     return false;
@@ -296,6 +321,22 @@ impl Supervisor {
                 .line(&format!("the shards cannot be watched: {error}")),
         }
         self.watchdog.is_some()
+    }
+
+    /// Begins to load filters, if one wants to. Answers whether that is possible.
+    fn load(&mut self, news: flume::Sender<ToControl>) -> bool {
+        let orders = self.shards.iter().map(|shard| shard.orders.clone());
+        match Loading::start(&self.topology, orders.collect(), news) {
+            Ok(loading) => {
+                self.loading = loading;
+                true
+            }
+            Err(error) => {
+                self.log
+                    .line(&format!("the thread that loads filters: {error}"));
+                false
+            }
+        }
     }
 
     /// Ends what was started after a failed start.
@@ -335,6 +376,24 @@ impl Supervisor {
                     break;
                 }
                 Ok(ToControl::Ready { .. }) => {}
+                Ok(ToControl::Load(run::Load(job))) => {
+                    let asked = self.loading.as_ref().map(|loading| loading.job(job));
+                    if let Some(Err(error)) = asked {
+                        self.log.line(error);
+                    }
+                }
+                Ok(ToControl::LoadedEnded {
+                    consumer,
+                    name,
+                    error,
+                }) => {
+                    self.log.line(&format!(
+                        "Plugin '{name}' terminated. Error: {error}; it is unloaded, the daemon goes on without it"
+                    ));
+                    if let Some(loading) = &self.loading {
+                        loading.ended(consumer);
+                    }
+                }
                 Err(_) => {
                     next_look = Instant::now() + INTERVAL;
                     self.look();
@@ -357,11 +416,42 @@ impl Supervisor {
                     self.log.line(&report.text(&self.topology));
                 }
             }
-            _ => self
-                .log
-                .line("SIGUSR2: no sandbox is running that could be aborted"),
+            _ => return self.abort(),
         }
         false
+    }
+
+    /// SIGUSR2: if a shard does not answer, ends the scripts that shards are in. Answers whether that ends the daemon.
+    fn abort(&mut self) -> bool {
+        let answers = self.ask();
+        let deadline = Instant::now() + STUCK;
+        let alive = self.shards.iter().filter(|shard| !shard.lost).count();
+        if (0..alive).all(|_| answers.recv_deadline(deadline).is_ok()) {
+            self.log
+                .line("SIGUSR2: all shards take messages, nothing is aborted");
+            return false;
+        }
+        self.log
+            .line("SIGUSR2: a shard takes no messages; scripts are aborted, the daemon stops");
+        for codec in &self.topology.codecs {
+            (codec.abort)();
+        }
+        for unit in &self.topology.consumers {
+            match (&unit.place, &unit.role) {
+                (Some(place), _) => {
+                    if let Some(loaded) = in_place(place) {
+                        loaded.factory.abort();
+                    }
+                }
+                (None, Role::Filter(factory)) => factory.abort(),
+                (None, Role::Output { .. }) => {}
+            }
+        }
+        self.failed = true;
+        if let Some(report) = self.report() {
+            self.log.line(&report.text(&self.topology));
+        }
+        true
     }
 
     /// Answers whether the end of this plugin ends the daemon.

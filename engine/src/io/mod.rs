@@ -50,4 +50,4 @@ pub use stream::{
 pub use tail::{FileKind, FileState, Identity, TailFile};
 pub use waking::remember;
 pub use whole_file::WholeFile;
-pub use worker::Worker;
+pub use worker::{Resident, Worker};

@@ -1,6 +1,6 @@
 //! A thread of one plugin for calls that may block for long: files, standard error, renames, syncs.
 //!
-//! Owns:    `Worker`.
+//! Owns:    `Worker`, and `Resident`, a thread with something on it that cannot leave it.
 //! Runs on: a thread of its own; callers wait on their shard without holding it up.            Plane: data.
 //! Bounds:  `JOBS_WAITING` jobs wait; further ones wait with their callers.
 //! Never:   shared between plugins: a disk or terminal that hangs holds up nobody but its own plugin.
@@ -52,6 +52,79 @@ impl Worker {
     }
 }
 
+type JobOn<S> = Box<dyn FnOnce(&mut S) + Send>;
+
+/// A thread with something that lives on it, and runs jobs with that. It ends when this is dropped and its job is done.
+pub struct Resident<S> {
+    jobs: flume::Sender<JobOn<S>>,
+}
+
+impl<S> std::fmt::Debug for Resident<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resident").finish_non_exhaustive()
+    }
+}
+
+impl<S: 'static> Resident<S> {
+    /// Starts the thread and makes there what lives on it. The system shows the first 15 bytes of `name`.
+    pub fn start(name: &str, make: impl FnOnce() -> S + Send + 'static) -> io::Result<Resident<S>> {
+        let (jobs, waiting) = flume::bounded::<JobOn<S>>(JOBS_WAITING);
+        live(name, make, waiting)?;
+        Ok(Resident { jobs })
+    }
+
+    /// Runs `work` on the thread and waits for its result.
+    ///
+    /// # Panics
+    /// If `work` panicked.
+    pub async fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut S) -> R + Send + 'static,
+    ) -> R {
+        let (done, result) = flume::bounded(1);
+        let job: JobOn<S> = Box::new(move |resident| {
+            // Nobody waits any more if the plugin was ended meanwhile.
+            let _ = done.send(work(resident));
+        });
+        let accepted = self.jobs.send_async(job).await.is_ok();
+        assert!(accepted, "an earlier job on this thread panicked");
+        result
+            .recv_async()
+            .await
+            .expect("a job on this thread does not panic")
+    }
+}
+
+#[cfg(not(sim))]
+fn live<S: 'static>(
+    name: &str,
+    make: impl FnOnce() -> S + Send + 'static,
+    waiting: flume::Receiver<JobOn<S>>,
+) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.replace('\0', ""))
+        .spawn(move || {
+            let mut resident = make();
+            waiting.into_iter().for_each(|job| job(&mut resident));
+        })
+        .map(drop)
+}
+
+#[cfg(sim)]
+fn live<S: 'static>(
+    _name: &str,
+    make: impl FnOnce() -> S + Send + 'static,
+    waiting: flume::Receiver<JobOn<S>>,
+) -> io::Result<()> {
+    super::sim::spawn(async move {
+        let mut resident = make();
+        while let Ok(job) = waiting.recv_async().await {
+            job(&mut resident);
+        }
+    });
+    Ok(())
+}
+
 #[cfg(not(sim))]
 fn work(name: &str, waiting: flume::Receiver<Job>) -> io::Result<()> {
     std::thread::Builder::new()
@@ -70,6 +143,19 @@ fn work(_name: &str, waiting: flume::Receiver<Job>) -> io::Result<()> {
 mod tests {
     use super::*;
     use futures_lite::future::block_on;
+
+    #[test]
+    fn a_resident_never_leaves_its_thread() {
+        let counter = Resident::start("test", || std::rc::Rc::new(std::cell::Cell::new(0)));
+        let counter = counter.expect("a thread starts");
+        for expected in 1..=3 {
+            let count = counter.run(|count| {
+                count.set(count.get() + 1);
+                count.get()
+            });
+            assert_eq!(block_on(count), expected);
+        }
+    }
 
     #[test]
     fn jobs_run_elsewhere_in_order_and_answer() {

@@ -13,6 +13,8 @@ use codecs::message::{Draft, IndexError, MessageRef};
 use codecs::protobuf;
 use codecs::splitter::Splitter;
 
+use super::{Fault, Figure};
+
 /// Makes splitters. One per splitter section.
 pub trait SplitterFactory: Send + Sync {
     /// A splitter for one stream.
@@ -94,8 +96,8 @@ pub struct DecodeInput {
 pub struct Remark<'a> {
     /// Section of the decoder that it came from; empty for the input's own.
     pub decoder: &'a str,
-    /// What went wrong, constant text.
-    pub reason: &'static str,
+    /// What went wrong.
+    pub reason: &'a str,
     /// How often since it was last told.
     pub count: u64,
 }
@@ -117,8 +119,25 @@ pub trait Decoder {
     fn decode(&mut self, draft: &mut Draft<'_>, input: DecodeInput)
     -> Result<Decoded, DecodeError>;
 
+    /// What the last failure says beyond its reason, if it does.
+    fn failure(&self) -> Option<&str> {
+        None
+    }
+
     /// Tells what went wrong since the last call and forgets it. Called once in a while, not once a record.
     fn take_remarks(&mut self, _tell: &mut dyn FnMut(Remark<'_>)) {}
+
+    /// Why the daemon cannot go on with this decoder, told once. Asked after a failure.
+    fn take_end(&mut self, _tell: &mut dyn FnMut(CodecEnd<'_>)) {}
+}
+
+/// The end of a decoder or encoder that the daemon must not go on without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodecEnd<'a> {
+    /// Its section.
+    pub codec: &'a str,
+    /// Why it has ended.
+    pub error: &'a str,
 }
 
 /// Makes decoders. One per decoder section.
@@ -130,6 +149,17 @@ pub trait DecoderFactory: Send + Sync {
 
     /// A decoder for one stream; `subs` are instances of `self.subs()`, in order.
     fn make(&self, subs: Vec<Box<dyn Decoder>>) -> Box<dyn Decoder>;
+
+    /// Finds out before the daemon starts whether instances can be made.
+    fn probe(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// What its instances have counted, for reports. Called by the control plane.
+    fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Ends the calls that its instances are in, where that can be done from outside.
+    fn abort(&self) {}
 }
 
 /// Why an encoder refused a message.
@@ -166,6 +196,14 @@ pub trait Encoder {
         context: EncodeContext,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, EncodeFailure>;
+
+    /// What the last failure says beyond its reason, if it does.
+    fn failure(&self) -> Option<&str> {
+        None
+    }
+
+    /// Tells what went wrong since the last call and forgets it. Called once in a while, not once a message.
+    fn take_remarks(&mut self, _tell: &mut dyn FnMut(Remark<'_>)) {}
 }
 
 /// The protobuf form of a message: the bytes that were received where nothing has changed, otherwise appended to `out`. Longer than
@@ -193,6 +231,17 @@ pub fn encode_protobuf(
 pub trait EncoderFactory: Send + Sync {
     /// An encoder for one output on one shard.
     fn make(&self) -> Box<dyn Encoder>;
+
+    /// Finds out before the daemon starts whether instances can be made.
+    fn probe(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// What its instances have counted, for reports. Called by the control plane.
+    fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Ends the calls that its instances are in, where that can be done from outside.
+    fn abort(&self) {}
 
     /// Whether outputs frame its bytes when `use_framing` is not set (only ProtobufEncoder).
     fn frames_by_default(&self) -> bool {

@@ -7,7 +7,8 @@
 
 use codecs::message::{Draft, MessageRef, MessageTable};
 
-use super::{Fault, LocalFuture};
+use super::{Fault, Figure, LoadJob, LocalFuture};
+use crate::event::DropCause;
 use crate::shard::delivery::OutputContext;
 
 /// The messages of one batch that a consumer asked for.
@@ -32,6 +33,14 @@ impl<'a> Selection<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.picks.is_empty()
+    }
+
+    /// The message at `index`, from 0.
+    ///
+    /// Panics where there is none.
+    #[inline]
+    pub fn get(&self, index: usize) -> MessageRef<'a> {
+        self.table.get(self.picks[index] as usize)
     }
 
     /// The messages in order.
@@ -60,10 +69,48 @@ pub trait FilterContext {
         &mut self,
         fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), codecs::error::Full>,
     ) -> bool;
+
+    /// Injections behind the messages that the filter is looking at; 0 while it ticks.
+    fn loops(&self) -> u8;
+
+    /// As `inject`, for a filter that is told why a message is refused, and that must not make what it would take itself. `loops` are the
+    /// injections behind what the message is about.
+    fn inject_as(
+        &mut self,
+        loops: u8,
+        fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), codecs::error::Full>,
+    ) -> Result<(), Refusal>;
+
+    /// Counts a message that the filter has made and gives up.
+    fn give_up(&mut self, cause: DropCause);
+
+    /// Tells the operator. Repeated notices of one filter are merged by the control plane; a filter must not say something of each message.
+    fn notice(&mut self, text: &mut dyn FnMut() -> String);
+
+    /// Has a job done on the thread that loads filters while the daemon runs, behind those that wait there. `false`: too many wait.
+    fn load(&mut self, job: LoadJob) -> bool;
+}
+
+/// Why an injected message was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No injection credit is left: `Filter::resume` is called when there is some again.
+    NoCredit,
+    /// It has been injected too often.
+    Loops,
+    /// The filter's own matcher accepts it.
+    Circular,
+    /// It does not fit an empty batch.
+    DoesNotFit,
 }
 
 /// Looks at messages and may inject new ones.
 pub trait Filter {
+    /// Makes ready for messages. An error at the start keeps the daemon from starting.
+    fn open(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Takes the messages of one batch.
     fn process(
         &mut self,
@@ -75,12 +122,44 @@ pub trait Filter {
     fn tick(&mut self, _context: &mut dyn FilterContext) -> Result<(), Fault> {
         Ok(())
     }
+
+    /// Called once when there is injection credit again, after an injection was refused for want of it.
+    fn resume(&mut self, _context: &mut dyn FilterContext) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The daemon is stopping, and inputs bring nothing more: what is injected now is still delivered. Messages that other filters inject
+    /// may still come.
+    fn stop(&mut self, _context: &mut dyn FilterContext) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The filter ends: nothing comes any more. Called once before it is dropped, unless it has failed.
+    fn end(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// Makes filters. One per filter section.
 pub trait FilterFactory: Send + Sync {
     /// The filter, on its home shard.
     fn make(&self) -> Box<dyn Filter>;
+
+    /// What its instances have counted, for reports. Called by the control plane.
+    fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Ends the calls that its instances are in, where that can be done from outside.
+    fn abort(&self) {}
+
+    /// How many filters it may have loaded at a time while the daemon runs: so many places are kept for them.
+    fn places(&self) -> usize {
+        0
+    }
+
+    /// What is to be loaded when the daemon has started: the first job of the thread that loads filters.
+    fn first_load(&self) -> Option<LoadJob> {
+        None
+    }
 }
 
 /// Delivers encoded messages.
@@ -96,4 +175,7 @@ pub trait Output {
 pub trait OutputFactory: Send + Sync {
     /// The output, on its home shard.
     fn make(&self) -> Box<dyn Output>;
+
+    /// What its instances have counted, for reports. Called by the control plane.
+    fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
 }

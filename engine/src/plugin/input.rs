@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::options::Retries;
-use super::{Decoder, Fault, LocalFuture, SplitterFactory};
+use super::{Decoder, Fault, Figure, LocalFuture, SplitterFactory};
 use crate::io::Accepted;
 use crate::shard::intake::InputContext;
 
@@ -63,6 +63,9 @@ pub trait InputFactory: Send + Sync {
     fn survey(&self) -> Option<Survey> {
         None
     }
+
+    /// What its instances have counted, for reports. Called by the control plane.
+    fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
 }
 
 /// What an input would read.

@@ -12,18 +12,25 @@ mod backoff;
 pub mod codec;
 pub mod consumer;
 pub mod input;
+pub mod loading;
 pub mod options;
 pub mod section;
 pub mod spec;
 
 pub use backoff::Backoff;
 pub use codec::{
-    DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, DecoderFactory, EncodeContext,
-    EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory, encode_protobuf,
+    CodecEnd, DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, DecoderFactory,
+    EncodeContext, EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory,
+    encode_protobuf,
 };
-pub use consumer::{Filter, FilterContext, FilterFactory, Output, OutputFactory, Selection};
+pub use consumer::{
+    Filter, FilterContext, FilterFactory, Output, OutputFactory, Refusal, Selection,
+};
 pub use input::{
     Input, InputFactory, InputLoader, LoadedInput, MakeDecoder, Placement, Survey, Wanted,
+};
+pub use loading::{
+    FilterLoader, FilterReader, Forced, LoadJob, LoadedFilter, ReadFilter, Said, WantedFilter,
 };
 pub use section::{Complaint, Report, Section};
 pub use spec::{
@@ -33,6 +40,17 @@ pub use spec::{
 
 /// A future that lives on one shard.
 pub type LocalFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + 'a>>;
+
+/// Something that a plugin has counted, for reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// Its name in reports, as Heka's.
+    pub name: &'static str,
+    /// The value.
+    pub value: u64,
+    /// What it is measured in: `count`, `B`, `ns`.
+    pub unit: &'static str,
+}
 
 /// Why a running plugin failed. Who recovers: its shard, which makes another instance by the plugin's `retries`; when these are used up, or
 /// nothing is to be hoped from another instance, the supervisor, by `can_exit`.

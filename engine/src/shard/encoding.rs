@@ -17,6 +17,9 @@ use crate::io::clock;
 use crate::pack::{Batch, ConsumerId};
 use crate::plugin::{EncodeContext, Encoder};
 
+/// Least time between two looks at the remarks of one encoder, nanoseconds.
+const REMARKS_INTERVAL: i64 = 1_000_000_000;
+
 impl Shard {
     /// Encodes the messages of a delivery for an output.
     pub(super) fn encode(
@@ -49,6 +52,9 @@ impl Shard {
             });
             match filled {
                 Ok(()) => {
+                    if parcel.dropped() > 0 {
+                        self.tell_remarks(consumer, &mut *encoder, context.now);
+                    }
                     self.consumers.borrow_mut()[consumer.0 as usize].encoder = Some(encoder);
                     break;
                 }
@@ -74,6 +80,33 @@ impl Shard {
                 .succeeded(),
         }
         parcel
+    }
+
+    /// Tells the operator what an encoder remarked, not more often than once a `REMARKS_INTERVAL`.
+    #[cold]
+    fn tell_remarks(&self, consumer: ConsumerId, encoder: &mut dyn Encoder, now: i64) {
+        {
+            let mut consumers = self.consumers.borrow_mut();
+            let due = &mut consumers[consumer.0 as usize].standing.remarks_at;
+            if now < *due {
+                return;
+            }
+            *due = now + REMARKS_INTERVAL;
+        }
+        let name = &self.topology.consumer(consumer).name;
+        // One that panics here will do so over a message, or is harmless.
+        let _ = self.contain(Running::Encoder(consumer), || {
+            encoder.take_remarks(&mut |remark| self.notice(name, || remark.to_string()));
+        });
+    }
+
+    /// Drops all encoders of this shard, in order.
+    pub(super) fn end_encoders(&self) {
+        for index in 0..self.topology.consumers.len() {
+            let encoder = self.consumers.borrow_mut()[index].encoder.take();
+            let id = ConsumerId(index as u16);
+            let _ = self.contain(Running::Encoder(id), || drop(encoder));
+        }
     }
 
     /// The encoder of an output on this shard: the one that there is, or a new one. `None` for an output without.

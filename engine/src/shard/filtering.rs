@@ -134,10 +134,22 @@ impl Shard {
         ticked.is_ok() || is_down(self)
     }
 
+    /// A filter that waited for injection credit goes on.
+    pub(super) fn resume_filter(&self, consumer: ConsumerId) {
+        // One that has failed meanwhile, or ended, wants nothing any more.
+        let _ = self.with_filter(consumer, 0, 1, |filter, context| filter.resume(context));
+        self.pump_injected();
+    }
+
+    /// The daemon is stopping: a filter says its last.
+    pub(super) fn stop_filter(&self, consumer: ConsumerId) {
+        let _ = self.with_filter(consumer, 0, 1, |filter, context| filter.stop(context));
+    }
+
     /// A filter has failed: its next instance comes later, or never. Answers why what it was given is dropped.
     #[cold]
     fn filter_failed(&self, consumer: ConsumerId, failure: &Failure) -> DropCause {
-        let unit = self.topology.consumer(consumer);
+        let name = self.name_of(consumer);
         let decision = {
             let mut consumers = self.consumers.borrow_mut();
             let standing = &mut consumers[consumer.0 as usize].standing;
@@ -146,7 +158,7 @@ impl Shard {
         };
         match decision {
             Ok(wait) => {
-                self.notice(&unit.name, || {
+                self.notice(&name, || {
                     format!(
                         "{failure}; what it was given is dropped (plugin_failed), the next messages wait {wait:.1?} until it is started again"
                     )
@@ -160,6 +172,10 @@ impl Shard {
                 }
                 DropCause::PluginFailed
             }
+            Err(error) if self.loaded(consumer).is_some() => {
+                self.loaded_ended(consumer, error);
+                DropCause::DestinationEnded
+            }
             Err(error) => {
                 self.consumer_ended(consumer, Some(error));
                 DropCause::DestinationEnded
@@ -172,15 +188,23 @@ impl Shard {
         let Role::Filter(factory) = &self.topology.consumer(consumer).role else {
             unreachable!("only filters are restarted here");
         };
-        match self.contain(Running::Filter(consumer), || factory.make()) {
+        if !self.consumers.borrow()[consumer.0 as usize].standing.down {
+            // It was taken out of its place while it was down.
+            return;
+        }
+        let made = match self.loaded(consumer) {
+            Some(loaded) => self.make_filter(consumer, &*loaded.factory),
+            None => self.make_filter(consumer, &**factory),
+        };
+        match made {
             Ok(filter) => {
                 let mut consumers = self.consumers.borrow_mut();
                 let state = &mut consumers[consumer.0 as usize];
                 state.filter = Some(filter);
                 state.standing.since = Monotonic::now();
             }
-            Err(panicked) => {
-                self.filter_failed(consumer, &panicked.into());
+            Err(failure) => {
+                self.filter_failed(consumer, &failure);
                 return;
             }
         }

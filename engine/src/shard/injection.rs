@@ -5,6 +5,7 @@
 //! Bounds:  a call may fill one injection batch; when no batch is free, injection is refused and the filter told so.
 //! Never:   routes inside the call: injected batches are queued and routed after it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use codecs::error::Full;
@@ -15,12 +16,14 @@ use super::intake::random_uuid;
 use crate::event::DropCause;
 use crate::io::clock;
 use crate::pack::{Batch, ConsumerId, Origin};
-use crate::plugin::FilterContext;
+use crate::plugin::{FilterContext, LoadJob, LoadedFilter, Refusal};
 
 /// A filter's view of its shard during one call.
 pub(super) struct Injection<'a> {
     shard: &'a Shard,
     by: ConsumerId,
+    /// If it stands in a place.
+    loaded: Option<Rc<LoadedFilter>>,
     /// Injections behind the messages that the filter is looking at.
     loops: u8,
     batch: Option<Arc<Batch>>,
@@ -34,6 +37,7 @@ impl<'a> Injection<'a> {
         Injection {
             shard,
             by,
+            loaded: shard.loaded(by),
             loops,
             batch: None,
             unfinished: None,
@@ -52,6 +56,56 @@ impl<'a> Injection<'a> {
         }
     }
 
+    /// Adds a message to the batch.
+    fn draft(
+        &mut self,
+        loops: u8,
+        is_strict: bool,
+        fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), Full>,
+    ) -> Result<(), Refusal> {
+        let (shard, by, now) = (self.shard, self.by, self.now);
+        if loops >= shard.topology.loops_max {
+            return Err(Refusal::Loops);
+        }
+        let loaded = self.loaded.clone();
+        let name = match &loaded {
+            Some(loaded) => &loaded.name,
+            None => &shard.topology.consumer(by).name,
+        };
+        let Some((batch, unfinished)) = self.filling() else {
+            return Err(Refusal::NoCredit);
+        };
+        let mark = batch.table.mark();
+        *unfinished = Some(mark);
+        let filled = batch.table.begin().and_then(|mut draft| {
+            draft.set_loops(loops + 1);
+            Self::draft_headers(shard, name, now, &mut draft)?;
+            fill(&mut draft)
+        });
+        *unfinished = None;
+        let last = batch.table.len().wrapping_sub(1);
+        let refusal = match filled {
+            Err(Full) => Some(Refusal::NoCredit),
+            Ok(()) if is_strict && shard.would_take(by, batch.table.get(last)) => {
+                Some(Refusal::Circular)
+            }
+            Ok(()) => None,
+        };
+        if let Some(refusal) = refusal {
+            batch.table.rollback(mark);
+            return Err(refusal);
+        }
+        shard.count_consumer(by, |counters| counters.injected += 1);
+        Ok(())
+    }
+
+    /// Queues the batch at hand for routing.
+    fn send(&mut self) {
+        if let Some(batch) = self.batch.take() {
+            self.shard.queue_injected(batch);
+        }
+    }
+
     /// The batch to fill, and where to note what is unfinished in it.
     fn filling(&mut self) -> Option<(&mut Batch, &mut Option<Mark>)> {
         if self.batch.is_none() {
@@ -66,16 +120,16 @@ impl<'a> Injection<'a> {
         Some((batch, &mut self.unfinished))
     }
 
-    fn draft_headers(
+    pub(super) fn draft_headers(
         shard: &Shard,
-        by: ConsumerId,
+        name: &str,
         now: i64,
         draft: &mut Draft<'_>,
     ) -> Result<(), Full> {
         let topology = &shard.topology;
         let uuid = random_uuid(&mut shard.random.borrow_mut());
         draft.set(Header::Uuid, &uuid[..])?;
-        draft.set(Header::Logger, topology.consumer(by).name.as_str())?;
+        draft.set(Header::Logger, name)?;
         draft.set(Header::Hostname, topology.hostname.as_str())?;
         draft.set_pid(topology.pid);
         draft.set_timestamp(now);
@@ -93,28 +147,56 @@ impl FilterContext for Injection<'_> {
     }
 
     fn inject(&mut self, fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), Full>) -> bool {
-        let (shard, by, now) = (self.shard, self.by, self.now);
-        if self.loops >= shard.topology.loops_max {
-            shard.drop_injection(by, DropCause::LoopLimit);
-            return true;
+        match self.draft(self.loops, false, fill) {
+            Ok(()) => true,
+            Err(Refusal::Loops) => {
+                self.shard.drop_injection(self.by, DropCause::LoopLimit);
+                true
+            }
+            Err(_) => false,
         }
-        let loops = self.loops + 1;
-        let Some((batch, unfinished)) = self.filling() else {
-            return false;
+    }
+
+    fn loops(&self) -> u8 {
+        self.loops
+    }
+
+    fn inject_as(
+        &mut self,
+        loops: u8,
+        fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), Full>,
+    ) -> Result<(), Refusal> {
+        let refusal = match self.draft(loops, true, fill) {
+            Err(Refusal::NoCredit) if self.batch.is_some() => {
+                // The batch is full: another one may have room.
+                self.send();
+                self.draft(loops, true, fill)
+            }
+            other => other,
         };
-        let mark = batch.table.mark();
-        *unfinished = Some(mark);
-        let filled = batch.table.begin().and_then(|mut draft| {
-            draft.set_loops(loops);
-            Self::draft_headers(shard, by, now, &mut draft)?;
-            fill(&mut draft)
-        });
-        *unfinished = None;
-        if filled.is_err() {
-            batch.table.rollback(mark);
-            return false;
+        if refusal == Err(Refusal::NoCredit) {
+            match &self.batch {
+                // An empty one has no room for it.
+                Some(batch) if batch.table.is_empty() => return Err(Refusal::DoesNotFit),
+                _ => self.shard.wants_credit(self.by),
+            }
         }
-        shard.count_consumer(by, |counters| counters.injected += 1);
-        true
+        refusal
+    }
+
+    fn give_up(&mut self, cause: DropCause) {
+        self.shard.drop_injection(self.by, cause);
+    }
+
+    fn notice(&mut self, text: &mut dyn FnMut() -> String) {
+        let name = match &self.loaded {
+            Some(loaded) => &loaded.name,
+            None => &self.shard.topology.consumer(self.by).name,
+        };
+        self.shard.notice(name, text);
+    }
+
+    fn load(&mut self, job: LoadJob) -> bool {
+        self.shard.ask_to_load(job)
     }
 }

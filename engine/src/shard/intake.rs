@@ -139,6 +139,7 @@ impl InputContext {
             datagrams: None,
             resume: 0,
             remarks_at: 0,
+            refusal: String::new(),
             random: fastrand::Rng::new(),
             context: self.clone(),
         })
@@ -208,6 +209,8 @@ pub struct Intake {
     /// When to look at the decoder's remarks at the earliest.
     remarks_at: i64,
     pub(super) random: fastrand::Rng,
+    /// What the decoder said of the last record that it refused; empty where that is its reason.
+    refusal: String,
 }
 
 impl std::fmt::Debug for Intake {
@@ -531,7 +534,10 @@ impl Intake {
         if let Some(decoder) = &mut self.decoder {
             let remarks = &mut |remark: Remark<'_>| context.notice(|| remark.to_string());
             // One that panics here will do so over a record, or is harmless.
-            let _ = context.shard.contain(who, || decoder.take_remarks(remarks));
+            let _ = context.shard.contain(who, || {
+                decoder.take_remarks(remarks);
+                decoder.take_end(&mut |end| context.shard.codec_ended(end));
+            });
         }
     }
 
@@ -599,7 +605,7 @@ impl Intake {
         });
         if let Some(failure) = tally.refusal {
             let mut probe = self.context.shard.probe.borrow_mut();
-            probe.note_decode_failure(self.context.input, failure);
+            probe.note_decode_failure(self.context.input, failure, &self.refusal);
         }
     }
 
@@ -637,10 +643,18 @@ impl Intake {
             }
             Err(DecodeError::Failed(failure)) => {
                 table.rollback(mark);
+                self.hear_refusal();
                 if !self.context.sends_decode_failures() {
                     return Ok(Made::Refused(failure));
                 }
-                let marked = self.make_marked(table, at, record, shared, failure.reason);
+                let said = std::mem::take(&mut self.refusal);
+                let reason = if said.is_empty() {
+                    failure.reason
+                } else {
+                    &said
+                };
+                let marked = self.make_marked(table, at, record, shared, reason);
+                self.refusal = said;
                 if marked.is_err() {
                     table.rollback(mark);
                 }
@@ -676,6 +690,16 @@ impl Intake {
         }
     }
 
+    /// What the decoder says of the record that it has refused, and whether it has ended over it.
+    fn hear_refusal(&mut self) {
+        self.refusal.clear();
+        if let Some(decoder) = &mut self.decoder {
+            self.refusal.push_str(decoder.failure().unwrap_or_default());
+            let shard = &self.context.shard;
+            decoder.take_end(&mut |end| shard.codec_ended(end));
+        }
+    }
+
     /// The message as the input makes it, marked with what the decoder said.
     fn make_marked(
         &mut self,
@@ -695,7 +719,7 @@ impl Intake {
         draft.set_signer(record.signer);
         let content = place_content(&mut draft, at, record)?;
         self.fill_headers(&mut draft, content, shared)?;
-        let reason = &reason[..reason.len().min(DECODE_ERROR_BYTES)];
+        let reason = &reason[..reason.floor_char_boundary(DECODE_ERROR_BYTES)];
         draft.add_field("decode_failure", NewValue::Bool(true), None)?;
         draft.add_field("decode_error", NewValue::String(reason.into()), None)
     }

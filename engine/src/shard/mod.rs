@@ -25,6 +25,7 @@ pub mod mesh;
 mod nested;
 pub mod parcel;
 mod pausing;
+pub(crate) mod places;
 mod poison;
 pub mod probe;
 pub mod pulse;
@@ -61,7 +62,7 @@ use crate::io::remember;
 use crate::limits;
 use crate::pack::pool::{Landed, Pool};
 use crate::pack::{Batch, ConsumerId, Origin, PoolKind, ShardId, StreamId};
-use crate::plugin::{Encoder, Filter};
+use crate::plugin::{Encoder, Filter, LoadedFilter};
 
 /// What a shard keeps of one consumer.
 struct Consumer {
@@ -74,6 +75,8 @@ struct Consumer {
     encoder: Option<Box<dyn Encoder>>,
     /// Filters, on their home shard: the instance; taken out while it runs.
     filter: Option<Box<dyn Filter>>,
+    /// What was loaded into the place that it is.
+    loaded: Option<Rc<LoadedFilter>>,
     /// Outputs, on their home shard: parcels to deliver.
     queue: VecDeque<Box<Parcel>>,
     /// The task of the output, or the one that restarts the filter.
@@ -139,6 +142,8 @@ pub struct Shard {
     parcels: RefCell<Vec<Box<Parcel>>>,
     injected: RefCell<VecDeque<Arc<Batch>>>,
     injecting: Cell<bool>,
+    /// Filters that wait for injection credit.
+    wanting: RefCell<VecDeque<ConsumerId>>,
     pub(crate) input_shares: RefCell<streams::InputShares>,
     rest_bytes: Cell<usize>,
     stopping: Cell<bool>,
@@ -168,7 +173,7 @@ impl Shard {
         notices: flume::Sender<run::ToControl>,
     ) -> Rc<Shard> {
         let consumers: Vec<Consumer> = (0..topology.consumers.len())
-            .map(|index| make_consumer(&topology, ConsumerId(index as u16), id))
+            .map(|index| make_consumer(&topology, ConsumerId(index as u16)))
             .collect();
         let (parcels, queued) = parcels_and_queued_batches(&topology, id);
         let parcels = (0..parcels).map(|_| Parcel::empty()).collect();
@@ -217,6 +222,7 @@ impl Shard {
             parcels: RefCell::new(parcels),
             injected: RefCell::new(VecDeque::with_capacity(limits::INJECTION_BATCHES)),
             injecting: Cell::new(false),
+            wanting: RefCell::default(),
             input_shares: RefCell::new(streams::InputShares::new(
                 topology.inputs.len(),
                 limits::batches(bytes_max),
@@ -256,6 +262,11 @@ impl Shard {
         let set = matchers.set();
         set.captures(&mut capturing, consumer.0 as usize, message, each);
         self.capturing.replace(capturing);
+    }
+
+    /// Whether a filter's matcher accepts a message.
+    pub(crate) fn would_take(&self, consumer: ConsumerId, message: MessageRef<'_>) -> bool {
+        self.router.borrow_mut().accepts(consumer, message)
     }
 
     /// Routes a filled batch and hands it to everybody who asked for messages of it.
@@ -649,11 +660,11 @@ fn parcels_and_queued_batches(topology: &Topology, id: ShardId) -> (usize, usize
     (parcels, batches)
 }
 
-fn make_consumer(topology: &Topology, id: ConsumerId, shard: ShardId) -> Consumer {
+fn make_consumer(topology: &Topology, id: ConsumerId) -> Consumer {
     let unit = topology.consumer(id);
-    let (encoder, filter) = match &unit.role {
-        Role::Output { encoder, .. } => (encoder.as_ref().map(|factory| factory.make()), None),
-        Role::Filter(factory) => (None, (unit.home == shard).then(|| factory.make())),
+    let encoder = match &unit.role {
+        Role::Output { encoder, .. } => encoder.as_ref().map(|factory| factory.make()),
+        Role::Filter(_) => None,
     };
     Consumer {
         credits: match unit.queue {
@@ -663,7 +674,9 @@ fn make_consumer(topology: &Topology, id: ConsumerId, shard: ShardId) -> Consume
         blocked: VecDeque::new(),
         counters: ConsumerCounters::default(),
         encoder,
-        filter,
+        // It is made when the shard opens its plugins.
+        filter: None,
+        loaded: None,
         queue: VecDeque::with_capacity(
             limits::CONSUMER_CREDITS as usize * topology.shards as usize,
         ),

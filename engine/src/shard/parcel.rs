@@ -181,7 +181,9 @@ impl Parcel {
                 return;
             }
             Err(failure) => {
-                self.note_reason(message, failure.reason.into(), 0);
+                let said = encoder.failure().map(str::to_owned);
+                let reason = said.map_or(failure.reason.into(), Cow::Owned);
+                self.note_reason(message, reason, 0);
                 None
             }
         };

@@ -20,6 +20,7 @@ use crate::io::clock::Monotonic;
 use crate::limits;
 use crate::pack::{Batch, ConsumerId, Origin, ShardId};
 use crate::plugin::Backoff;
+use crate::plugin::options::Retries;
 
 /// A shard's terms with one consumer.
 pub(super) struct Standing {
@@ -39,6 +40,8 @@ pub(super) struct Standing {
     pub(super) gone: bool,
     /// It has ended, the daemon goes on without it, and its disk queue takes nothing more.
     pub(super) closed: bool,
+    /// When to look at the remarks of this shard's encoder at the earliest.
+    pub(super) remarks_at: i64,
 }
 
 impl Standing {
@@ -52,7 +55,14 @@ impl Standing {
             paused: false,
             gone: false,
             closed: false,
+            remarks_at: 0,
         }
+    }
+
+    /// Another filter stands in the place of the one before.
+    pub(super) fn restart(&mut self, retries: &Retries) {
+        self.backoff = Backoff::new(retries.clone());
+        self.since = Monotonic::now();
     }
 }
 

@@ -63,6 +63,32 @@ impl Sample {
     }
 }
 
+/// Why a decoder refused a record last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastRefusal {
+    failure: Option<DecodeFailure>,
+    said: String,
+}
+
+impl LastRefusal {
+    /// For the log; `None` if it never refused one.
+    pub fn text(&self) -> Option<&str> {
+        let reason = self.failure?.reason;
+        Some(if self.said.is_empty() {
+            reason
+        } else {
+            &self.said
+        })
+    }
+
+    /// Takes another shard's, if that has one.
+    pub fn merge(&mut self, other: &LastRefusal) {
+        if other.failure.is_some() {
+            self.clone_from(other);
+        }
+    }
+}
+
 /// Sampled timings of one shard.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -70,8 +96,8 @@ pub struct Probe {
     pub matching: Sampled,
     /// Filters' calls, by consumer.
     pub processing: Vec<Sampled>,
-    /// By input: the last reason for which its decoder refused a record.
-    pub decode_failures: Vec<Option<DecodeFailure>>,
+    /// By input: why its decoder refused a record last.
+    pub decode_failures: Vec<LastRefusal>,
     /// Notices that found no room.
     pub notices_lost: u64,
     batches: u32,
@@ -84,7 +110,7 @@ impl Probe {
         Probe {
             matching: Sampled::default(),
             processing: vec![Sampled::default(); consumers],
-            decode_failures: vec![None; inputs],
+            decode_failures: vec![LastRefusal::default(); inputs],
             notices_lost: 0,
             batches: 1,
             calls: 1,
@@ -122,8 +148,11 @@ impl Probe {
         }
     }
 
-    /// Remembers why a decoder refused a record.
-    pub fn note_decode_failure(&mut self, input: InputId, failure: DecodeFailure) {
-        self.decode_failures[input.0 as usize] = Some(failure);
+    /// Remembers why a decoder refused a record; `said` is what it says beyond the reason.
+    pub fn note_decode_failure(&mut self, input: InputId, failure: DecodeFailure, said: &str) {
+        let last = &mut self.decode_failures[input.0 as usize];
+        last.failure = Some(failure);
+        last.said.clear();
+        last.said.push_str(said);
     }
 }

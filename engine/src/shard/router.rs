@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use codecs::message::MessageRef;
 use matcher::{Capturing, Row, Scratch, SignerId};
 
 use super::matchers::{Exchange, Matchers};
@@ -73,6 +74,18 @@ impl Router {
             ..
         } = self;
         exchange.apply(matchers, scratch, row, capturing);
+    }
+
+    /// Whether a consumer would be given a message that no signer vouches for.
+    pub(crate) fn accepts(&mut self, consumer: ConsumerId, message: MessageRef<'_>) -> bool {
+        let Router {
+            matchers,
+            scratch,
+            row,
+            ..
+        } = self;
+        matchers.set().search(scratch, message, None, row);
+        row.contains(consumer.0.into())
     }
 
     /// Finds who asked for which messages and writes it into the batch.

@@ -24,7 +24,7 @@ use crate::event::{ConsumerCounters, InputCounters, QueueCounters};
 use crate::io::clock::Monotonic;
 use crate::io::{MeshReceiver, MeshSender, UnconnectedReceiver, UnconnectedSender, Worker};
 use crate::pack::{ConsumerId, InputId, ShardId};
-use crate::plugin::{Fault, Input};
+use crate::plugin::{Fault, Input, LoadJob, LoadedFilter, Said};
 use crate::queue::{Lane, OpenLane};
 
 /// What a shard tells the control plane.
@@ -59,6 +59,32 @@ pub enum ToControl {
     Panicked(String),
     /// A signal has come (sent by the signal thread).
     Signal(i32),
+    /// A filter wants something of the thread that loads filters.
+    Load(Load),
+    /// A filter that was loaded has failed for good; its place is vacant.
+    LoadedEnded {
+        /// The place.
+        consumer: ConsumerId,
+        /// The filter.
+        name: String,
+        /// Why.
+        error: String,
+    },
+}
+
+/// A job of the thread that loads filters, on its way there.
+pub struct Load(pub LoadJob);
+
+impl From<LoadJob> for Load {
+    fn from(job: LoadJob) -> Self {
+        Load(job)
+    }
+}
+
+impl std::fmt::Debug for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Load").finish()
+    }
 }
 
 /// What the control plane tells a shard.
@@ -76,6 +102,14 @@ pub enum ToShard {
     Reopen,
     /// Route by other matchers.
     Matchers(Box<Exchange>),
+    /// Put a filter into a place, and answer whether it can work.
+    Fill(ConsumerId, LoadedFilter, flume::Sender<Result<(), String>>),
+    /// End the filter in a place, and answer when that is done.
+    Vacate(ConsumerId, flume::Sender<()>),
+    /// Inject a message of the daemon in the name of a filter that lives there.
+    Say(ConsumerId, Said),
+    /// Inputs bring nothing more: filters inject what they want to before the end.
+    StopFilters,
     /// Another shard is gone for good: nothing is to be sent to it.
     Lost(ShardId),
     /// End now, whatever is under way.
@@ -182,7 +216,8 @@ async fn live(launch: Launch) -> io::Result<Snapshot> {
         receive(&shard, receiver);
     }
     let running = Rc::new(Plugins::default());
-    let (inputs, errors) = open_inputs(&shard);
+    let (inputs, mut errors) = open_inputs(&shard);
+    open_filters(&shard, &mut errors);
     let _ = launch
         .news
         .send_async(ToControl::Ready {
@@ -202,14 +237,28 @@ async fn live(launch: Launch) -> io::Result<Snapshot> {
                 let _ = reply.try_send(snapshot(&shard, &running));
             }
             ToShard::StopInputs => shard.stop_inputs(),
-            ToShard::EndOutputs => shard.end_outputs(),
+            ToShard::StopFilters => shard.stop_filters(),
+            ToShard::EndOutputs => {
+                shard.end_filters();
+                shard.end_outputs();
+            }
             ToShard::Reopen => shard.reopen(),
             ToShard::Matchers(exchange) => shard.exchange_matchers(*exchange),
+            ToShard::Fill(place, loaded, reply) => {
+                let _ = reply.try_send(shard.fill_place(place, loaded));
+            }
+            ToShard::Vacate(place, reply) => {
+                shard.vacate(place);
+                let _ = reply.try_send(());
+            }
+            ToShard::Say(by, said) => shard.say(by, &said),
             ToShard::Lost(other) => shard.lose(other),
             ToShard::Quit => break,
         }
     }
-    Ok(snapshot(&shard, &running))
+    let last = snapshot(&shard, &running);
+    shard.end_encoders();
+    Ok(last)
 }
 
 /// Connects all ends at once: each waits for its other side, so one after the other could wait in a circle.
@@ -277,6 +326,26 @@ fn open_inputs(shard: &Rc<Shard>) -> (OpenInputs, Vec<(String, Fault)>) {
         }
     }
     (open, errors)
+}
+
+/// Opens the filters of this shard.
+fn open_filters(shard: &Rc<Shard>, errors: &mut Vec<(String, Fault)>) {
+    for index in 0..shard.topology.consumers.len() {
+        let id = ConsumerId(index as u16);
+        let Role::Filter(factory) = &shard.topology.consumer(id).role else {
+            continue;
+        };
+        if shard.topology.consumer(id).home != shard.id {
+            continue;
+        }
+        match shard.make_filter(id, &**factory) {
+            Ok(filter) => shard.consumers.borrow_mut()[index].filter = Some(filter),
+            Err(failure) => {
+                let name = shard.topology.consumer(id).name.clone();
+                errors.push((name, Fault::new(failure.to_string())));
+            }
+        }
+    }
 }
 
 /// How many plugins of a shard run.
@@ -369,6 +438,27 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<Plugins>) {
                 shard.consumer_ended(id, error);
             });
         }
+    }
+}
+
+/// Ticks a loaded filter for as long as it stands in its place.
+pub(super) async fn tick_loaded(
+    shard: Rc<Shard>,
+    id: ConsumerId,
+    loaded: Rc<LoadedFilter>,
+    interval: Duration,
+) {
+    let is_there = |shard: &Shard| {
+        let now = shard.loaded(id);
+        now.is_some_and(|now| Rc::ptr_eq(&now, &loaded))
+    };
+    let mut due = Monotonic::now().after(interval);
+    loop {
+        crate::io::sleep(due.remaining()).await;
+        if shard.ending() || !is_there(&shard) || !shard.tick_filter(id) {
+            break;
+        }
+        due = due.next_after(interval);
     }
 }
 

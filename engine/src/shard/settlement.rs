@@ -178,7 +178,7 @@ impl Shard {
         match kind {
             PoolKind::Received => self.wake_next_waiting(),
             PoolKind::Queued => self.wake_queue_readers(),
-            PoolKind::Injected => {}
+            PoolKind::Injected => self.credit_for_injection(),
         }
     }
 

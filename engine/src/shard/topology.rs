@@ -6,8 +6,8 @@
 //! Never:   changes after start.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use super::claims::Claims;
@@ -16,7 +16,8 @@ use super::pulse::Pulse;
 use crate::pack::{ConsumerId, InputId, ShardId};
 use crate::plugin::options::{FullAction, Retries};
 use crate::plugin::{
-    EncoderFactory, FilterFactory, InputFactory, OutputFactory, Placement, SplitterFactory,
+    EncoderFactory, Fault, Figure, FilterFactory, FilterReader, InputFactory, Kind, LoadedFilter,
+    OutputFactory, Placement, ReadFilter, SplitterFactory,
 };
 
 pub use crate::plugin::MakeDecoder;
@@ -145,6 +146,10 @@ pub struct ConsumerUnit {
     pub type_name: &'static str,
     /// Matcher as written, for reports.
     pub matcher: String,
+    /// The signer that it asks for; empty for none.
+    pub signer: String,
+    /// If it is a place for a filter that is loaded later.
+    pub place: Option<Place>,
     /// What it is.
     pub role: Role,
     /// Between ticks.
@@ -163,6 +168,71 @@ pub struct ConsumerUnit {
     pub home: ShardId,
 }
 
+/// A place that is kept for a filter which another one loads. What stands there is known to its shard, and here to the control plane.
+#[derive(Debug)]
+pub struct Place {
+    /// The filter that loads it.
+    pub manager: ConsumerId,
+    /// What stands there.
+    pub loaded: RwLock<Option<InPlace>>,
+}
+
+/// What the control plane knows of a loaded filter.
+#[derive(Clone)]
+pub struct InPlace {
+    /// Its name.
+    pub name: String,
+    /// Its matcher, as written.
+    pub matcher: String,
+    /// The signer that it asks for; empty for none.
+    pub signer: String,
+    /// What makes it.
+    pub factory: Arc<dyn FilterFactory>,
+    /// Between ticks.
+    pub ticker_interval: Option<Duration>,
+    /// How it is started again.
+    pub retries: Retries,
+}
+
+impl InPlace {
+    /// The filter, to stand in a place once more.
+    pub fn read_again(&self) -> ReadFilter {
+        ReadFilter {
+            loaded: LoadedFilter {
+                name: self.name.clone(),
+                factory: Arc::clone(&self.factory),
+                ticker_interval: self.ticker_interval,
+                retries: self.retries.clone(),
+            },
+            matcher: self.matcher.clone(),
+            signer: self.signer.clone(),
+            warnings: String::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for InPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InPlace")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A decoder or encoder, as the control plane sees it.
+pub struct CodecUnit {
+    /// Section name.
+    pub name: String,
+    /// Decoder or encoder.
+    pub kind: Kind,
+    /// Whether instances can be made.
+    pub probe: Box<dyn Fn() -> Result<(), Fault> + Send + Sync>,
+    /// What instances have counted.
+    pub figures: Box<dyn Fn(&mut dyn FnMut(Figure)) + Send + Sync>,
+    /// Ends the calls that instances are in.
+    pub abort: Box<dyn Fn() + Send + Sync>,
+}
+
 /// The plan as the shards see it.
 pub struct Topology {
     /// Inputs by `InputId`.
@@ -171,6 +241,10 @@ pub struct Topology {
     pub consumers: Vec<ConsumerUnit>,
     /// All matchers, as the plan has them.
     pub matchers: Arc<Matchers>,
+    /// Decoders and encoders by section, each once.
+    pub codecs: Vec<CodecUnit>,
+    /// What understands the sections of filters that are loaded later; none where nothing loads any.
+    pub reader: Option<Arc<dyn FilterReader>>,
     /// Largest message, bytes.
     pub message_bytes_max: usize,
     /// Injections that may lie behind a message.

@@ -8,8 +8,8 @@
 use codecs::message::{Draft, Header};
 use engine::plugin::options::CodecOptions;
 use engine::plugin::{
-    DecodeError, DecodeInput, Decoded, Decoder, DecoderFactory, DecoderPlugin, PluginSpec, Remark,
-    Section,
+    CodecEnd, DecodeError, DecodeInput, Decoded, Decoder, DecoderFactory, DecoderPlugin,
+    PluginSpec, Remark, Section,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,7 @@ impl DecoderFactory for Factory {
                     decoder,
                     refused: 0,
                     refused_now: 0,
-                    reason: "",
+                    reason: String::new(),
                 })
                 .collect(),
             strategy: self.options.cascade_strategy,
@@ -88,7 +88,7 @@ struct Sub {
     refused: u64,
     /// Messages refused in this call, which does not count if the table is full.
     refused_now: u64,
-    reason: &'static str,
+    reason: String,
 }
 
 impl Sub {
@@ -102,7 +102,9 @@ impl Sub {
             Err(DecodeError::Full) => return Err(DecodeError::Full),
             Err(DecodeError::Failed(failure)) => {
                 self.refused_now += 1;
-                self.reason = failure.reason;
+                self.reason.clear();
+                let said = self.decoder.failure();
+                self.reason.push_str(said.unwrap_or(failure.reason));
             }
         }
         draft.restore(&saved);
@@ -173,13 +175,19 @@ impl Decoder for Multi {
         }
     }
 
+    fn take_end(&mut self, tell: &mut dyn FnMut(CodecEnd<'_>)) {
+        for sub in &mut self.subs {
+            sub.decoder.take_end(tell);
+        }
+    }
+
     fn take_remarks(&mut self, tell: &mut dyn FnMut(Remark<'_>)) {
         for sub in &mut self.subs {
             let count = std::mem::take(&mut sub.refused);
             if count > 0 {
                 tell(Remark {
                     decoder: &sub.name,
-                    reason: sub.reason,
+                    reason: &sub.reason,
                     count,
                 });
             }
@@ -275,10 +283,11 @@ mod tests {
         ((0..table.len()).map(shown).collect(), decoded)
     }
 
-    fn remarks(decoder: &mut dyn Decoder) -> Vec<(String, &'static str, u64)> {
+    fn remarks(decoder: &mut dyn Decoder) -> Vec<(String, String, u64)> {
         let mut remarks = Vec::new();
         decoder.take_remarks(&mut |remark| {
-            remarks.push((remark.decoder.to_owned(), remark.reason, remark.count));
+            let reason = remark.reason.to_owned();
+            remarks.push((remark.decoder.to_owned(), reason, remark.count));
         });
         remarks
     }
@@ -297,7 +306,10 @@ mod tests {
             assert_eq!(messages, ["c first c"]);
             assert_eq!(decoded, Ok(Decoded::Message));
         }
-        assert_eq!(remarks(&mut *decoder), [("sub0".to_owned(), "a", 3)]);
+        assert_eq!(
+            remarks(&mut *decoder),
+            [("sub0".to_owned(), "a".to_owned(), 3)]
+        );
         assert_eq!(remarks(&mut *decoder), []);
     }
 
@@ -324,7 +336,10 @@ mod tests {
         let (messages, decoded) = run(&mut *decoder);
         assert_eq!(messages, ["c first a c", "c second c", " third", " third"]);
         assert_eq!(decoded, Ok(Decoded::Message));
-        assert_eq!(remarks(&mut *decoder), [("sub2".to_owned(), "b", 2)]);
+        assert_eq!(
+            remarks(&mut *decoder),
+            [("sub2".to_owned(), "b".to_owned(), 2)]
+        );
     }
 
     #[test]

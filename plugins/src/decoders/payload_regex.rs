@@ -373,10 +373,10 @@ mod tests {
             assert_eq!(decoding.message(0).severity(), expected, "{payload}");
         }
         let mut told = Vec::new();
-        decoding
-            .decoder()
-            .take_remarks(&mut |remark| told.push((remark.reason, remark.count)));
-        assert_eq!(told, [(BAD_SEVERITY, 2)]);
+        decoding.decoder().take_remarks(&mut |remark| {
+            told.push((remark.reason.to_owned(), remark.count));
+        });
+        assert_eq!(told, [(BAD_SEVERITY.to_owned(), 2)]);
     }
 
     #[test]

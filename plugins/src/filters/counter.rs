@@ -152,6 +152,8 @@ impl Counter {
 mod tests {
     use codecs::error::Full;
     use codecs::message::{Draft, MessageRef, MessageTable, TableLimits};
+    use engine::event::DropCause;
+    use engine::plugin::{LoadJob, Refusal};
 
     use super::*;
 
@@ -173,6 +175,29 @@ mod tests {
                 fill(&mut self.injected.begin().unwrap()).unwrap();
             }
             self.has_credit
+        }
+
+        fn loops(&self) -> u8 {
+            0
+        }
+
+        fn inject_as(
+            &mut self,
+            _: u8,
+            fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), Full>,
+        ) -> Result<(), Refusal> {
+            match self.inject(fill) {
+                true => Ok(()),
+                false => Err(Refusal::NoCredit),
+            }
+        }
+
+        fn give_up(&mut self, _: DropCause) {}
+
+        fn notice(&mut self, _: &mut dyn FnMut() -> String) {}
+
+        fn load(&mut self, _: LoadJob) -> bool {
+            false
         }
     }
 

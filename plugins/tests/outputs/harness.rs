@@ -202,6 +202,8 @@ impl Rig {
                 name: "under_test".to_owned(),
                 type_name: "Output",
                 matcher: "TRUE".to_owned(),
+                signer: String::new(),
+                place: None,
                 role: Role::Output {
                     factory: built.factory,
                     encoder: Some(Arc::new(encoder)),
@@ -215,6 +217,8 @@ impl Rig {
                 encoder_name: "encoder".to_owned(),
                 home: ShardId(0),
             }],
+            codecs: Vec::new(),
+            reader: None,
             message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
             loops_max: 4,
             hostname: "test.example".into(),

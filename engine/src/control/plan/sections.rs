@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::super::config::{Document, Section, Written};
 use super::super::fit::{self, Fit, UnknownKeys};
+use super::super::placement;
 use super::super::problem::{Problem, did_you_mean};
 use super::{complaints, known_types};
 use crate::plugin::options::{
@@ -342,14 +343,7 @@ pub(super) fn matchers(
         .collect();
     let wanted: Vec<_> = texts
         .iter()
-        .map(|(expression, signer)| matcher::Consumer {
-            expression: if expression.trim().is_empty() {
-                "TRUE"
-            } else {
-                expression
-            },
-            signer: Some(signer.as_str()).filter(|signer| !signer.is_empty()),
-        })
+        .map(|(expression, signer)| placement::wanted(expression, signer))
         .collect();
     let mut complain = |number: usize, complaint: Complaint| {
         let made: &Made<'_> = consumers[number];

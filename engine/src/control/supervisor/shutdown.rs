@@ -43,20 +43,15 @@ impl Supervisor {
         self.tell(|| ToShard::StopInputs);
         let mut phase = self.wait_until("inputs", timeout, inputs_have_stopped);
         let mut outputs = timeout;
+        self.loading = None;
         if phase != Phase::Aborted {
-            // Shards do not answer at the same moment: only two looks between which nothing moved say that nothing moves.
-            let mut earlier = None;
-            let mut moved = Instant::now();
-            phase = self.wait_until("deliveries", timeout, |_, report, snapshots| {
-                let idle = snapshots.iter().all(|shard| shard.idle);
-                let unmoved = earlier.replace(report.activity()) == Some(report.activity());
-                if !unmoved {
-                    moved = Instant::now();
-                }
-                // What is in a disk queue is safe: it is delivered now as long as that gets on, otherwise after the next start.
-                let drained = snapshots.iter().all(|shard| shard.disk_queues_idle);
-                idle && unmoved && (drained || moved.elapsed() >= limits::QUEUES_STAND)
-            });
+            let deadline = Instant::now() + timeout;
+            phase = self.wait_for_deliveries(deadline);
+            // Orders are taken in turn: what is asked behind this one is asked when filters have said their last.
+            self.tell(|| ToShard::StopFilters);
+            if phase == Phase::Done {
+                phase = self.wait_for_deliveries(deadline);
+            }
             if phase == Phase::TimedOut {
                 outputs = timeout.min(OTHER_OUTPUTS);
             }
@@ -76,6 +71,24 @@ impl Supervisor {
         let at_once = phase == Phase::Aborted;
         let complete = self.join(if at_once { AT_ONCE } else { ANSWER });
         self.finish(&before, complete)
+    }
+
+    /// Waits until everything that was made is delivered.
+    fn wait_for_deliveries(&mut self, deadline: Instant) -> Phase {
+        // Shards do not answer at the same moment: only two looks between which nothing moved say that nothing moves.
+        let mut earlier = None;
+        let mut moved = Instant::now();
+        let left = deadline.saturating_duration_since(moved);
+        self.wait_until("deliveries", left, |_, report, snapshots| {
+            let idle = snapshots.iter().all(|shard| shard.idle);
+            let unmoved = earlier.replace(report.activity()) == Some(report.activity());
+            if !unmoved {
+                moved = Instant::now();
+            }
+            // What is in a disk queue is safe: it is delivered now as long as that gets on, otherwise after the next start.
+            let drained = snapshots.iter().all(|shard| shard.disk_queues_idle);
+            idle && unmoved && (drained || moved.elapsed() >= limits::QUEUES_STAND)
+        })
     }
 
     /// Waits until `done`, at most for `timeout`. Only shards that are not lost are asked.
@@ -158,6 +171,10 @@ impl Supervisor {
             Ok(ToControl::Died { shard, error }) => self.died(shard, &error),
             Ok(ToControl::Stalled { shard, running }) => self.stalled(shard, running),
             Ok(ToControl::Panicked(sentence)) => self.log.line(&sentence),
+            Ok(ToControl::LoadedEnded { name, error, .. }) => {
+                self.log
+                    .line(&format!("Plugin '{name}' terminated. Error: {error}"));
+            }
             Ok(_) | Err(_) => {}
         }
         (Instant::now() >= deadline).then_some(Phase::TimedOut)

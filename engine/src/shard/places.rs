@@ -1,0 +1,237 @@
+//! Places for filters that are loaded while the daemon runs.
+//!
+//! Owns:    `Vacant`, what stands in a place that nobody fills; the exchange of what stands there.
+//! Runs on: the place's home shard.            Plane: data; the orders come from `control::loading`.
+//! Bounds:  as many places as the plan keeps.
+//! Never:   drops what is on its way to a filter that is gone: `Vacant` takes it, as the filter would have.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use codecs::message::{Header, NewValue};
+
+use super::pulse::Running;
+use super::restarts::Failure;
+use super::run::ToControl;
+use super::{Shard, run};
+use crate::pack::ConsumerId;
+use crate::plugin::{
+    CodecEnd, Fault, Filter, FilterContext, FilterFactory, LoadJob, LoadedFilter, Said, Selection,
+};
+
+/// Logger of the daemon's own messages.
+const DAEMON: &str = "hekad";
+
+/// Stands in a place that nobody fills. What was on its way to the filter before it has been asked for by nobody else.
+struct Vacant;
+
+impl Filter for Vacant {
+    fn process(&mut self, _: Selection<'_>, _: &mut dyn FilterContext) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// Makes `Vacant`.
+pub(crate) struct Vacancy;
+
+impl FilterFactory for Vacancy {
+    fn make(&self) -> Box<dyn Filter> {
+        Box::new(Vacant)
+    }
+}
+
+impl Shard {
+    /// The filter that was loaded into a place.
+    #[inline]
+    pub(super) fn loaded(&self, consumer: ConsumerId) -> Option<Rc<LoadedFilter>> {
+        self.consumers.borrow()[consumer.0 as usize].loaded.clone()
+    }
+
+    /// The name of a filter or output.
+    pub(super) fn name_of(&self, consumer: ConsumerId) -> String {
+        match self.loaded(consumer) {
+            Some(loaded) => loaded.name.clone(),
+            None => self.topology.consumer(consumer).name.clone(),
+        }
+    }
+
+    /// Puts a filter into a place of this shard. An error says why it cannot work; the place is as it was then.
+    pub(super) fn fill_place(
+        &self,
+        consumer: ConsumerId,
+        loaded: LoadedFilter,
+    ) -> Result<(), String> {
+        let loaded = Rc::new(loaded);
+        let made = self.make_filter(consumer, &*loaded.factory);
+        let filter = made.map_err(|failure| failure.to_string())?;
+        let before = {
+            let mut consumers = self.consumers.borrow_mut();
+            let state = &mut consumers[consumer.0 as usize];
+            state.standing.restart(&loaded.retries);
+            state.loaded = Some(Rc::clone(&loaded));
+            state.filter.replace(filter)
+        };
+        self.end_filter(consumer, before);
+        if let Some(interval) = loaded.ticker_interval {
+            let shard = self.me.upgrade().expect("the shard is running");
+            crate::io::spawn(run::tick_loaded(shard, consumer, loaded, interval));
+        }
+        Ok(())
+    }
+
+    /// Ends the filter in a place of this shard.
+    pub(super) fn vacate(&self, consumer: ConsumerId) {
+        let name = self.name_of(consumer);
+        let (before, loaded, held) = {
+            let mut consumers = self.consumers.borrow_mut();
+            let state = &mut consumers[consumer.0 as usize];
+            let held = std::mem::take(&mut state.standing.held);
+            state.standing.down = false;
+            let before = state.filter.replace(Box::new(Vacant));
+            (before, state.loaded.take(), held)
+        };
+        self.end_named(consumer, &name, before);
+        drop(loaded);
+        for (batch, delivery) in held {
+            self.filter(batch, delivery);
+        }
+    }
+
+    /// The filter in a place has failed for good.
+    pub(super) fn loaded_ended(&self, consumer: ConsumerId, error: String) {
+        let name = self.name_of(consumer);
+        self.vacate(consumer);
+        let ended = ToControl::LoadedEnded {
+            consumer,
+            name,
+            error,
+        };
+        if self.notices.try_send(ended).is_err() {
+            self.probe.borrow_mut().notices_lost += 1;
+        }
+    }
+
+    /// Makes an instance of a filter that is ready for messages.
+    pub(super) fn make_filter(
+        &self,
+        consumer: ConsumerId,
+        factory: &dyn FilterFactory,
+    ) -> Result<Box<dyn Filter>, Failure> {
+        let who = Running::Filter(consumer);
+        let mut filter = self.contain(who, || factory.make())?;
+        match Failure::of(self.contain(who, || filter.open())) {
+            Ok(()) => Ok(filter),
+            Err(failure) => {
+                self.drop_filter(consumer, Some(filter));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Drops an instance. What it says in doing so is of no interest any more.
+    pub(super) fn drop_filter(&self, consumer: ConsumerId, filter: Option<Box<dyn Filter>>) {
+        if let Some(filter) = filter {
+            let _ = self.contain(Running::Filter(consumer), || drop(filter));
+        }
+    }
+
+    /// Injects a message of the daemon in the name of a filter of this shard, which does not get it.
+    pub(super) fn say(&self, by: ConsumerId, said: &Said) {
+        let Some(mut batch) = self.injections.borrow_mut().take() else {
+            self.probe.borrow_mut().notices_lost += 1;
+            return;
+        };
+        let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
+        unique.origin = crate::pack::Origin::Injected { by };
+        let now = crate::io::clock::wall();
+        let filled = unique.table.begin().and_then(|mut draft| {
+            super::injection::Injection::draft_headers(self, DAEMON, now, &mut draft)?;
+            draft.set_loops(1);
+            draft.set(Header::Type, said.message_type)?;
+            draft.set(Header::Payload, said.payload.as_str())?;
+            for (name, value) in &said.fields {
+                let value = NewValue::String(value.as_str().into());
+                draft.add_field(*name, value, None)?;
+            }
+            Ok(())
+        });
+        if filled.is_err() {
+            unique.table.clear();
+        } else {
+            self.count_consumer(by, |counters| counters.injected += 1);
+        }
+        self.queue_injected(batch);
+        self.pump_injected();
+    }
+
+    /// Has a job done on the thread that loads filters.
+    pub(super) fn ask_to_load(&self, job: LoadJob) -> bool {
+        let has_room = self.notices.len() < crate::limits::NOTICES;
+        has_room && self.notices.try_send(ToControl::Load(job.into())).is_ok()
+    }
+
+    /// A decoder or encoder has ended that the daemon must not go on without.
+    pub(super) fn codec_ended(&self, end: CodecEnd<'_>) {
+        self.tell_ended(end.codec, Some(end.error.to_owned()), false);
+    }
+
+    /// Notes that a filter waits for injection credit.
+    pub(super) fn wants_credit(&self, by: ConsumerId) {
+        let mut waiting = self.wanting.borrow_mut();
+        if !waiting.contains(&by) {
+            waiting.push_back(by);
+        }
+    }
+
+    /// Injection credit has come back: the filter that waited longest goes on.
+    pub(super) fn credit_for_injection(&self) {
+        let next = self.wanting.borrow_mut().pop_front();
+        if let Some(consumer) = next {
+            // Never inside another call.
+            let shard = self.me.upgrade().expect("the shard is running");
+            crate::io::spawn(async move { shard.resume_filter(consumer) });
+        }
+    }
+
+    /// Has all filters of this shard inject what they want to before the end.
+    pub(super) fn stop_filters(&self) {
+        for consumer in self.filters_here() {
+            self.stop_filter(consumer);
+        }
+        self.pump_injected();
+    }
+
+    /// Drops all filters of this shard, in order.
+    pub(super) fn end_filters(&self) {
+        for consumer in self.filters_here() {
+            let filter = self.consumers.borrow_mut()[consumer.0 as usize]
+                .filter
+                .take();
+            self.end_filter(consumer, filter);
+        }
+    }
+
+    /// Ends an instance in order.
+    fn end_filter(&self, consumer: ConsumerId, filter: Option<Box<dyn Filter>>) {
+        self.end_named(consumer, &self.name_of(consumer), filter);
+    }
+
+    fn end_named(&self, consumer: ConsumerId, name: &str, filter: Option<Box<dyn Filter>>) {
+        let Some(mut filter) = filter else {
+            return;
+        };
+        let ended = Failure::of(self.contain(Running::Filter(consumer), || filter.end()));
+        if let Err(failure) = ended {
+            self.notice(name, || failure.to_string());
+        }
+        self.drop_filter(consumer, Some(filter));
+    }
+
+    fn filters_here(&self) -> Vec<ConsumerId> {
+        let consumers = self.consumers.borrow();
+        (0..consumers.len())
+            .filter(|&index| consumers[index].filter.is_some())
+            .map(|index| ConsumerId(index as u16))
+            .collect()
+    }
+}

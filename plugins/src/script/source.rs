@@ -1,0 +1,68 @@
+//! Where scripts come from: files, and those that come with the daemon.
+//!
+//! Owns:    the search for a script by its `filename`.
+//! Runs on: build time; the only files that a plan reads beyond the configuration itself.            Plane: control.
+//! Bounds:  `SOURCE_BYTES_MAX` of a file.
+//! Never:   runs a script.
+
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use engine::plugin::Section;
+use sandbox::{Program, SOURCE_BYTES_MAX};
+
+use super::Chosen;
+
+/// The checked script of a section; complaints where there is none.
+pub(super) fn program<C>(chosen: &Chosen<'_>, section: &mut Section<'_, C>) -> Option<Program> {
+    const KEY: &[&str] = &["filename"];
+    if chosen.filename.is_empty() {
+        let message = format!("`{}` lacks `filename`, the script", section.name());
+        section.problem(KEY, message);
+        return None;
+    }
+    let path = section.hekad().below_share_dir(chosen.filename);
+    let (name, source) = match read(&path) {
+        Ok(source) => (path.display().to_string(), source),
+        Err(error) if error.kind() == ErrorKind::NotFound => match embedded(chosen.filename) {
+            Some(source) => (chosen.filename.to_owned(), source.to_vec()),
+            None => {
+                let message = format!("there is no script {}", path.display());
+                let help = match Path::new(chosen.filename).is_absolute() {
+                    true => "name a file that is there".to_owned(),
+                    false => format!(
+                        "`filename` is relative to `share_dir`; \"{}\" is none of the scripts that come with hekad either",
+                        chosen.filename
+                    ),
+                };
+                section.problem(KEY, message).help(help);
+                return None;
+            }
+        },
+        Err(error) => {
+            let message = format!("the script {} cannot be read: {error}", path.display());
+            section.problem(KEY, message);
+            return None;
+        }
+    };
+    match Program::compile(&name, &source) {
+        Ok(program) => Some(program),
+        Err(error) => {
+            section.problem(KEY, error.to_string());
+            None
+        }
+    }
+}
+
+/// A script that comes with the daemon, by Heka's name.
+fn embedded(_name: &str) -> Option<&'static [u8]> {
+    None
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut source = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(SOURCE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut source)?;
+    Ok(source)
+}
