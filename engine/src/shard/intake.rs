@@ -203,9 +203,9 @@ pub struct Intake {
     /// Once the daemon is stopping.
     stop: Option<Stop>,
     /// The batch that datagrams are being gathered in, and how far it is filled.
-    datagrams: Option<(Arc<Batch>, usize)>,
+    pub(super) datagrams: Option<(Arc<Batch>, usize)>,
     /// Where in the datagram at hand the next batch goes on, if one was not enough for it.
-    resume: usize,
+    pub(super) resume: usize,
     /// When to look at the decoder's remarks at the earliest.
     remarks_at: i64,
     pub(super) random: fastrand::Rng,
@@ -358,7 +358,7 @@ impl Intake {
     }
 
     /// A batch to fill, once no delivery of this stream waits for a consumer.
-    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Arc<Batch>> {
+    pub(super) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Arc<Batch>> {
         let shard = &self.context.shard;
         let mut streams = shard.streams.borrow_mut();
         streams.register(self.stream, cx);
@@ -394,90 +394,6 @@ impl Intake {
             }
         }
         self.splitter.reset();
-    }
-
-    /// Waits until a datagram can be taken.
-    pub async fn ready_for_datagrams(&mut self) {
-        if self.datagrams.is_none() {
-            self.recovered().await;
-            let batch = poll_fn(|cx| self.poll_batch(cx)).await;
-            self.datagrams = Some((batch, 0));
-        }
-    }
-
-    /// Takes one datagram as a stream of its own. `hostname` replaces the stream's. Answers `false`, having taken nothing, when the
-    /// batch has no room: `flush_datagrams`, wait and repeat.
-    pub fn datagram(&mut self, bytes: &[u8], hostname: Option<&[u8]>) -> bool {
-        // It holds no record, whatever the splitter. Thousands of them would use up a batch that looks unused.
-        if bytes.is_empty() {
-            return true;
-        }
-        let Some((mut batch, filled)) = self.datagrams.take() else {
-            return false;
-        };
-        let whole = bytes.len();
-        let bytes = &bytes[self.resume..];
-        let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
-        let room = unique.table.received_mut().len() - filled;
-        if room < bytes.len() && filled > 0 {
-            self.datagrams = Some((batch, filled));
-            return false;
-        }
-        let taken = bytes.len().min(room);
-        let end = filled + taken;
-        unique.table.received_mut()[filled..end].copy_from_slice(&bytes[..taken]);
-        let mark = unique.table.mark();
-        if self.pending.is_none() {
-            self.splitter.reset();
-        }
-        let cut = self
-            .shared(&mut unique.table, hostname)
-            .map(|shared| self.cut(&mut unique.table, filled, end, true, &shared));
-        match cut {
-            Ok(Cut {
-                end: StepEnd::Rest(_),
-                tally,
-            }) => self.count_tally(&tally),
-            // All of the datagram goes to the next batch, so nothing of it may count here.
-            _ if filled > 0 => {
-                unique.table.rollback(mark);
-                self.datagrams = Some((batch, filled));
-                return false;
-            }
-            // More records than a batch of its own can hold: the next batch goes on where this one is full.
-            Ok(Cut {
-                end: StepEnd::Overflow(at, record),
-                tally,
-            }) => {
-                self.count_tally(&tally);
-                self.pending = Some(record);
-                self.resume += at;
-                self.datagrams = Some((batch, end));
-                return false;
-            }
-            Err(Full) => {
-                let mut tally = Tally::default();
-                tally.drops.add(DropCause::DoesNotFit, 1);
-                self.count_tally(&tally);
-            }
-        }
-        self.resume = 0;
-        self.context
-            .count(|counters| counters.bytes += whole as u64);
-        self.datagrams = Some((batch, end));
-        true
-    }
-
-    /// Routes and delivers the datagrams taken so far.
-    pub fn flush_datagrams(&mut self) {
-        if let Some((batch, filled)) = self.datagrams.take() {
-            if filled == 0 {
-                self.context.shard.give_back(batch);
-            } else {
-                self.send(batch);
-            }
-            self.tell_remarks(clock::wall());
-        }
     }
 
     /// What the messages say that are made from now on.
@@ -520,7 +436,7 @@ impl Intake {
 
     /// Tells the operator what the decoder remarked, not more often than once a `REMARKS_INTERVAL`.
     #[inline]
-    fn tell_remarks(&mut self, now: i64) {
+    pub(super) fn tell_remarks(&mut self, now: i64) {
         if now >= self.remarks_at {
             self.remarks_at = now + REMARKS_INTERVAL;
             self.tell_remarks_now();
@@ -596,7 +512,7 @@ impl Intake {
         }
     }
 
-    fn count_tally(&self, tally: &Tally) {
+    pub(super) fn count_tally(&self, tally: &Tally) {
         self.context.count(|counters| {
             counters.received += tally.messages + tally.drops.total();
             counters.dropped.merge(&tally.drops);
@@ -610,7 +526,11 @@ impl Intake {
     }
 
     /// Places what all messages of a step share.
-    fn shared(&self, table: &mut MessageTable, hostname: Option<&[u8]>) -> Result<Shared, Full> {
+    pub(super) fn shared(
+        &self,
+        table: &mut MessageTable,
+        hostname: Option<&[u8]>,
+    ) -> Result<Shared, Full> {
         let now = clock::wall();
         if self.message_bytes && self.decoder.is_some() {
             return Ok(Shared::nothing(now));
@@ -740,7 +660,7 @@ impl Intake {
     }
 
     /// Routes and delivers a filled batch.
-    fn send(&self, mut batch: Arc<Batch>) {
+    pub(super) fn send(&self, mut batch: Arc<Batch>) {
         let shard = &self.context.shard;
         let unique = Arc::get_mut(&mut batch).expect("a filled batch is not shared");
         if unique.table.is_empty() {

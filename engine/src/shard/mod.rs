@@ -11,6 +11,7 @@ mod acknowledgement;
 pub mod claims;
 mod connections;
 pub mod containment;
+mod datagrams;
 pub mod delivery;
 mod disk_wait;
 mod encoding;
