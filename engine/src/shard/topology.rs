@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use super::matchers::Matchers;
@@ -122,6 +122,19 @@ impl QueueSize {
         self.taken[shard.0 as usize].store(bytes, Ordering::Release);
     }
 
+    /// Notes that the lane of a shard is about to have taken so many bytes altogether, if that leaves the queue within `most`: lanes that write at the same
+    /// moment do not take the same room. Answers `false` if it does not; the lane's count is what it was before then, `bytes_taken`.
+    pub fn reserve(&self, shard: ShardId, bytes_taken: u64, more: u64, most: u64) -> bool {
+        self.took(shard, bytes_taken + more);
+        // Of two that do this at once, at least one sees the other's.
+        fence(Ordering::SeqCst);
+        let fits = self.bytes() <= most;
+        if !fits {
+            self.took(shard, bytes_taken);
+        }
+        fits
+    }
+
     /// Bytes on the disk.
     pub fn bytes(&self) -> u64 {
         // Removed first: what it has counted, the lanes have counted before.
@@ -224,5 +237,38 @@ impl Topology {
             Placement::EveryShard => true,
             Placement::OneShard => unit.home == shard,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn lanes_that_write_at_the_same_moment_do_not_take_the_same_room() {
+        let size = QueueSize::new(2);
+        assert!(size.reserve(ShardId(0), 100, 100, 200));
+        assert!(!size.reserve(ShardId(1), 0, 100, 200));
+        assert_eq!(size.bytes(), 200, "what was refused takes nothing");
+        size.took(ShardId(0), 100);
+        let busy = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for shard in 0..2 {
+                let (size, busy) = (&size, &busy);
+                let taken = if shard == 0 { 100 } else { 0 };
+                scope.spawn(move || {
+                    for _ in 0..20_000 {
+                        if size.reserve(ShardId(shard), taken, 100, 200) {
+                            assert!(!busy.swap(true, Ordering::SeqCst), "both have it");
+                            busy.store(false, Ordering::SeqCst);
+                            size.took(ShardId(shard), taken);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(size.bytes(), 100);
     }
 }
