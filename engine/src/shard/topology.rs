@@ -239,36 +239,3 @@ impl Topology {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-
-    use super::*;
-
-    #[test]
-    fn lanes_that_write_at_the_same_moment_do_not_take_the_same_room() {
-        let size = QueueSize::new(2);
-        assert!(size.reserve(ShardId(0), 100, 100, 200));
-        assert!(!size.reserve(ShardId(1), 0, 100, 200));
-        assert_eq!(size.bytes(), 200, "what was refused takes nothing");
-        size.took(ShardId(0), 100);
-        let busy = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for shard in 0..2 {
-                let (size, busy) = (&size, &busy);
-                let taken = if shard == 0 { 100 } else { 0 };
-                scope.spawn(move || {
-                    for _ in 0..20_000 {
-                        if size.reserve(ShardId(shard), taken, 100, 200) {
-                            assert!(!busy.swap(true, Ordering::SeqCst), "both have it");
-                            busy.store(false, Ordering::SeqCst);
-                            size.took(ShardId(shard), taken);
-                        }
-                    }
-                });
-            }
-        });
-        assert_eq!(size.bytes(), 100);
-    }
-}
