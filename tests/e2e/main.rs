@@ -19,6 +19,7 @@ mod files;
 mod isolation;
 mod logstreamer;
 mod lua;
+mod manager;
 mod network;
 mod quickstart;
 mod start_stop;
