@@ -7,3 +7,4 @@
 
 pub mod counter;
 pub mod sandbox;
+pub mod sandbox_manager;

@@ -41,6 +41,7 @@ pub const ALL: &[PluginSpec] = &[
     decoders::scribble::SPEC,
     filters::counter::SPEC,
     filters::sandbox::SPEC,
+    filters::sandbox_manager::SPEC,
     encoders::payload::SPEC,
     encoders::protobuf::SPEC,
     encoders::rst::SPEC,

@@ -415,7 +415,7 @@ fn an_encoder_injects_writes_or_passes_by() {
     let payloads: Vec<_> = shown
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .map(|message| message["Payload"].as_str().unwrap_or("").to_owned())
+        .map(|message| message["payload"].as_str().unwrap_or("").to_owned())
         .collect();
     assert_eq!(payloads, ["M", "written"], "{shown}");
     assert_eq!(ended.count("outputs.File.dropped.encode_failed"), 2);

@@ -20,6 +20,7 @@ mod full_queue;
 mod isolation;
 mod logstreamer;
 mod lua;
+mod manager;
 mod network;
 mod quickstart;
 mod start_stop;

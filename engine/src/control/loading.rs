@@ -20,7 +20,7 @@ use crate::plugin::{FilterLoader, LoadJob, LoadedFilter, ReadFilter, Said, Wante
 use crate::shard::Notice;
 use crate::shard::matchers::{Exchange, Matchers};
 use crate::shard::run::{ToControl, ToShard};
-use crate::shard::topology::{ConsumerUnit, InPlace, Place, Role, Topology};
+use crate::shard::topology::{ConsumerUnit, Role, Topology};
 
 /// Things to do that may wait.
 const JOBS: usize = 256;
@@ -116,19 +116,19 @@ impl Loader {
     fn places<'a>(
         &'a self,
         manager: &'a str,
-    ) -> impl Iterator<Item = (ConsumerId, Option<InPlace>)> + 'a {
+    ) -> impl Iterator<Item = (ConsumerId, Option<ReadFilter>)> + 'a {
         let consumers = self.topology.consumers.iter().enumerate();
         consumers.filter_map(move |(index, unit)| {
             let place = unit.place.as_ref()?;
             let owner = &self.unit(place.manager).name;
-            (owner == manager).then(|| (ConsumerId(index as u16), in_place(place)))
+            (owner == manager).then(|| (ConsumerId(index as u16), place.loaded.get()))
         })
     }
 
-    fn set(&self, place: ConsumerId, what: Option<InPlace>) {
+    fn set(&self, place: ConsumerId, what: Option<ReadFilter>) {
         let place = self.unit(place).place.as_ref();
         let place = place.expect("only places are filled");
-        *place.loaded.write().expect("nobody panics with it") = what;
+        place.loaded.set(what);
     }
 
     /// Whether something of that name runs that the manager has not loaded.
@@ -137,7 +137,7 @@ impl Loader {
             None => unit.name == name,
             Some(place) => {
                 self.unit(place.manager).name != manager
-                    && in_place(place).is_some_and(|loaded| loaded.name == name)
+                    && place.loaded.get().is_some_and(|it| it.loaded.name == name)
             }
         };
         self.topology.consumers.iter().any(loaded_elsewhere)
@@ -165,7 +165,7 @@ impl Loader {
             .iter()
             .map(|unit| match &unit.place {
                 None => (unit.matcher.clone(), unit.signer.clone()),
-                Some(place) => match in_place(place) {
+                Some(place) => match place.loaded.get() {
                     Some(loaded) => (loaded.matcher, loaded.signer),
                     None => (NOTHING.to_owned(), String::new()),
                 },
@@ -250,29 +250,10 @@ impl Loader {
 
     /// Puts a filter into an empty place and routes to it.
     fn put(&self, place: ConsumerId, filter: ReadFilter) -> Result<(), String> {
-        let ReadFilter {
-            loaded,
-            matcher,
-            signer,
-            ..
-        } = filter;
-        let in_place = InPlace {
-            name: loaded.name.clone(),
-            matcher,
-            signer,
-            factory: Arc::clone(&loaded.factory),
-            ticker_interval: loaded.ticker_interval,
-            retries: loaded.retries.clone(),
-        };
-        self.fill(place, loaded)?;
-        self.set(place, Some(in_place));
+        self.fill(place, filter.loaded.clone())?;
+        self.set(place, Some(filter));
         self.route()
     }
-}
-
-/// What stands in a place.
-pub(super) fn in_place(place: &Place) -> Option<InPlace> {
-    place.loaded.read().expect("nobody panics with it").clone()
 }
 
 impl FilterLoader for Loader {
@@ -294,7 +275,8 @@ impl FilterLoader for Loader {
             self.notice(manager, filter.warnings.clone());
         }
         let places: Vec<_> = self.places(manager).collect();
-        let is_it = |standing: &Option<InPlace>| matches!(standing, Some(it) if it.name == name);
+        let is_it =
+            |standing: &Option<ReadFilter>| matches!(standing, Some(it) if it.loaded.name == name);
         let same = places.iter().find(|(_, standing)| is_it(standing));
         let Some((place, before)) = same.or_else(|| places.iter().find(|(_, it)| it.is_none()))
         else {
@@ -308,7 +290,7 @@ impl FilterLoader for Loader {
         };
         self.clear(*place)?;
         self.put(*place, filter)
-            .map_err(|error| match self.put(*place, before.read_again()) {
+            .map_err(|error| match self.put(*place, before.clone()) {
                 Ok(()) => format!("{error}; the filter of that name goes on as it was"),
                 Err(again) => format!("{error}; the filter of that name has ended: {again}"),
             })
@@ -316,7 +298,8 @@ impl FilterLoader for Loader {
 
     fn unload(&self, manager: &str, name: &str) -> Result<bool, String> {
         let mut places = self.places(manager);
-        let found = places.find(|(_, standing)| matches!(standing, Some(it) if it.name == name));
+        let found =
+            places.find(|(_, standing)| matches!(standing, Some(it) if it.loaded.name == name));
         match found {
             Some((place, _)) => self.clear(place).map(|()| true),
             None => Ok(false),
@@ -325,7 +308,7 @@ impl FilterLoader for Loader {
 
     fn loaded(&self, manager: &str) -> Vec<String> {
         let standing = self.places(manager).filter_map(|(_, standing)| standing);
-        standing.map(|it| it.name).collect()
+        standing.map(|it| it.loaded.name).collect()
     }
 
     fn say(&self, manager: &str, message: Said) {

@@ -8,7 +8,7 @@
 //! Homes are given out in the order of the configuration: inputs from the first shard on, consumers likewise, so that neighbours in the file
 //! share the work. One shard means that everything lives on it.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -17,8 +17,8 @@ use nix::unistd::Pid;
 use super::plan::{self, ConsumerPlan, DecoderPlan, InputPlan, Plan};
 use crate::limits;
 use crate::pack::{ConsumerId, ShardId};
-use crate::plugin::Kind;
 use crate::plugin::options::{Buffering, HekadOptions};
+use crate::plugin::{InPlace, Kind};
 use crate::queue;
 use crate::shard::claims::Claims;
 use crate::shard::matchers::Matchers;
@@ -235,7 +235,7 @@ fn place_unit(manager: ConsumerId, consumers: &[ConsumerUnit], home: ShardId) ->
         signer: String::new(),
         place: Some(Place {
             manager,
-            loaded: RwLock::default(),
+            loaded: InPlace::default(),
         }),
         role: Role::Filter(Box::new(Vacancy)),
         ticker_interval: None,

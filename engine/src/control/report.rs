@@ -13,7 +13,6 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::loading::in_place;
 use crate::event::{ConsumerCounters, DropCause, Drops, InputCounters, QueueCounters};
 use crate::limits;
 use crate::plugin::{Figure, Kind};
@@ -260,7 +259,7 @@ impl Report {
     /// Whether a consumer has something to report: a place that nobody was ever in has not.
     fn is_shown(&self, topology: &Topology, index: usize) -> bool {
         let place = topology.consumers[index].place.as_ref();
-        place.is_none_or(|place| in_place(place).is_some() || self.consumers[index].matched > 0)
+        place.is_none_or(|place| place.loaded.get().is_some() || self.consumers[index].matched > 0)
     }
 
     fn text_globals(&self, out: &mut String) {

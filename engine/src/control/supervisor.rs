@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::loading::{Loading, in_place};
+use super::loading::Loading;
 use super::log::Log;
 use super::panics::PanicHook;
 use super::queues;
@@ -439,8 +439,8 @@ impl Supervisor {
         for unit in &self.topology.consumers {
             match (&unit.place, &unit.role) {
                 (Some(place), _) => {
-                    if let Some(loaded) = in_place(place) {
-                        loaded.factory.abort();
+                    if let Some(standing) = place.loaded.get() {
+                        standing.loaded.factory.abort();
                     }
                 }
                 (None, Role::Filter(factory)) => factory.abort(),

@@ -5,7 +5,7 @@
 //! Bounds:  as many filters as places were kept for (`FilterFactory::places`).
 //! Never:   runs on a shard.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::FilterFactory;
@@ -85,8 +85,27 @@ pub trait FilterReader: Send + Sync {
     fn read(&self, wanted: &WantedFilter<'_>) -> Result<ReadFilter, String>;
 }
 
-/// A filter that was read and does not stand anywhere yet.
-#[derive(Debug)]
+/// What stands in a place, for the control plane, which alone reads and writes it.
+#[derive(Debug, Default)]
+pub struct InPlace(RwLock<Option<ReadFilter>>);
+
+impl InPlace {
+    /// What stands there.
+    pub fn get(&self) -> Option<ReadFilter> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Notes what stands there now.
+    pub fn set(&self, what: Option<ReadFilter>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+}
+
+/// A filter that was read, with its matcher.
+#[derive(Clone, Debug)]
 pub struct ReadFilter {
     /// What its place is given.
     pub loaded: LoadedFilter,
@@ -99,6 +118,7 @@ pub struct ReadFilter {
 }
 
 /// A filter that stands in a place.
+#[derive(Clone)]
 pub struct LoadedFilter {
     /// Its name.
     pub name: String,

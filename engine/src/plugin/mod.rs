@@ -30,7 +30,8 @@ pub use input::{
     Input, InputFactory, InputLoader, LoadedInput, MakeDecoder, Placement, Survey, Wanted,
 };
 pub use loading::{
-    FilterLoader, FilterReader, Forced, LoadJob, LoadedFilter, ReadFilter, Said, WantedFilter,
+    FilterLoader, FilterReader, Forced, InPlace, LoadJob, LoadedFilter, ReadFilter, Said,
+    WantedFilter,
 };
 pub use section::{Complaint, Report, Section};
 pub use spec::{

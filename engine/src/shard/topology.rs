@@ -6,8 +6,8 @@
 //! Never:   changes after start.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use super::claims::Claims;
@@ -16,8 +16,8 @@ use super::pulse::Pulse;
 use crate::pack::{ConsumerId, InputId, ShardId};
 use crate::plugin::options::{FullAction, Retries};
 use crate::plugin::{
-    EncoderFactory, Fault, Figure, FilterFactory, FilterReader, InputFactory, Kind, LoadedFilter,
-    OutputFactory, Placement, ReadFilter, SplitterFactory,
+    EncoderFactory, Fault, Figure, FilterFactory, FilterReader, InPlace, InputFactory, Kind,
+    OutputFactory, Placement, SplitterFactory,
 };
 
 pub use crate::plugin::MakeDecoder;
@@ -181,55 +181,13 @@ pub struct ConsumerUnit {
     pub home: ShardId,
 }
 
-/// A place that is kept for a filter which another one loads. What stands there is known to its shard, and here to the control plane.
+/// A place that is kept for a filter which another one loads. What stands there its shard knows; here it stands for the control plane.
 #[derive(Debug)]
 pub struct Place {
     /// The filter that loads it.
     pub manager: ConsumerId,
     /// What stands there.
-    pub loaded: RwLock<Option<InPlace>>,
-}
-
-/// What the control plane knows of a loaded filter.
-#[derive(Clone)]
-pub struct InPlace {
-    /// Its name.
-    pub name: String,
-    /// Its matcher, as written.
-    pub matcher: String,
-    /// The signer that it asks for; empty for none.
-    pub signer: String,
-    /// What makes it.
-    pub factory: Arc<dyn FilterFactory>,
-    /// Between ticks.
-    pub ticker_interval: Option<Duration>,
-    /// How it is started again.
-    pub retries: Retries,
-}
-
-impl InPlace {
-    /// The filter, to stand in a place once more.
-    pub fn read_again(&self) -> ReadFilter {
-        ReadFilter {
-            loaded: LoadedFilter {
-                name: self.name.clone(),
-                factory: Arc::clone(&self.factory),
-                ticker_interval: self.ticker_interval,
-                retries: self.retries.clone(),
-            },
-            matcher: self.matcher.clone(),
-            signer: self.signer.clone(),
-            warnings: String::new(),
-        }
-    }
-}
-
-impl std::fmt::Debug for InPlace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InPlace")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
+    pub loaded: InPlace,
 }
 
 /// A decoder or encoder, as the control plane sees it.

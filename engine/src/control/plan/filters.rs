@@ -67,10 +67,15 @@ impl Reader {
         let made = [made];
         sections::matchers(document, &made, problems)?;
         let [Made { factory, .. }] = made;
-        match factory {
-            Some(Factory::Filter(factory, common)) => Some((factory, common)),
-            _ => None,
+        let Some(Factory::Filter(factory, common)) = factory else {
+            return None;
+        };
+        if common.use_buffering {
+            let message =
+                "`use_buffering` has no effect: filters that are loaded have no disk queue";
+            problems.push(Problem::warning(message).at(section.place.clone()));
         }
+        Some((factory, common))
     }
 }
 

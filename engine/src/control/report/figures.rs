@@ -9,7 +9,6 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use crate::control::loading::in_place;
 use crate::plugin::{Figure, Kind};
 use crate::shard::topology::{CodecUnit, ConsumerUnit, InputUnit, Role, Topology};
 
@@ -18,8 +17,8 @@ pub(super) fn name(topology: &Topology, index: usize) -> String {
     let unit = &topology.consumers[index];
     match &unit.place {
         None => unit.name.clone(),
-        Some(place) => match in_place(place) {
-            Some(loaded) => loaded.name,
+        Some(place) => match place.loaded.get() {
+            Some(standing) => standing.loaded.name,
             None => format!("{} (unloaded, place {index})", unit.name),
         },
     }
@@ -34,7 +33,7 @@ pub(super) fn running(topology: &Topology, index: usize) -> Option<usize> {
         .iter()
         .filter_map(|unit| unit.place.as_ref());
     let own = places.filter(|place| usize::from(place.manager.0) == index);
-    is_manager.then(|| own.filter(|place| in_place(place).is_some()).count())
+    is_manager.then(|| own.filter(|place| place.loaded.get().is_some()).count())
 }
 
 /// What the instances of a consumer have counted.
@@ -43,8 +42,8 @@ pub(super) fn of_consumer(unit: &ConsumerUnit) -> Vec<Figure> {
     let mut tell = |figure| figures.push(figure);
     match (&unit.place, &unit.role) {
         (Some(place), _) => {
-            if let Some(loaded) = in_place(place) {
-                loaded.factory.figures(&mut tell);
+            if let Some(standing) = place.loaded.get() {
+                standing.loaded.factory.figures(&mut tell);
             }
         }
         (None, Role::Filter(factory)) => factory.figures(&mut tell),
