@@ -6,7 +6,7 @@
 //! Never:   changes after start.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -122,6 +122,19 @@ impl QueueSize {
     /// Notes how many bytes the lane of a shard has ever taken.
     pub fn took(&self, shard: ShardId, bytes: u64) {
         self.taken[shard.0 as usize].store(bytes, Ordering::Release);
+    }
+
+    /// Notes that the lane of a shard is about to have taken so many bytes altogether, if that leaves the queue within `most`: lanes that write at the same
+    /// moment do not take the same room. Answers `false` if it does not; the lane's count is what it was before then, `bytes_taken`.
+    pub fn reserve(&self, shard: ShardId, bytes_taken: u64, more: u64, most: u64) -> bool {
+        self.took(shard, bytes_taken + more);
+        // Of two that do this at once, at least one sees the other's.
+        fence(Ordering::SeqCst);
+        let fits = self.bytes() <= most;
+        if !fits {
+            self.took(shard, bytes_taken);
+        }
+        fits
     }
 
     /// Bytes on the disk.

@@ -16,6 +16,7 @@ use super::super::disk_wait::DiskWait;
 use super::super::parcel::Parcel;
 use super::super::topology::QueueUnit;
 use crate::event::DropCause;
+use crate::io::clock::Monotonic;
 use crate::io::{Worker, clock};
 use crate::limits;
 use crate::pack::ConsumerId;
@@ -25,6 +26,9 @@ use crate::queue::{Entry, HEADER_BYTES, Kind, Lane, QueueError, Synced};
 /// Between two looks at a queue that was full at start.
 const START_LOOK: Duration = Duration::from_secs(1);
 
+/// Between two lines of the log that say that a queue is full: with an output that is just slower than its inputs it is so again and again.
+const FULL_TOLD_AGAIN: Duration = Duration::from_secs(10);
+
 /// A lane on its way between the shard and its thread, with what is to be written.
 struct Job {
     lane: Lane,
@@ -32,11 +36,15 @@ struct Job {
 }
 
 impl Job {
+    /// Bytes on the disk of each parcel of the group.
+    fn sizes(&self) -> impl Iterator<Item = u64> {
+        let parcels = self.group.iter();
+        parcels.map(|parcel| (parcel.bytes() + parcel.len() * HEADER_BYTES) as u64)
+    }
+
     /// How many parcels of the group, from the first on, fit into so many bytes.
     fn fit(&self, mut room: u64) -> usize {
-        let sizes = self.group.iter();
-        let sizes = sizes.map(|parcel| (parcel.bytes() + parcel.len() * HEADER_BYTES) as u64);
-        sizes
+        self.sizes()
             .take_while(|bytes| {
                 let fits = *bytes <= room;
                 room = room.saturating_sub(*bytes);
@@ -71,6 +79,7 @@ pub(crate) async fn write_lane(shard: Rc<Shard>, consumer: ConsumerId, worker: W
         name: &topology.consumer(consumer).name,
         start_looks: unit.start_looks,
         has_rolled: false,
+        full_told_until: None,
         shard,
         consumer,
         worker,
@@ -103,6 +112,8 @@ struct Writing<'a> {
     start_looks: u32,
     /// A new segment was begun because the queue is full: the present one may be all that takes room.
     has_rolled: bool,
+    /// Not before then it is told again that the queue is full.
+    full_told_until: Option<Monotonic>,
 }
 
 impl Writing<'_> {
@@ -135,6 +146,10 @@ impl Writing<'_> {
                 Some(most) => job.fit(most.saturating_sub(taken)),
                 None => job.group.len(),
             };
+            if count > 0 && !self.reserve(&job, count) {
+                // Another lane has taken the room since.
+                continue;
+            }
             let problem = if count == 0 {
                 let most = self.unit.bytes_max.unwrap_or(taken);
                 format!("it takes {taken} of at most {most} bytes (`max_buffer_size`)")
@@ -160,6 +175,15 @@ impl Writing<'_> {
             (job, wait) = self.full(job, &problem, wait).await?;
         }
         Some(job)
+    }
+
+    /// Takes the room for the first parcels of the group; writing them, or failing to, puts what they have really taken in its place.
+    fn reserve(&self, job: &Job, count: usize) -> bool {
+        self.unit.bytes_max.is_none_or(|most| {
+            let more = job.sizes().take(count).sum();
+            let taken = job.lane.bytes_taken();
+            self.unit.size.reserve(self.shard.id, taken, more, most)
+        })
     }
 
     async fn write(&self, mut job: Job, count: usize) -> (Job, Result<Synced, QueueError>) {
@@ -215,7 +239,9 @@ impl Writing<'_> {
             }
             FullAction::Block => wait.length(),
         };
-        if wait.is_first() {
+        let now = Monotonic::now();
+        if wait.is_first() && self.full_told_until.is_none_or(|until| until <= now) {
+            self.full_told_until = Some(now.after(FULL_TOLD_AGAIN));
             self.shard.notice(self.name, || {
                 format!(
                     "its disk queue is full: {problem}; inputs are held back until there is room"
