@@ -312,7 +312,8 @@ impl Shard {
     /// Notes what a reader could not read.
     fn passed_over(&self, consumer: ConsumerId, passed: &Passed, notices: Vec<String>) {
         self.count_queue(consumer, |counters| {
-            counters.damaged += passed.damaged_records + passed.too_long_records;
+            counters.damaged +=
+                passed.damaged_records + passed.too_long_records + passed.repaired_records;
         });
         let name = &self.topology.consumer(consumer).name;
         for notice in notices {
@@ -392,7 +393,9 @@ async fn save(
         };
         let name = &shard.topology.consumer(consumer).name;
         shard.notice(name, || {
-            format!("the position in its disk queue cannot be saved: {error}; trying again in {wait}, and after a crash what was delivered meanwhile would be delivered again")
+            format!(
+                "the position in its disk queue cannot be saved: {error}; trying again in {wait}"
+            )
         });
         if shard.ending() {
             return cursors;
