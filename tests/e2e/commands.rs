@@ -85,3 +85,18 @@ fn a_stop_ends_the_commands_and_what_they_have_started() {
     until("gone", || (!pids.iter().any(|pid| runs(pid))).then_some(()));
     assert!(!Path::new(&format!("/proc/{}", pids[0])).exists());
 }
+
+#[test]
+fn an_input_that_may_end_and_does_is_said_to_read_nothing_more() {
+    let place = Place::new();
+    let options = "[Jobs]\ncan_exit = true\nretries = { max_retries = 0 }\ncommand.0 = { bin = \"/no/such/program\" }";
+    let (head, _) = STAYS.split_once("[Jobs.command.0]").expect("it is there");
+    let (_, tail) = STAYS.split_once("[Print]").expect("it is there");
+    let text = format!("{}[Print]{tail}", head.replace("[Jobs]", options));
+    let daemon = Daemon::start(&place, &text);
+    daemon.wait_for("`/no/such/program`) cannot be started");
+    daemon.wait_for("the daemon goes on without it (`can_exit`), it reads nothing more");
+    let ended = daemon.stop();
+    assert_eq!(ended.status, 0, "{}", ended.said);
+    assert!(!ended.said.contains("destination_ended"), "{}", ended.said);
+}

@@ -16,6 +16,7 @@ mod counts;
 mod crash;
 mod descriptors;
 mod files;
+mod full_queue;
 mod isolation;
 mod logstreamer;
 mod lua;

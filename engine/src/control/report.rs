@@ -129,6 +129,15 @@ impl Report {
         (queue.recovered + queue.queued).saturating_sub(gone)
     }
 
+    /// Messages that a consumer with a disk queue should have got, and that are neither in the queue nor dealt with: they wait for room, or for the disk.
+    pub fn untaken(&self, consumer: usize) -> u64 {
+        let (all, drawn) = (&self.consumers[consumer], &self.drawn[consumer]);
+        // What came out of the queue is counted twice, when it was put in and when it was dealt with.
+        let came = all.matched + drawn.delivered + drawn.dropped.total() + drawn.dead_lettered;
+        let gone = all.processed + all.dropped.total() + all.dead_lettered;
+        came.saturating_sub(gone + self.disk_queues[consumer].queued)
+    }
+
     /// What filters and outputs have not taken: how many messages wait for each of them, or were dropped since an earlier report because it had
     /// ended, unless it is excused. A line for each; and how many were dropped, altogether.
     pub fn undelivered_since(
@@ -157,6 +166,15 @@ impl Report {
                 ));
             }
             lost += dropped;
+        }
+        for (index, unit) in topology.consumers.iter().enumerate() {
+            let count = self.untaken(index);
+            if unit.queue.is_some() && count > 0 {
+                lines.push(format!(
+                    "Plugin '{}': {count} messages had not come into its disk queue and were not acknowledged: inputs whose source keeps them, as log files do, read them again, those of others are lost",
+                    unit.name
+                ));
+            }
         }
         (lines, lost)
     }

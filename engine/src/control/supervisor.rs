@@ -461,6 +461,16 @@ impl Supervisor {
             error,
             can_exit,
         } = ended;
+        let inputs = &self.topology.inputs;
+        if let Some(error) = error
+            && *can_exit
+            && inputs.iter().any(|unit| unit.name == *plugin)
+        {
+            self.log.line(&format!(
+                "Plugin '{plugin}' terminated. Error: {error}; the daemon goes on without it (`can_exit`), it reads nothing more"
+            ));
+            return false;
+        }
         let Some(error) = error else {
             self.log.line(&format!("Plugin '{plugin}' ended"));
             return false;
