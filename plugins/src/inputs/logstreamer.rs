@@ -172,7 +172,7 @@ async fn list(registry: &Arc<Registry>, context: &InputContext) {
             return;
         }
     };
-    let (files, streams) = (found.files, found.arranged.streams.len());
+    let (files, old, streams) = (found.files, found.old, found.arranged.streams.len());
     let published = registry.publish(found, number);
     if number == 1 {
         context.notice(|| {
@@ -181,7 +181,11 @@ async fn list(registry: &Arc<Registry>, context: &InputContext) {
                 said::counted(streams, "stream"),
                 said::counted(files, "file"),
             );
-            format!("{folder}: {streams} in {files}")
+            let left_out = match old {
+                0 => String::new(),
+                _ => format!(", {old} of them left out: not written to within `oldest_duration`"),
+            };
+            format!("{folder}: {streams} in {files}{left_out}")
         });
     }
     let told = published.problems.iter().take(PROBLEMS_TOLD);

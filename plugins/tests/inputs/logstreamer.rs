@@ -332,6 +332,7 @@ fn files_that_are_old_are_left_out() {
         .unwrap();
     file.set_modified(old).unwrap();
     let daemon = logs.daemon(&format!("{NUMBERED}\noldest_duration = '1h'"));
+    daemon.wait_for_notice("1 stream in 2 files, 1 of them left out");
     assert_eq!(arrived(&daemon, 5), expected(5, 10));
     // What is being read is read on, however old it becomes.
     let file = File::options().append(true).open(logs.path("log")).unwrap();

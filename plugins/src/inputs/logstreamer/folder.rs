@@ -55,6 +55,8 @@ pub(super) struct Found {
     pub(super) arranged: Arranged,
     /// Files that the pattern matches.
     pub(super) files: usize,
+    /// How many of them are older than `oldest_duration`.
+    pub(super) old: usize,
 }
 
 /// Looks through the folder. An error says that it cannot be known what is there.
@@ -89,10 +91,15 @@ pub(super) fn scan(search: &Search) -> io::Result<Found> {
         }
     }
     let files = walk.files.len();
+    let old = walk.files.iter().filter(|(_, file)| file.old).count();
     let mut arranged = arrange(walk.files, !search.sorting.priority.is_empty());
     walk.problems.append(&mut arranged.problems);
     arranged.problems = walk.problems;
-    Ok(Found { arranged, files })
+    Ok(Found {
+        arranged,
+        files,
+        old,
+    })
 }
 
 /// Whether an error concerns one folder, and not the process or the host.
