@@ -69,8 +69,8 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
     "Sends each encoded message as a datagram",
 )
 .notes(&[
-    "A message counts as delivered when the kernel has taken the datagram. Whether anybody received it, UDP does not say. When the peer's host answers that nobody listens, the datagram sent last is dropped and counted as `refused`, and sending goes on; an answer that takes longer than the batch is noted only.",
-    "Messages longer than `max_message_size`, or than the way to the peer allows, are dropped and counted as `refused`.",
+    "A message counts as delivered when the kernel has taken the datagram. Whether anybody received it, UDP does not say. When the peer's host answers that nobody listens, the datagram sent last counts as `refused` (dropped, or a dead letter), and sending goes on; an answer that takes longer than the batch is noted only.",
+    "Messages longer than `max_message_size`, or than the way to the peer allows, are refused as well.",
     "When the kernel's buffer is full, or the reader of a Unix socket is slow, the output waits, and with it the inputs that feed it. When the network or a Unix socket is not there, it tries again by `retries`.",
 ]);
 
@@ -280,7 +280,7 @@ impl UdpOutput {
             self.refused_notice = Some(now.after(REFUSED_NOTICE));
             context.notice(|| {
                 format!(
-                    "nobody listens on {}: datagrams are lost until somebody does",
+                    "nobody listens on {}: messages are refused until somebody does",
                     self.settings.address
                 )
             });
