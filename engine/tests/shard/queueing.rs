@@ -7,13 +7,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::control::queues;
 use engine::control::report::Report;
 use engine::event::{DropCause, InputCounters, QueueCounters};
 use engine::io::disk::SystemDisk;
 use engine::limits;
+use engine::pack::ShardId;
 use engine::plugin::Placement;
 use engine::plugin::options::FullAction;
 use engine::queue::{Entry, Queue, Settings};
@@ -528,4 +529,29 @@ fn wait_notice(daemon: &Daemon, text: &str) {
             return;
         }
     }
+}
+
+#[test]
+fn lanes_that_write_at_the_same_moment_do_not_take_the_same_room() {
+    let size = QueueSize::new(2);
+    assert!(size.reserve(ShardId(0), 100, 100, 200));
+    assert!(!size.reserve(ShardId(1), 0, 100, 200));
+    assert_eq!(size.bytes(), 200, "what was refused takes nothing");
+    size.took(ShardId(0), 100);
+    let busy = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for (shard, taken) in [(0, 100), (1, 0)] {
+            let (size, busy) = (&size, &busy);
+            scope.spawn(move || {
+                for _ in 0..20_000 {
+                    if size.reserve(ShardId(shard), taken, 100, 200) {
+                        assert!(!busy.swap(true, Ordering::SeqCst), "both have it");
+                        busy.store(false, Ordering::SeqCst);
+                        size.took(ShardId(shard), taken);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(size.bytes(), 100);
 }
