@@ -177,9 +177,9 @@ impl<'s> Handle<'s, CuckooFilter> {
             _ => places.first,
         };
         let mut moved = [(0_u32, 0_u8); MOVES_MAX];
-        for step in 0..MOVES_MAX {
+        for step in &mut moved {
             let entry = (self.random() >> 8) as usize % BUCKET;
-            moved[step] = (bucket, entry as u8);
+            *step = (bucket, entry as u8);
             fingerprint = self.bucket(bucket)[entry].replace(fingerprint);
             bucket = self.other(bucket, fingerprint);
             // Where one like it is there already, the two become one: an entry more, and one less.

@@ -293,11 +293,14 @@ impl<'s> Frame<'s> {
             ffi::LUA_TNUMBER => Is::Number,
             ffi::LUA_TSTRING => Is::Text,
             ffi::LUA_TTABLE => Is::Table,
-            // SAFETY: the slot is there.
-            ffi::LUA_TLIGHTUSERDATA
-                if unsafe { ffi::lua_touserdata(self.machine, slot) }.is_null() =>
-            {
-                Is::Null
+            ffi::LUA_TLIGHTUSERDATA => {
+                // SAFETY: the slot is there.
+                let address = unsafe { ffi::lua_touserdata(self.machine, slot) };
+                if address.is_null() {
+                    Is::Null
+                } else {
+                    Is::Other
+                }
             }
             _ => Is::Other,
         }
