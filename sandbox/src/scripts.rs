@@ -20,8 +20,9 @@ impl Script {
     }
 
     pub(crate) fn limited(limits: SandboxLimits) -> Script {
-        let lua = trial::lua().expect("every module opens");
+        let lua = Lua::new();
         lua.set_app_data(limits);
+        trial::open(&lua).expect("every module opens");
         if limits.memory_bytes > 0 {
             lua.set_memory_limit(limits.memory_bytes as usize)
                 .expect("a limit");

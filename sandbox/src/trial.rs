@@ -19,12 +19,18 @@ pub struct Trial {
     function: Function,
 }
 
-/// A Lua in which every module is there: `require` finds it, and those that set a global have set it.
+/// A Lua in which every module is there.
 pub fn lua() -> mlua::Result<Lua> {
     let lua = Lua::new();
+    open(&lua)?;
+    Ok(lua)
+}
+
+/// Opens every module: `require` finds it, and those that set a global have set it.
+pub(crate) fn open(lua: &Lua) -> mlua::Result<()> {
     let mut opened: HashMap<&str, Value> = HashMap::new();
     for module in MODULES {
-        let value = (module.open)(&lua)?;
+        let value = (module.open)(lua)?;
         if module.global {
             lua.globals().raw_set(module.name, &value)?;
         }
@@ -34,8 +40,7 @@ pub fn lua() -> mlua::Result<Lua> {
         Some(value) => Ok(value.clone()),
         None => Err(mlua::Error::runtime(format!("module '{name}' not found"))),
     })?;
-    lua.globals().raw_set("require", require)?;
-    Ok(lua)
+    lua.globals().raw_set("require", require)
 }
 
 /// What a script becomes before it is compiled, as a program's.
