@@ -18,7 +18,7 @@
 -- Every value is a line, in the message's order: the second field of a name is name_fidx_1, the second value of a field name_vidx_1.
 -- Tags are the headers Hostname, Logger, Severity and Type, then fields. What the protocol cannot express is left out: empty tags, numbers
 -- that are infinite or none. No fields, no lines.
--- Bounds: keeps nothing from one message to the next.
+-- Bounds: remembers the written form of at most 256 names and tags each, of less than 64 bytes.
 
 local field_util = require "field_util"
 local interpolate = require("msg_interpolate").interpolate_from_msg
@@ -43,7 +43,28 @@ local DEFAULTS = {
     fields_unread = false,
 }
 
+local REMEMBERED, REMEMBERED_BYTES = 256, 64
+
 local find, format, gsub = string.find, string.format, string.gsub
+
+-- A function that remembers what it has made of short texts.
+local function remembering(make)
+    local known, count = {}, 0
+    return function(text)
+        local made = known[text]
+        if not made then
+            made = make(text)
+            if #text < REMEMBERED_BYTES then
+                if count == REMEMBERED then
+                    known, count = {}, 0
+                end
+                known[text] = made
+                count = count + 1
+            end
+        end
+        return made
+    end
+end
 
 local function finite(number)
     return number - number == 0
@@ -64,19 +85,25 @@ local function without_breaks(text)
     return (gsub(gsub(text, "[\r\n]+", " "), "\\+$", ""))
 end
 
-local function escape_name(text)
-    if not find(text, "[, \r\n\\]") then
-        return text
-    end
+local escape_name = remembering(function(text)
     return (gsub(without_breaks(text), "[, ]", "\\%0"))
-end
+end)
 
-local function escape_key(text)
-    if not find(text, "[,= \r\n\\]") then
-        return text
-    end
+local escape_key = remembering(function(text)
     return (gsub(without_breaks(text), "[,= ]", "\\%0"))
-end
+end)
+
+local carbon_name = remembering(function(text)
+    return (gsub(text, "[^%w]", "_"))
+end)
+
+local without_blanks = remembering(function(text)
+    return (gsub(text, "%s", "_"))
+end)
+
+local variable = remembering(function(name)
+    return "Fields[" .. name .. "]"
+end)
 
 local function tag(name, value)
     local text = value ~= nil and escape_key(as_text(value)) or ""
@@ -101,7 +128,7 @@ local function each_unread(visit)
         indexes[name] = index + 1
         for i = 0, count - 1 do
             if i > 0 then
-                value = read_message("Fields[" .. name .. "]", index, i)
+                value = read_message(variable(name), index, i)
             end
             visit(name, i, value)
         end
@@ -130,7 +157,7 @@ local function points_and_tags(config)
     local source, skipped = config.source_value_field, config.skip_fields or {}
     local names, values, seen = {}, {}, {}
     local function visit(field, position, value)
-        local name = carbon and gsub(field, "[^%w]", "_") or field
+        local name = carbon and carbon_name(field) or field
         local repeated = (seen[name] or -1) + (position == 0 and 1 or 0)
         seen[name] = repeated
         if value == nil then
@@ -175,7 +202,10 @@ function M.influxdb_line_msg(config)
         if type(value) == "number" then
             text = finite(value) and format(config.decimal_format, value)
         elseif type(value) == "string" then
-            text = '"' .. gsub(value, '[\\"]', "\\%0") .. '"'
+            if find(value, '"', 1, true) or find(value, "\\", 1, true) then
+                value = gsub(value, '[\\"]', "\\%0")
+            end
+            text = '"' .. value .. '"'
         else
             text = tostring(value)
         end
@@ -199,7 +229,7 @@ function M.carbon_line_msg(config)
             text = find(value, "^%-?%d+%.?%d*$") and value
         end
         if text then
-            lines[#lines + 1] = gsub(name, "%s", "_") .. " " .. text .. " " .. time
+            lines[#lines + 1] = without_blanks(name) .. " " .. text .. " " .. time
         end
     end
     return lines
