@@ -36,9 +36,8 @@ const SAMPLE: &str = "sample";
 pub(crate) fn lua(args: &LuaArgs) -> Result<ExitCode, Failure> {
     let made = section::build(args)?;
     let sample = section::read(&args.input)?;
-    let own = made.stage.filter.as_ref().map(|_| args.expression.as_str());
     let mut bench = Bench::new();
-    if let Some(expression) = own {
+    if let Some(expression) = &args.expression {
         bench.watch(expression)?;
     }
     let mut run = Run::new(made, bench, args.format)?;

@@ -202,6 +202,15 @@ fn differences(
     found
 }
 
+/// Plugins that run a script.
+const SCRIPTS: [&str; 5] = [
+    "SandboxInput",
+    "SandboxDecoder",
+    "SandboxFilter",
+    "SandboxEncoder",
+    "SandboxOutput",
+];
+
 /// Subsections that have a list of their own in the parity table.
 const SUBSECTIONS: [&str; 3] = ["retries", "buffering", "tls"];
 
@@ -229,6 +238,15 @@ fn plugin_differences(parity: &Table, spec: &PluginSpec) -> Vec<Difference> {
     rows.extend(reference::rows(&spec.common));
     let mut options = common(parity, &kind);
     options.extend(tables(plugin, "option"));
+    if SCRIPTS.contains(&spec.name) {
+        options.extend(common(parity, "sandbox"));
+        // A key of the free table `config`.
+        options.retain(|option| text(option, "name") != "config.tz");
+        if spec.kind == Kind::Encoder {
+            let others = ["can_exit", "timer_event_on_shutdown", "globals"];
+            options.retain(|option| !others.contains(&text(option, "name")));
+        }
+    }
     let mut wanted_here = wanted(&options);
     for subsection in SUBSECTIONS {
         if rows.iter().any(|row| row.name == subsection) {

@@ -72,9 +72,9 @@ pub(crate) struct LuaArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) decoder: Option<String>,
 
-    /// Only messages that this expression accepts go to the filter or encoder.
-    #[arg(long = "match", value_name = "EXPR", default_value = "TRUE")]
-    pub(crate) expression: String,
+    /// Only messages that this expression accepts go to the filter or encoder; a filter must not inject such ones [default: all of the sample].
+    #[arg(long = "match", value_name = "EXPR")]
+    pub(crate) expression: Option<String>,
 
     /// How messages are printed.
     #[arg(long, value_enum, default_value_t = MessageFormat::Text)]

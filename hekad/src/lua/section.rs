@@ -164,7 +164,7 @@ fn document(args: &LuaArgs, kind: ScriptKind) -> Result<Table, Failure> {
         input.insert("decoder".into(), "decoder".into());
         document.insert("decoder".into(), decoder.into());
     }
-    let expression = args.expression.as_str();
+    let expression = args.expression.as_deref().unwrap_or("TRUE");
     match kind {
         ScriptKind::Decoder => {}
         ScriptKind::Filter => {
