@@ -39,6 +39,22 @@ const DIFFERENT: &[Different] = &[
     ),
     (ANY, "max_dead_letter_size", "ours: as far as there is room"),
     (
+        ANY,
+        "native",
+        "ours: scripts are compiled unless this is off",
+    ),
+    (
+        "SandboxDecoder",
+        "instances",
+        "ours: one machine for each core, or for each stream",
+    ),
+    (
+        "SandboxInput",
+        "splitter",
+        "Heka has none: its script's messages went by another way",
+    ),
+    ("SandboxInput", "decoder", "as `splitter`"),
+    (
         "TcpInput",
         "tls.prefer_server_ciphers",
         "Heka's own default for this input",
@@ -243,7 +259,7 @@ fn plugin_differences(parity: &Table, spec: &PluginSpec) -> Vec<Difference> {
         // A key of the free table `config`.
         options.retain(|option| text(option, "name") != "config.tz");
         if spec.kind == Kind::Encoder {
-            let others = ["can_exit", "timer_event_on_shutdown", "globals"];
+            let others = ["can_exit", "timer_event_on_shutdown"];
             options.retain(|option| !others.contains(&text(option, "name")));
         }
     }

@@ -263,7 +263,7 @@ fn scripts_run_over_samples_without_a_daemon() {
     place.write("broken.lua", "function process_message()\nreturn +\nend");
     let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
     assert_eq!(status, Some(78), "{err}");
-    assert!(err.contains("broken.lua:3: "), "{err}");
+    assert!(err.contains("broken.lua:2: "), "{err}");
     place.write(
         "loops.lua",
         "function process_message() while true do end end",
