@@ -11,10 +11,11 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::placement::{NOTHING, wanted};
 use crate::event::ConsumerCounters;
+use crate::io::clock::Monotonic;
 use crate::pack::ConsumerId;
 use crate::plugin::{FilterLoader, LoadJob, LoadedFilter, ReadFilter, Said, WantedFilter};
 use crate::shard::Notice;
@@ -188,9 +189,9 @@ impl Loader {
             let sent = orders.send_timeout(ToShard::Matchers(Box::new(exchange)), ANSWER);
             expected += usize::from(sent.is_ok());
         }
-        let deadline = Instant::now() + ANSWER;
+        let deadline = Monotonic::now().after(ANSWER);
         for _ in 0..expected {
-            if retired.recv_deadline(deadline).is_err() {
+            if retired.recv_timeout(deadline.remaining()).is_err() {
                 break;
             }
         }
@@ -206,19 +207,19 @@ impl Loader {
                 .send_timeout(ToShard::Snapshot(reply.clone()), ANSWER)
                 .ok()?;
         }
-        let deadline = Instant::now() + ANSWER;
+        let deadline = Monotonic::now().after(ANSWER);
         let mut sum = ConsumerCounters::default();
         for _ in &self.orders {
-            let snapshot = answers.recv_deadline(deadline).ok()?;
+            let snapshot = answers.recv_timeout(deadline.remaining()).ok()?;
             sum.merge(&snapshot.consumers[usize::from(place.0)]);
         }
         Some(sum.in_flight())
     }
 
     fn drain(&self, place: ConsumerId) {
-        let deadline = Instant::now() + DRAIN;
+        let deadline = Monotonic::now().after(DRAIN);
         while self.under_way(place).is_some_and(|messages| messages > 0)
-            && Instant::now() < deadline
+            && !deadline.remaining().is_zero()
         {
             std::thread::sleep(LOOK);
         }

@@ -32,9 +32,6 @@ use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
 use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, Remark};
 
-/// Longest text in the field `decode_error`, bytes, as Heka.
-const DECODE_ERROR_BYTES: usize = 500;
-
 /// Least time between two looks at the remarks of one stream's decoder, nanoseconds.
 const REMARKS_INTERVAL: i64 = 1_000_000_000;
 
@@ -191,7 +188,7 @@ pub struct Intake {
     message_bytes: bool,
     /// As it was opened.
     pub(super) whole: bool,
-    headers: StreamHeaders,
+    pub(super) headers: StreamHeaders,
     /// Bytes read but not consumed: the beginning of a record, or what a full batch left over.
     pub(super) rest: Vec<u8>,
     /// Bytes of the stream that the splitter has consumed.
@@ -210,7 +207,7 @@ pub struct Intake {
     remarks_at: i64,
     pub(super) random: fastrand::Rng,
     /// What the decoder said of the last record that it refused; empty where that is its reason.
-    refusal: String,
+    pub(super) refusal: String,
 }
 
 impl std::fmt::Debug for Intake {
@@ -610,43 +607,9 @@ impl Intake {
         }
     }
 
-    /// What the decoder says of the record that it has refused, and whether it has ended over it.
-    fn hear_refusal(&mut self) {
-        self.refusal.clear();
-        if let Some(decoder) = &mut self.decoder {
-            self.refusal.push_str(decoder.failure().unwrap_or_default());
-            let shard = &self.context.shard;
-            decoder.take_end(&mut |end| shard.codec_ended(end));
-        }
-    }
-
-    /// The message as the input makes it, marked with what the decoder said.
-    fn make_marked(
-        &mut self,
-        table: &mut MessageTable,
-        at: usize,
-        record: &Record,
-        shared: &Shared,
-        reason: &str,
-    ) -> Result<(), Full> {
-        let name = self.context.name();
-        let shared = match shared.is_nothing() {
-            true => &self.headers.place(table, name, None, shared.now)?,
-            false => shared,
-        };
-        let mut draft = table.begin()?;
-        draft.set_record(shift(record.whole, at));
-        draft.set_signer(record.signer);
-        let content = place_content(&mut draft, at, record)?;
-        self.fill_headers(&mut draft, content, shared)?;
-        let reason = &reason[..reason.floor_char_boundary(DECODE_ERROR_BYTES)];
-        draft.add_field("decode_failure", NewValue::Bool(true), None)?;
-        draft.add_field("decode_error", NewValue::String(reason.into()), None)
-    }
-
     /// Headers of a message that is made of a payload: uuid, time, payload, and what all of the stream have.
     #[inline]
-    fn fill_headers(
+    pub(super) fn fill_headers(
         &mut self,
         draft: &mut Draft<'_>,
         content: Span,
@@ -715,13 +678,17 @@ enum Made {
     Dropped(DropCause),
 }
 
-fn shift(span: Span, by: usize) -> Span {
+pub(super) fn shift(span: Span, by: usize) -> Span {
     Span::new(span.start as usize + by, span.end() + by)
 }
 
 /// The record's content as one range: where it stands, or in the arena if a captured delimiter belongs to it.
 #[inline]
-fn place_content(draft: &mut Draft<'_>, at: usize, record: &Record) -> Result<Span, Full> {
+pub(super) fn place_content(
+    draft: &mut Draft<'_>,
+    at: usize,
+    record: &Record,
+) -> Result<Span, Full> {
     if record.before.is_empty() && record.after.is_empty() {
         return Ok(shift(record.content, at));
     }

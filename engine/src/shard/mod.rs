@@ -32,6 +32,7 @@ pub mod probe;
 pub mod pulse;
 pub(crate) mod queueing;
 mod recovery;
+mod refusal;
 mod restarts;
 pub mod router;
 pub mod run;

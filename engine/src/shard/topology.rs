@@ -190,6 +190,9 @@ pub struct Place {
     pub loaded: InPlace,
 }
 
+/// Tells what somebody has counted.
+pub type TellFigures = dyn Fn(&mut dyn FnMut(Figure)) + Send + Sync;
+
 /// A decoder or encoder, as the control plane sees it.
 pub struct CodecUnit {
     /// Section name.
@@ -199,7 +202,7 @@ pub struct CodecUnit {
     /// Whether instances can be made.
     pub probe: Box<dyn Fn() -> Result<(), Fault> + Send + Sync>,
     /// What instances have counted.
-    pub figures: Box<dyn Fn(&mut dyn FnMut(Figure)) + Send + Sync>,
+    pub figures: Box<TellFigures>,
     /// Ends the calls that instances are in.
     pub abort: Box<dyn Fn() + Send + Sync>,
 }

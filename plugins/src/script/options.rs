@@ -17,6 +17,7 @@ use serde_json::Value;
 const TZ: &str = "tz";
 
 /// Options as they were given, whatever the kind of plugin.
+#[derive(Clone, Copy)]
 pub(crate) struct Chosen<'a> {
     pub(crate) script_type: &'a str,
     pub(crate) filename: &'a str,

@@ -164,6 +164,28 @@ pub(crate) struct Built {
     pub(crate) warnings: Vec<String>,
 }
 
+fn consumer(built: Built, encoder: Payload) -> ConsumerUnit {
+    ConsumerUnit {
+        name: "under_test".to_owned(),
+        type_name: "Output",
+        matcher: "TRUE".to_owned(),
+        signer: String::new(),
+        place: None,
+        role: Role::Output {
+            factory: built.factory,
+            encoder: Some(Arc::new(encoder)),
+            framing: false,
+        },
+        ticker_interval: None,
+        can_exit: true,
+        queue: None,
+        letters: None,
+        retries: built.common.retries,
+        encoder_name: "encoder".to_owned(),
+        home: ShardId(0),
+    }
+}
+
 /// A running shard with one input and one output.
 pub(crate) struct Rig {
     pub(crate) feed: Option<UnixStream>,
@@ -198,25 +220,7 @@ impl Rig {
         let topology = Topology {
             matchers: Arc::new(Matchers::new(set, &inputs)),
             inputs,
-            consumers: vec![ConsumerUnit {
-                name: "under_test".to_owned(),
-                type_name: "Output",
-                matcher: "TRUE".to_owned(),
-                signer: String::new(),
-                place: None,
-                role: Role::Output {
-                    factory: built.factory,
-                    encoder: Some(Arc::new(encoder)),
-                    framing: false,
-                },
-                ticker_interval: None,
-                can_exit: true,
-                queue: None,
-                letters: None,
-                retries: built.common.retries,
-                encoder_name: "encoder".to_owned(),
-                home: ShardId(0),
-            }],
+            consumers: vec![consumer(built, encoder)],
             codecs: Vec::new(),
             reader: None,
             message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,
