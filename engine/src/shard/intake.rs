@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use codecs::error::Full;
 use codecs::field::Span;
-use codecs::message::{Draft, Header, MessageTable, NewValue};
+use codecs::message::{Draft, Header, MessageTable};
 use codecs::splitter::{Record, Split, Splitter};
 
 use super::Shard;
