@@ -565,3 +565,34 @@ fn an_input_may_run_once_for_ever_or_fail() {
     assert_eq!(ended.status, 1);
     assert!(ended.said.contains("broken"), "{}", ended.said);
 }
+
+#[test]
+fn scripts_that_come_with_hekad_have_hekas_names_and_files_take_their_place() {
+    let decoder = r#"
+        [Decode]
+        type = "SandboxDecoder"
+        filename = "lua_decoders/nginx_access.lua"
+        [Decode.config]
+        type = "nginx"
+        log_format = '$remote_addr "$request" $status'
+    "#;
+    let place = Place::new();
+    place.write(
+        "shown.lua",
+        "function process_message() inject_payload('txt', '', read_message('Type'), ' ', read_message('Fields[status]') or '', '\\n') return 0 end",
+    );
+    let text = config("TRUE", decoder).replace("decoder = \"\"\n", "decoder = \"Decode\"\n");
+    let daemon = Daemon::start(&place, &text);
+    send(&place, "10.0.0.1 \"GET /\" 404\n");
+    daemon.wait_for("nginx 404\n");
+    daemon.stop();
+    std::fs::create_dir(place.path("lua_decoders")).expect("a folder");
+    place.write(
+        "lua_decoders/nginx_access.lua",
+        "function process_message() write_message('Type', 'own') return 0 end",
+    );
+    let daemon = Daemon::start(&place, &text);
+    send(&place, "10.0.0.1 \"GET /\" 404\n");
+    daemon.wait_for("own \n");
+    daemon.stop();
+}

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use engine::plugin::Section;
-use sandbox::{Program, SOURCE_BYTES_MAX};
+use sandbox::{Program, SOURCE_BYTES_MAX, library};
 
 use super::Chosen;
 
@@ -24,8 +24,9 @@ pub(super) fn program<C>(chosen: &Chosen<'_>, section: &mut Section<'_, C>) -> O
     let path = section.hekad().below_share_dir(chosen.filename);
     let (name, source) = match read(&path) {
         Ok(source) => (path.display().to_string(), source),
-        Err(error) if error.kind() == ErrorKind::NotFound => match embedded(chosen.filename) {
-            Some(source) => (chosen.filename.to_owned(), source.to_vec()),
+        Err(error) if error.kind() == ErrorKind::NotFound => match library::script(chosen.filename)
+        {
+            Some(shipped) => (chosen.filename.to_owned(), shipped.source.to_vec()),
             None => {
                 let message = format!("there is no script {}", path.display());
                 let help = match Path::new(chosen.filename).is_absolute() {
@@ -52,11 +53,6 @@ pub(super) fn program<C>(chosen: &Chosen<'_>, section: &mut Section<'_, C>) -> O
             None
         }
     }
-}
-
-/// A script that comes with the daemon, by Heka's name.
-fn embedded(_name: &str) -> Option<&'static [u8]> {
-    None
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

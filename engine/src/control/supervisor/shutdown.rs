@@ -46,11 +46,12 @@ impl Supervisor {
         self.loading = None;
         if phase != Phase::Aborted {
             let deadline = Instant::now() + timeout;
-            phase = self.wait_for_deliveries(deadline);
+            phase = self.wait_for_deliveries(timeout);
             // Orders are taken in turn: what is asked behind this one is asked when filters have said their last.
             self.tell(|| ToShard::StopFilters);
             if phase == Phase::Done {
-                phase = self.wait_for_deliveries(deadline);
+                phase =
+                    self.wait_for_deliveries(deadline.saturating_duration_since(Instant::now()));
             }
             if phase == Phase::TimedOut {
                 outputs = timeout.min(OTHER_OUTPUTS);
@@ -74,12 +75,11 @@ impl Supervisor {
     }
 
     /// Waits until everything that was made is delivered.
-    fn wait_for_deliveries(&mut self, deadline: Instant) -> Phase {
+    fn wait_for_deliveries(&mut self, timeout: Duration) -> Phase {
         // Shards do not answer at the same moment: only two looks between which nothing moved say that nothing moves.
         let mut earlier = None;
         let mut moved = Instant::now();
-        let left = deadline.saturating_duration_since(moved);
-        self.wait_until("deliveries", left, |_, report, snapshots| {
+        self.wait_until("deliveries", timeout, |_, report, snapshots| {
             let idle = snapshots.iter().all(|shard| shard.idle);
             let unmoved = earlier.replace(report.activity()) == Some(report.activity());
             if !unmoved {
