@@ -43,6 +43,7 @@ const TABLE: &[Owned] = &[
             "engine/tests/shard/allocation.rs",
             "sandbox/src/lua.rs",
             "sandbox/src/lua/captures.rs",
+            "sandbox/src/lua/frame.rs",
         ],
         instead: "find the safe way; a new owner is a decision (docs/adr/0004-unsafe-in-the-ring.md, docs/adr/0013-the-lua-host.md, docs/adr/0014-lpeg.md)",
     },

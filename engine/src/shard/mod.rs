@@ -213,10 +213,7 @@ impl Shard {
             queue_counters: RefCell::new(vec![QueueCounters::default(); count]),
             random: RefCell::new(fastrand::Rng::new()),
             ends: Cell::new(lines::ends()),
-            probe: RefCell::new(probe::Probe::new(
-                topology.inputs.len(),
-                topology.consumers.len(),
-            )),
+            probe: RefCell::new(probe::Probe::new(topology.inputs.len(), count)),
             capturing: RefCell::default(),
             router: RefCell::new(Router::new(&topology)),
             consumers: RefCell::new(consumers),

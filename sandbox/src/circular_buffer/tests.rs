@@ -208,130 +208,133 @@ fn ranks_are_those_of_mann_whitney() {
     }
 }
 
+/// Mistakes, and what is said of them.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "circular_buffer.new(2)",
+        "bad argument #0 to 'new' (incorrect number of arguments)",
+    ),
+    (
+        "circular_buffer.new(nil, 1, 1)",
+        "bad argument #1 to 'new' (number expected, got nil)",
+    ),
+    (
+        "circular_buffer.new(1, 1, 1)",
+        "bad argument #1 to 'new' (rows must be > 1)",
+    ),
+    (
+        "circular_buffer.new(2, 0, 1)",
+        "bad argument #2 to 'new' (columns must be > 0)",
+    ),
+    (
+        "circular_buffer.new(2, 1, 0)",
+        "bad argument #3 to 'new' (seconds_per_row is out of range)",
+    ),
+    (
+        "circular_buffer.new(2^31, 2^31, 1)",
+        "circular_buffer: one object cannot be larger than 1073741824 bytes",
+    ),
+    ("circular_buffer.new(3000, 1000, 1)", "not enough memory"),
+    (
+        "cb:set(0, 2, 1)",
+        "bad argument #2 to 'set' (column out of range)",
+    ),
+    (
+        "cb:set(0, 0, 1)",
+        "bad argument #2 to 'set' (column out of range)",
+    ),
+    (
+        "cb:set(0, -1, 1)",
+        "bad argument #2 to 'set' (column out of range)",
+    ),
+    (
+        "cb:set(0, nil, 1)",
+        "bad argument #2 to 'set' (number expected, got nil)",
+    ),
+    (
+        "cb:set(nil, 1, 1)",
+        "bad argument #1 to 'set' (number expected, got nil)",
+    ),
+    (
+        "cb:set(0)",
+        "bad argument #0 to 'set' (incorrect number of arguments)",
+    ),
+    (
+        "cb.get(1, 1, 1)",
+        "calling 'get' on bad self (circular_buffer expected, got number)",
+    ),
+    (
+        "cb:compute('func', 1)",
+        "bad argument #1 to 'compute' (invalid option 'func')",
+    ),
+    (
+        "cb:compute('sum', 1, 2e9, 1e9)",
+        "bad argument #4 to 'compute' (end must be >= start)",
+    ),
+    (
+        "cb:format('invalid')",
+        "bad argument #1 to 'format' (invalid option 'invalid')",
+    ),
+    (
+        "cb:format('cbuf', true)",
+        "bad argument #0 to 'format' (incorrect number of arguments)",
+    ),
+    (
+        "cb:format()",
+        "bad argument #0 to 'format' (incorrect number of arguments)",
+    ),
+    (
+        "cb:set_header(1, 'a', 'b', 'avg')",
+        "bad argument #4 to 'set_header' (invalid option 'avg')",
+    ),
+    (
+        "cb:get_header(99)",
+        "bad argument #1 to 'get_header' (column out of range)",
+    ),
+    (
+        "cb:fromstring('')",
+        "fromstring() too few values: 0, expected 2",
+    ),
+    (
+        "cb:fromstring('0 0 na 1')",
+        "fromstring() too few values: 0, expected 2",
+    ),
+    (
+        "cb:fromstring('0 0 1 2 3')",
+        "fromstring() too many values, more than: 2",
+    ),
+    ("cb:fromstring('0 2 1 2')", "fromstring() invalid row: 2"),
+    (
+        "deltas:fromstring('0 0 1 2 3')",
+        "fromstring() invalid delta",
+    ),
+    (
+        "cb:mannwhitneyu(1, 0, 5, 2, 7)",
+        "bad argument #3 to 'mannwhitneyu' (ranges must not overlap)",
+    ),
+    (
+        "cb:mannwhitneyu(1, 5, 0, 2, 7)",
+        "bad argument #3 to 'mannwhitneyu' (end_1 must be >= start_1)",
+    ),
+    (
+        "cb:mannwhitneyu(1, 0, 5, 10, 6)",
+        "bad argument #5 to 'mannwhitneyu' (end_2 must be >= start_2)",
+    ),
+    (
+        "cb:mannwhitneyu(1, 0, 1, 2, 3, true, 5)",
+        "bad argument #0 to 'mannwhitneyu' (too many arguments)",
+    ),
+    (
+        "cb:mannwhitneyu(1, 0, 1, 2, 3, 'a')",
+        "bad argument #6 to 'mannwhitneyu' (use_continuity must be a boolean)",
+    ),
+];
+
 #[test]
 fn mistakes_are_told() {
     let script = Script::new();
     script.run("cb = circular_buffer.new(2, 1, 1) deltas = circular_buffer.new(2, 1, 1, true)");
-    for (call, said) in [
-        (
-            "circular_buffer.new(2)",
-            "bad argument #0 to 'new' (incorrect number of arguments)",
-        ),
-        (
-            "circular_buffer.new(nil, 1, 1)",
-            "bad argument #1 to 'new' (number expected, got nil)",
-        ),
-        (
-            "circular_buffer.new(1, 1, 1)",
-            "bad argument #1 to 'new' (rows must be > 1)",
-        ),
-        (
-            "circular_buffer.new(2, 0, 1)",
-            "bad argument #2 to 'new' (columns must be > 0)",
-        ),
-        (
-            "circular_buffer.new(2, 1, 0)",
-            "bad argument #3 to 'new' (seconds_per_row is out of range)",
-        ),
-        (
-            "circular_buffer.new(2^31, 2^31, 1)",
-            "circular_buffer: one object cannot be larger than 1073741824 bytes",
-        ),
-        ("circular_buffer.new(3000, 1000, 1)", "not enough memory"),
-        (
-            "cb:set(0, 2, 1)",
-            "bad argument #2 to 'set' (column out of range)",
-        ),
-        (
-            "cb:set(0, 0, 1)",
-            "bad argument #2 to 'set' (column out of range)",
-        ),
-        (
-            "cb:set(0, -1, 1)",
-            "bad argument #2 to 'set' (column out of range)",
-        ),
-        (
-            "cb:set(0, nil, 1)",
-            "bad argument #2 to 'set' (number expected, got nil)",
-        ),
-        (
-            "cb:set(nil, 1, 1)",
-            "bad argument #1 to 'set' (number expected, got nil)",
-        ),
-        (
-            "cb:set(0)",
-            "bad argument #0 to 'set' (incorrect number of arguments)",
-        ),
-        (
-            "cb.get(1, 1, 1)",
-            "calling 'get' on bad self (circular_buffer expected, got number)",
-        ),
-        (
-            "cb:compute('func', 1)",
-            "bad argument #1 to 'compute' (invalid option 'func')",
-        ),
-        (
-            "cb:compute('sum', 1, 2e9, 1e9)",
-            "bad argument #4 to 'compute' (end must be >= start)",
-        ),
-        (
-            "cb:format('invalid')",
-            "bad argument #1 to 'format' (invalid option 'invalid')",
-        ),
-        (
-            "cb:format('cbuf', true)",
-            "bad argument #0 to 'format' (incorrect number of arguments)",
-        ),
-        (
-            "cb:format()",
-            "bad argument #0 to 'format' (incorrect number of arguments)",
-        ),
-        (
-            "cb:set_header(1, 'a', 'b', 'avg')",
-            "bad argument #4 to 'set_header' (invalid option 'avg')",
-        ),
-        (
-            "cb:get_header(99)",
-            "bad argument #1 to 'get_header' (column out of range)",
-        ),
-        (
-            "cb:fromstring('')",
-            "fromstring() too few values: 0, expected 2",
-        ),
-        (
-            "cb:fromstring('0 0 na 1')",
-            "fromstring() too few values: 0, expected 2",
-        ),
-        (
-            "cb:fromstring('0 0 1 2 3')",
-            "fromstring() too many values, more than: 2",
-        ),
-        ("cb:fromstring('0 2 1 2')", "fromstring() invalid row: 2"),
-        (
-            "deltas:fromstring('0 0 1 2 3')",
-            "fromstring() invalid delta",
-        ),
-        (
-            "cb:mannwhitneyu(1, 0, 5, 2, 7)",
-            "bad argument #3 to 'mannwhitneyu' (ranges must not overlap)",
-        ),
-        (
-            "cb:mannwhitneyu(1, 5, 0, 2, 7)",
-            "bad argument #3 to 'mannwhitneyu' (end_1 must be >= start_1)",
-        ),
-        (
-            "cb:mannwhitneyu(1, 0, 5, 10, 6)",
-            "bad argument #5 to 'mannwhitneyu' (end_2 must be >= start_2)",
-        ),
-        (
-            "cb:mannwhitneyu(1, 0, 1, 2, 3, true, 5)",
-            "bad argument #0 to 'mannwhitneyu' (too many arguments)",
-        ),
-        (
-            "cb:mannwhitneyu(1, 0, 1, 2, 3, 'a')",
-            "bad argument #6 to 'mannwhitneyu' (use_continuity must be a boolean)",
-        ),
-    ] {
+    for &(call, said) in MISTAKES {
         assert_eq!(script.error(call), said, "{call}");
     }
     // A refused text changes nothing.

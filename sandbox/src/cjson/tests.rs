@@ -84,76 +84,79 @@ fn json_becomes_values() {
     script.run("cjson.decode_null(true) assert(type(d'[null]'[1]) == 'userdata' and d'null' == cjson.null)");
 }
 
+/// Mistakes, and what is said of them.
+const MISTAKES: &[(&str, &str)] = &[
+    ("", "Expected value but found T_END at character 1"),
+    ("[1,]", "Expected value but found T_ARR_END at character 4"),
+    (
+        "[1 2]",
+        "Expected comma or array end but found T_NUMBER at character 4",
+    ),
+    (
+        "{1:2}",
+        "Expected object key string but found T_NUMBER at character 2",
+    ),
+    (
+        "{\"a\" 1}",
+        "Expected colon but found T_NUMBER at character 6",
+    ),
+    (
+        "{\"a\":1 \"b\"}",
+        "Expected comma or object end but found T_STRING at character 8",
+    ),
+    (
+        "{\"a\":1,}",
+        "Expected object key string but found T_OBJ_END at character 8",
+    ),
+    (
+        "[1]]",
+        "Expected the end but found T_ARR_END at character 4",
+    ),
+    (
+        "\"abc",
+        "Expected value but found unexpected end of string at character 5",
+    ),
+    (
+        "\"a\\\\qc\"",
+        "Expected value but found invalid escape code at character 3",
+    ),
+    (
+        "\"\\\\u12g4\"",
+        "Expected value but found invalid unicode escape code at character 2",
+    ),
+    (
+        "\"\\\\udc00\"",
+        "Expected value but found invalid unicode escape code at character 2",
+    ),
+    (
+        "\"\\\\ud800x\"",
+        "Expected value but found invalid unicode escape code at character 2",
+    ),
+    (
+        "nope",
+        "Expected value but found invalid token at character 1",
+    ),
+    (
+        "tru",
+        "Expected value but found invalid token at character 1",
+    ),
+    (
+        "-",
+        "Expected value but found invalid number at character 1",
+    ),
+    (
+        "[1,@]",
+        "Expected value but found invalid token at character 4",
+    ),
+    (":", "Expected value but found T_COLON at character 1"),
+    ("[", "Expected value but found T_END at character 2"),
+    ("a\\0", "JSON parser does not support UTF-16 or UTF-32"),
+];
+
 #[test]
 fn mistakes_in_json_are_told_as_the_library_tells_them() {
     let script = Script::new();
-    for (json, said) in [
-        ("", "Expected value but found T_END at character 1"),
-        ("[1,]", "Expected value but found T_ARR_END at character 4"),
-        (
-            "[1 2]",
-            "Expected comma or array end but found T_NUMBER at character 4",
-        ),
-        (
-            "{1:2}",
-            "Expected object key string but found T_NUMBER at character 2",
-        ),
-        (
-            "{\"a\" 1}",
-            "Expected colon but found T_NUMBER at character 6",
-        ),
-        (
-            "{\"a\":1 \"b\"}",
-            "Expected comma or object end but found T_STRING at character 8",
-        ),
-        (
-            "{\"a\":1,}",
-            "Expected object key string but found T_OBJ_END at character 8",
-        ),
-        (
-            "[1]]",
-            "Expected the end but found T_ARR_END at character 4",
-        ),
-        (
-            "\"abc",
-            "Expected value but found unexpected end of string at character 5",
-        ),
-        (
-            "\"a\\\\qc\"",
-            "Expected value but found invalid escape code at character 3",
-        ),
-        (
-            "\"\\\\u12g4\"",
-            "Expected value but found invalid unicode escape code at character 2",
-        ),
-        (
-            "\"\\\\udc00\"",
-            "Expected value but found invalid unicode escape code at character 2",
-        ),
-        (
-            "\"\\\\ud800x\"",
-            "Expected value but found invalid unicode escape code at character 2",
-        ),
-        (
-            "nope",
-            "Expected value but found invalid token at character 1",
-        ),
-        (
-            "tru",
-            "Expected value but found invalid token at character 1",
-        ),
-        (
-            "-",
-            "Expected value but found invalid number at character 1",
-        ),
-        (
-            "[1,@]",
-            "Expected value but found invalid token at character 4",
-        ),
-        (":", "Expected value but found T_COLON at character 1"),
-        ("[", "Expected value but found T_END at character 2"),
-        ("a\\0", "JSON parser does not support UTF-16 or UTF-32"),
-    ] {
+    for &(json, said) in MISTAKES {
         assert_eq!(
             script.error(&format!("cjson.decode('{json}')")),
             said,
@@ -180,74 +183,77 @@ fn mistakes_in_json_are_told_as_the_library_tells_them() {
     script.run("cjson.decode('-0.5e1')");
 }
 
+/// Calls that are refused, and what is said.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "encode()",
+        "bad argument #1 to 'encode' (expected 1 argument)",
+    ),
+    (
+        "encode(1, 2)",
+        "bad argument #1 to 'encode' (expected 1 argument)",
+    ),
+    (
+        "decode()",
+        "bad argument #1 to 'decode' (expected 1 argument)",
+    ),
+    (
+        "decode({})",
+        "bad argument #1 to 'decode' (string expected, got table)",
+    ),
+    (
+        "encode(print)",
+        "Cannot serialise function: type not supported",
+    ),
+    (
+        "encode(hyperloglog.new())",
+        "Cannot serialise userdata: type not supported",
+    ),
+    (
+        "encode({ [true] = 1 })",
+        "Cannot serialise boolean: table key must be a number or string",
+    ),
+    (
+        "encode(0/0)",
+        "Cannot serialise number: must not be NaN or Infinity",
+    ),
+    (
+        "encode({ 1/0 })",
+        "Cannot serialise number: must not be NaN or Infinity",
+    ),
+    (
+        "encode({ [100] = 1 })",
+        "Cannot serialise table: excessively sparse array",
+    ),
+    (
+        "encode({ [1e300] = 1 })",
+        "Cannot serialise table: excessively sparse array",
+    ),
+    ("encode(deep)", "Cannot serialise, excessive nesting (1001)"),
+    ("encode(loop)", "Cannot serialise, excessive nesting (1001)"),
+    (
+        "encode_max_depth(0)",
+        "bad argument #1 to 'encode_max_depth' (expected integer between 1 and 2147483647)",
+    ),
+    (
+        "encode_number_precision(18)",
+        "bad argument #1 to 'encode_number_precision' (expected integer between 1 and 17)",
+    ),
+    (
+        "encode_number_precision(1, 2)",
+        "bad argument #2 to 'encode_number_precision' (found too many arguments)",
+    ),
+    (
+        "encode_invalid_numbers('maybe')",
+        "bad argument #1 to 'encode_invalid_numbers' (invalid option 'maybe')",
+    ),
+];
+
 #[test]
 fn what_is_no_json_is_refused() {
     let script = Script::new();
     script.run("deep = {} for i = 1, 1000 do deep = { deep } end loop = {} loop.loop = loop");
-    for (call, said) in [
-        (
-            "encode()",
-            "bad argument #1 to 'encode' (expected 1 argument)",
-        ),
-        (
-            "encode(1, 2)",
-            "bad argument #1 to 'encode' (expected 1 argument)",
-        ),
-        (
-            "decode()",
-            "bad argument #1 to 'decode' (expected 1 argument)",
-        ),
-        (
-            "decode({})",
-            "bad argument #1 to 'decode' (string expected, got table)",
-        ),
-        (
-            "encode(print)",
-            "Cannot serialise function: type not supported",
-        ),
-        (
-            "encode(hyperloglog.new())",
-            "Cannot serialise userdata: type not supported",
-        ),
-        (
-            "encode({ [true] = 1 })",
-            "Cannot serialise boolean: table key must be a number or string",
-        ),
-        (
-            "encode(0/0)",
-            "Cannot serialise number: must not be NaN or Infinity",
-        ),
-        (
-            "encode({ 1/0 })",
-            "Cannot serialise number: must not be NaN or Infinity",
-        ),
-        (
-            "encode({ [100] = 1 })",
-            "Cannot serialise table: excessively sparse array",
-        ),
-        (
-            "encode({ [1e300] = 1 })",
-            "Cannot serialise table: excessively sparse array",
-        ),
-        ("encode(deep)", "Cannot serialise, excessive nesting (1001)"),
-        ("encode(loop)", "Cannot serialise, excessive nesting (1001)"),
-        (
-            "encode_max_depth(0)",
-            "bad argument #1 to 'encode_max_depth' (expected integer between 1 and 2147483647)",
-        ),
-        (
-            "encode_number_precision(18)",
-            "bad argument #1 to 'encode_number_precision' (expected integer between 1 and 17)",
-        ),
-        (
-            "encode_number_precision(1, 2)",
-            "bad argument #2 to 'encode_number_precision' (found too many arguments)",
-        ),
-        (
-            "encode_invalid_numbers('maybe')",
-            "bad argument #1 to 'encode_invalid_numbers' (invalid option 'maybe')",
-        ),
-    ] {
+    for &(call, said) in REFUSED {
         assert_eq!(script.error(&format!("cjson.{call}")), said, "{call}");
     }
     assert_eq!(

@@ -98,84 +98,87 @@ fn distances_have_two_directions() {
     );
 }
 
+/// Mistakes, and what is said of them.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "sax.window.new()",
+        "bad argument #0 to 'new' (incorrect number of args)",
+    ),
+    (
+        "sax.window.new(nil, 2, 2)",
+        "bad argument #1 to 'new' (number expected, got nil)",
+    ),
+    (
+        "sax.window.new(1, 3, 3)",
+        "bad argument #1 to 'new' (n is out of range)",
+    ),
+    (
+        "sax.window.new(5000, 5, 5)",
+        "bad argument #1 to 'new' (n is out of range)",
+    ),
+    (
+        "sax.window.new(9, 1, 3)",
+        "bad argument #1 to 'new' (w is out of range)",
+    ),
+    (
+        "sax.window.new(9, 3, 17)",
+        "bad argument #1 to 'new' (cardinality is out of range)",
+    ),
+    (
+        "sax.window.new(10, 3, 3)",
+        "bad argument #1 to 'new' (n must be evenly divisible by w)",
+    ),
+    (
+        "sax.word.new()",
+        "bad argument #0 to 'new' (incorrect number of arguments)",
+    ),
+    (
+        "sax.word.new('', 5)",
+        "bad argument #1 to 'new' (length of SAX string should be > 1)",
+    ),
+    (
+        "sax.word.new('AAABF', 5)",
+        "bad argument #1 to 'new' (illegal symbols for given cardinality or bad cardinality itself)",
+    ),
+    (
+        "sax.word.new('AB', 17)",
+        "bad argument #1 to 'new' (illegal symbols for given cardinality or bad cardinality itself)",
+    ),
+    (
+        "sax.word.new(1, 2, 5)",
+        "bad argument #1 to 'new' (array-like table expected)",
+    ),
+    (
+        "sax.word.new({}, 2, 5)",
+        "bad argument #2 to 'new' (n is out of range)",
+    ),
+    (
+        "sax.mindist(1, 1)",
+        "bad argument #1 to 'mindist' (sax.window or sax.word expected, got number)",
+    ),
+    (
+        "win:add()",
+        "bad argument #0 to 'add' (incorrect number of args)",
+    ),
+    (
+        "win:add('a')",
+        "bad argument #1 to 'add' (number or array-like table expected)",
+    ),
+    (
+        "win.add(word, 1)",
+        "calling 'add' on bad self (sax.window expected, got sax.word)",
+    ),
+    (
+        "word:clear()",
+        "calling 'clear' on bad self (sax.window expected, got sax.word)",
+    ),
+];
+
 #[test]
 fn mistakes_are_told() {
     let script = Script::new();
     script.run("win, word = sax.window.new(9, 3, 5), sax.word.new('AB', 4)");
-    for (call, said) in [
-        (
-            "sax.window.new()",
-            "bad argument #0 to 'new' (incorrect number of args)",
-        ),
-        (
-            "sax.window.new(nil, 2, 2)",
-            "bad argument #1 to 'new' (number expected, got nil)",
-        ),
-        (
-            "sax.window.new(1, 3, 3)",
-            "bad argument #1 to 'new' (n is out of range)",
-        ),
-        (
-            "sax.window.new(5000, 5, 5)",
-            "bad argument #1 to 'new' (n is out of range)",
-        ),
-        (
-            "sax.window.new(9, 1, 3)",
-            "bad argument #1 to 'new' (w is out of range)",
-        ),
-        (
-            "sax.window.new(9, 3, 17)",
-            "bad argument #1 to 'new' (cardinality is out of range)",
-        ),
-        (
-            "sax.window.new(10, 3, 3)",
-            "bad argument #1 to 'new' (n must be evenly divisible by w)",
-        ),
-        (
-            "sax.word.new()",
-            "bad argument #0 to 'new' (incorrect number of arguments)",
-        ),
-        (
-            "sax.word.new('', 5)",
-            "bad argument #1 to 'new' (length of SAX string should be > 1)",
-        ),
-        (
-            "sax.word.new('AAABF', 5)",
-            "bad argument #1 to 'new' (illegal symbols for given cardinality or bad cardinality itself)",
-        ),
-        (
-            "sax.word.new('AB', 17)",
-            "bad argument #1 to 'new' (illegal symbols for given cardinality or bad cardinality itself)",
-        ),
-        (
-            "sax.word.new(1, 2, 5)",
-            "bad argument #1 to 'new' (array-like table expected)",
-        ),
-        (
-            "sax.word.new({}, 2, 5)",
-            "bad argument #2 to 'new' (n is out of range)",
-        ),
-        (
-            "sax.mindist(1, 1)",
-            "bad argument #1 to 'mindist' (sax.window or sax.word expected, got number)",
-        ),
-        (
-            "win:add()",
-            "bad argument #0 to 'add' (incorrect number of args)",
-        ),
-        (
-            "win:add('a')",
-            "bad argument #1 to 'add' (number or array-like table expected)",
-        ),
-        (
-            "win.add(word, 1)",
-            "calling 'add' on bad self (sax.window expected, got sax.word)",
-        ),
-        (
-            "word:clear()",
-            "calling 'clear' on bad self (sax.window expected, got sax.word)",
-        ),
-    ] {
+    for &(call, said) in MISTAKES {
         assert_eq!(script.error(call), said, "{call}");
     }
     assert!(

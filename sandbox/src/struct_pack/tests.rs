@@ -83,83 +83,86 @@ fn bytes_become_values() {
     );
 }
 
+/// Mistakes, and what is said of them.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "pack('i33', 1)",
+        "integral size 33 is larger than limit of 32",
+    ),
+    (
+        "pack('i99999999999', 1)",
+        "integral size 2147483647 is larger than limit of 32",
+    ),
+    ("pack('!3')", "alignment 3 is not a power of 2"),
+    ("pack('!0')", "alignment 0 is not a power of 2"),
+    (
+        "pack('z')",
+        "bad argument #1 to 'pack' (invalid format option 'z')",
+    ),
+    (
+        "pack('i')",
+        "bad argument #2 to 'pack' (number expected, got no value)",
+    ),
+    (
+        "pack('i', {})",
+        "bad argument #2 to 'pack' (number expected, got table)",
+    ),
+    (
+        "pack('bs', 1)",
+        "bad argument #3 to 'pack' (string expected, got no value)",
+    ),
+    (
+        "pack('c4', 'abc')",
+        "bad argument #2 to 'pack' (string too short)",
+    ),
+    (
+        "pack({})",
+        "bad argument #1 to 'pack' (string expected, got table)",
+    ),
+    (
+        "unpack('i', 'abc')",
+        "bad argument #2 to 'unpack' (data string too short)",
+    ),
+    (
+        "unpack('b', 'a', 2)",
+        "bad argument #2 to 'unpack' (data string too short)",
+    ),
+    (
+        "unpack('b', 'a', 0)",
+        "bad argument #3 to 'unpack' (offset must be 1 or greater)",
+    ),
+    (
+        "unpack('b', 'a', 1e300)",
+        "bad argument #2 to 'unpack' (data string too short)",
+    ),
+    ("unpack('s', 'abc')", "unfinished string in data"),
+    ("unpack('c0', 'abc')", "format 'c0' needs a previous size"),
+    (
+        "unpack('sc0', 'a\\0bc')",
+        "format 'c0' needs a previous size",
+    ),
+    (
+        "unpack('bc0', '\\255abc')",
+        "bad argument #2 to 'unpack' (data string too short)",
+    ),
+    (
+        "unpack('Bc0', '\\255abc')",
+        "bad argument #2 to 'unpack' (data string too short)",
+    ),
+    (
+        "size('s')",
+        "bad argument #1 to 'size' (option 's' has no fixed size)",
+    ),
+    (
+        "size('c0')",
+        "bad argument #1 to 'size' (option 'c0' has no fixed size)",
+    ),
+];
+
 #[test]
 fn mistakes_are_told_as_the_library_tells_them() {
     let script = Script::new();
-    for (call, said) in [
-        (
-            "pack('i33', 1)",
-            "integral size 33 is larger than limit of 32",
-        ),
-        (
-            "pack('i99999999999', 1)",
-            "integral size 2147483647 is larger than limit of 32",
-        ),
-        ("pack('!3')", "alignment 3 is not a power of 2"),
-        ("pack('!0')", "alignment 0 is not a power of 2"),
-        (
-            "pack('z')",
-            "bad argument #1 to 'pack' (invalid format option 'z')",
-        ),
-        (
-            "pack('i')",
-            "bad argument #2 to 'pack' (number expected, got no value)",
-        ),
-        (
-            "pack('i', {})",
-            "bad argument #2 to 'pack' (number expected, got table)",
-        ),
-        (
-            "pack('bs', 1)",
-            "bad argument #3 to 'pack' (string expected, got no value)",
-        ),
-        (
-            "pack('c4', 'abc')",
-            "bad argument #2 to 'pack' (string too short)",
-        ),
-        (
-            "pack({})",
-            "bad argument #1 to 'pack' (string expected, got table)",
-        ),
-        (
-            "unpack('i', 'abc')",
-            "bad argument #2 to 'unpack' (data string too short)",
-        ),
-        (
-            "unpack('b', 'a', 2)",
-            "bad argument #2 to 'unpack' (data string too short)",
-        ),
-        (
-            "unpack('b', 'a', 0)",
-            "bad argument #3 to 'unpack' (offset must be 1 or greater)",
-        ),
-        (
-            "unpack('b', 'a', 1e300)",
-            "bad argument #2 to 'unpack' (data string too short)",
-        ),
-        ("unpack('s', 'abc')", "unfinished string in data"),
-        ("unpack('c0', 'abc')", "format 'c0' needs a previous size"),
-        (
-            "unpack('sc0', 'a\\0bc')",
-            "format 'c0' needs a previous size",
-        ),
-        (
-            "unpack('bc0', '\\255abc')",
-            "bad argument #2 to 'unpack' (data string too short)",
-        ),
-        (
-            "unpack('Bc0', '\\255abc')",
-            "bad argument #2 to 'unpack' (data string too short)",
-        ),
-        (
-            "size('s')",
-            "bad argument #1 to 'size' (option 's' has no fixed size)",
-        ),
-        (
-            "size('c0')",
-            "bad argument #1 to 'size' (option 'c0' has no fixed size)",
-        ),
-    ] {
+    for &(call, said) in MISTAKES {
         assert_eq!(script.error(&format!("struct.{call}")), said, "{call}");
     }
 }
