@@ -5,7 +5,7 @@
 //! Bounds:  a few hundred consumers.
 //! Never:   looks inside a set.
 
-use codecs::message::MessageTable;
+use codecs::message::{Header, MessageTable, TableLimits};
 use matcher::{Consumer, ErrorKind, Set};
 
 use crate::message::Description;
@@ -262,4 +262,61 @@ fn a_false_field_leads_to_what_else_is_asked() {
         ..Description::default()
     };
     assert_eq!(search(&set, &description.table(), None), [123]);
+}
+
+/// Four messages of one type, the last two with another severity, and one of another type: of lines, as an input makes them.
+fn lines() -> MessageTable {
+    let mut table = MessageTable::new(TableLimits {
+        received_bytes: 0,
+        arena_bytes: 256,
+        messages: 5,
+        fields: 0,
+    });
+    let types = [b"a", b"b"].map(|text| table.store(text).expect("room"));
+    for number in 0..5_u8 {
+        let mut draft = table.begin().expect("room");
+        let of_type = types[usize::from(number == 4)];
+        draft.set(Header::Type, of_type).expect("room");
+        draft.set(Header::Uuid, &[number; 16][..]).expect("room");
+        let payload = [b"x", b"y"][usize::from(number % 2)];
+        draft.set(Header::Payload, &payload[..]).expect("room");
+        draft.set_severity(if number < 2 { 6 } else { 3 });
+        draft.set_pid(7);
+    }
+    table
+}
+
+#[test]
+fn an_answer_repeats_while_what_is_looked_at_does() {
+    let table = lines();
+    for (expression, first, repeats) in [
+        ("TRUE", 0, 5),
+        ("TRUE", 3, 2),
+        ("Type == 'a'", 0, 4),
+        ("Type == 'a'", 4, 1),
+        ("Type == 'a' && Severity < 5", 0, 2),
+        ("Severity < 5", 2, 3),
+        ("Pid == 7 || Hostname == 'h'", 0, 5),
+        ("Payload == 'x'", 0, 1),
+        ("Payload =~ /x/ || Type == 'a'", 2, 1),
+        ("Fields[name] == NIL", 0, 1),
+        ("Timestamp > 5", 0, 1),
+        ("Uuid == ''", 0, 1),
+    ] {
+        let set = Set::build(&[consumer(expression)]).expect("a right expression");
+        assert_eq!(
+            set.looks().repeats(&table, first),
+            repeats,
+            "{expression} from {first} on"
+        );
+        let mut scratch = set.scratch();
+        let mut row = set.row();
+        let mut answer = |index| {
+            set.search(&mut scratch, table.get(index), None, &mut row);
+            row.contains(0)
+        };
+        for index in first..first + repeats {
+            assert_eq!(answer(index), answer(first), "{expression} of {index}");
+        }
+    }
 }
