@@ -122,11 +122,12 @@ impl Fact {
         }
     }
 
-    pub(crate) fn of_at_most(body: Fact, times: u32) -> Fact {
+    pub(crate) fn of_at_most(body: Fact) -> Fact {
         Fact {
             width: match body.width {
                 Width::Fixed(0) => Width::Fixed(0),
-                Width::Unknown if times == 1 => Width::Unknown,
+                // What is known of a rule must only grow, or the passes would never end.
+                Width::Unknown => Width::Unknown,
                 _ => Width::Varies,
             },
             ..Fact::of_star(body)
@@ -192,7 +193,7 @@ fn of_node(nodes: &[Node], at: usize, facts: &[Fact]) -> Fact {
         Node::Seq { .. } => join(nodes, at, facts, Fact::of_seq),
         Node::Choice { .. } => join(nodes, at, facts, Fact::of_choice),
         Node::Star { .. } => Fact::of_star(child(at + 1)),
-        Node::AtMost { times, .. } => Fact::of_at_most(child(at + 1), times),
+        Node::AtMost { .. } => Fact::of_at_most(child(at + 1)),
         Node::And { .. } => Fact::of_and(child(at + 1)),
         Node::Not { .. } => Fact::of_not(child(at + 1)),
         Node::Behind { .. } => Fact::of_behind(),

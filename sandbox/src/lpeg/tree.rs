@@ -475,7 +475,7 @@ impl Pattern {
             times,
             len: self.nodes.len() as u32 + 1,
         };
-        self.below(header, Fact::of_at_most(self.fact, times), self.values)
+        self.below(header, Fact::of_at_most(self.fact), self.values)
     }
 
     /// A capture of this. Its key is `key`; a value's is behind those of the pattern, which `values` counts.

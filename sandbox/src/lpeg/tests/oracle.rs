@@ -370,7 +370,7 @@ fn tied(rules: &[Recipe]) -> Made {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_machine_does_what_the_tree_says(
