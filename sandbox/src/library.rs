@@ -49,6 +49,18 @@ pub const MODULES: &[Shipped] = shipped!(
     "util",
 );
 
+/// What the scripts and modules share among themselves: `require "hekad.NAME"`, a folder where no file of a user's is found by accident.
+const SHARED: &[Shipped] = shipped!(
+    "hekad",
+    "lua_modules/hekad",
+    "access_log",
+    "cbuf_graph",
+    "influx_lines",
+    "log_grammar",
+    "slow_query",
+    "stats_text",
+);
+
 /// Decoders.
 pub const DECODERS: &[Shipped] = shipped!(
     "lua_decoders",
@@ -117,9 +129,10 @@ pub fn script(filename: &str) -> Option<&'static Shipped> {
 
 /// The module that `require` is asked for.
 pub fn module(name: &str) -> Option<&'static Shipped> {
-    MODULES.iter().find(|module| {
+    let path = name.replace('.', "/");
+    MODULES.iter().chain(SHARED).find(|module| {
         let file = module.name.strip_prefix("lua_modules/");
-        file.and_then(|file| file.strip_suffix(".lua")) == Some(name)
+        file.and_then(|file| file.strip_suffix(".lua")) == Some(&path)
     })
 }
 
@@ -139,7 +152,7 @@ mod tests {
 
     /// Names of a table, without the folder.
     fn listed(table: &[Shipped]) -> BTreeSet<String> {
-        let names = table.iter().filter_map(|one| one.name.split_once('/'));
+        let names = table.iter().filter_map(|one| one.name.rsplit_once('/'));
         names.map(|(_, file)| file.to_owned()).collect()
     }
 
@@ -148,6 +161,7 @@ mod tests {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/lua");
         let tables = [
             ("modules", MODULES),
+            ("hekad", SHARED),
             ("lua_decoders", DECODERS),
             ("lua_filters", FILTERS),
             ("lua_encoders", ENCODERS),
@@ -169,5 +183,6 @@ mod tests {
         assert!(module("date_time").is_some());
         assert!(module("lua_modules/date_time").is_none());
         assert!(module("date_time.lua").is_none());
+        assert!(module("hekad.access_log").is_some() && module("access_log").is_none());
     }
 }

@@ -5,9 +5,9 @@
 -- Refuses: any other text: -1.
 
 local l = require "lpeg"
+local stats_text = require "hekad.stats_text"
 l.locale(l)
 
-local payload_keep = read_config("payload_keep")
 local COLUMNS = {
     "ReadsCompleted", "ReadsMerged", "SectorsRead", "TimeReading", "WritesCompleted", "WritesMerged", "SectorsWritten", "TimeWriting", "NumIOInProgress",
     "TimeDoingIO", "WeightedTimeDoingIO",
@@ -30,20 +30,4 @@ for _, name in ipairs(NEWER_COLUMNS) do
 end
 local grammar = l.Ct(row * blank^0 * "\n")
 
-local msg = {Type = "stats.diskstats"}
-
-function process_message()
-    local text = read_message("Payload")
-    local fields = grammar:match(text)
-    if not fields then
-        return -1
-    end
-    fields.FilePath = read_message("Fields[FilePath]")
-    fields.TickerInterval = read_message("Fields[TickerInterval]")
-    if payload_keep then
-        msg.Payload = text
-    end
-    msg.Fields = fields
-    inject_message(msg)
-    return 0
-end
+process_message = stats_text.decoder("stats.diskstats", grammar, "FilePath", "TickerInterval")

@@ -5,26 +5,11 @@
 -- Refuses: any other text: -1.
 
 local l = require "lpeg"
+local stats_text = require "hekad.stats_text"
 l.locale(l)
 
-local payload_keep = read_config("payload_keep")
 local average = l.digit^1 * "." * l.digit^1 / tonumber
 local grammar = l.Ct(l.Cg(average, "1MinAvg") * l.space * l.Cg(average, "5MinAvg") * l.space * l.Cg(average, "15MinAvg") * l.space
     * l.Cg(l.digit^1 / tonumber, "NumProcesses") * "/" * l.digit^1 * l.space * l.digit^1)
 
-local msg = {Type = "stats.loadavg"}
-
-function process_message()
-    local text = read_message("Payload")
-    local fields = grammar:match(text)
-    if not fields then
-        return -1
-    end
-    fields.FilePath = read_message("Fields[FilePath]")
-    if payload_keep then
-        msg.Payload = text
-    end
-    msg.Fields = fields
-    inject_message(msg)
-    return 0
-end
+process_message = stats_text.decoder("stats.loadavg", grammar, "FilePath")

@@ -5,28 +5,13 @@
 -- Refuses: any other text: -1.
 
 local l = require "lpeg"
+local stats_text = require "hekad.stats_text"
 l.locale(l)
 
-local payload_keep = read_config("payload_keep")
 local number = l.digit^1 / tonumber
 local kilobytes = l.Ct(l.Cg(number, "value") * l.space * l.Cg("kB", "representation")) * "\n"
 local name = l.C((1 - l.S":\n")^1)
 local line = l.Cg(name * ":" * l.space^1 * (kilobytes + number * "\n"))
 local grammar = l.Cf(l.Ct(true) * line^1, rawset)
 
-local msg = {Type = "stats.memstats"}
-
-function process_message()
-    local text = read_message("Payload")
-    local fields = grammar:match(text)
-    if not fields then
-        return -1
-    end
-    fields.FilePath = read_message("Fields[FilePath]")
-    if payload_keep then
-        msg.Payload = text
-    end
-    msg.Fields = fields
-    inject_message(msg)
-    return 0
-end
+process_message = stats_text.decoder("stats.memstats", grammar, "FilePath")

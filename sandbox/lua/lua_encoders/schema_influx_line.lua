@@ -5,20 +5,11 @@
 -- Output: a line for each value; returns -2 for a message without fields to send.
 -- Bounds: keeps nothing.
 
+local influx_lines = require "hekad.influx_lines"
 local table = require "table"
 local ts_line_protocol = require "ts_line_protocol"
 
-local config = ts_line_protocol.set_config({
-    decimal_precision = read_config("decimal_precision"),
-    fields_unread = true,
-    name_prefix = read_config("name_prefix"),
-    name_prefix_delimiter = read_config("name_prefix_delimiter"),
-    skip_fields_str = read_config("skip_fields"),
-    source_value_field = read_config("source_value_field"),
-    tag_fields_str = read_config("tag_fields") or "**all_base**",
-    timestamp_precision = read_config("timestamp_precision"),
-    value_field_key = read_config("value_field_key"),
-})
+local config = influx_lines.configured()
 
 function process_message()
     local lines = ts_line_protocol.influxdb_line_msg(config)

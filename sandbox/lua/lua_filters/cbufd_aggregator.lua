@@ -14,6 +14,7 @@ require "circular_buffer"
 local alert = require "alert"
 local annotation = require "annotation"
 local anomaly = require "anomaly"
+local cbuf_graph = require "hekad.cbuf_graph"
 local cbufd = require "cbufd"
 local cjson = require "cjson"
 local table = require "table"
@@ -77,18 +78,7 @@ function process_message()
 end
 
 local function send(ns, name, buffer)
-    if anomaly_config then
-        if not alert.throttled(ns) then
-            local text, notes = anomaly.detect(ns, name, buffer, anomaly_config)
-            if text then
-                alert.queue(ns, text)
-                annotation.concat(name, notes)
-            end
-        end
-        inject_payload("cbuf", name, annotation.prune(name, ns), buffer:format("cbuf"))
-    else
-        inject_payload("cbuf", name, buffer:format("cbuf"))
-    end
+    cbuf_graph.draw(ns, name, buffer:format("cbuf"), anomaly_config, alert.queue)
     if enable_delta then
         inject_payload("cbufd", name, buffer:format("cbufd"))
     end

@@ -11,6 +11,7 @@ require "circular_buffer"
 local alert = require "alert"
 local annotation = require "annotation"
 local anomaly = require "anomaly"
+local cbuf_graph = require "hekad.cbuf_graph"
 
 local rows = read_config("rows") or 1440
 local anomaly_config = anomaly.parse_config(read_config("anomaly_config"))
@@ -25,6 +26,13 @@ local GRAPHS = {
         names = {"TimeWriting", "TimeReading", "TimeDoingIO", "WeightedTimeDoingIO"},
     },
 }
+
+for _, graph in ipairs(GRAPHS) do
+    graph.fields = {}
+    for column, name in ipairs(graph.names) do
+        graph.fields[column] = "Fields[" .. name .. "]"
+    end
+end
 
 last_run = {}
 stats = {disk_stats = {fields = {}}, time_stats = {fields = {}}}
@@ -44,14 +52,7 @@ end
 
 local function read_values(graph)
     local values = {}
-    for column, name in ipairs(graph.names) do
-        local value = read_message("Fields[" .. name .. "]")
-        if type(value) ~= "number" then
-            return nil
-        end
-        values[column] = value
-    end
-    return values
+    return cbuf_graph.read_numbers(graph.fields, values) and values
 end
 
 -- Remembers the totals; what was added to each, or nil where that cannot be told.
@@ -65,12 +66,6 @@ local function differences(fields, totals)
         field.last_value = total
     end
     return known and list or nil
-end
-
-local function set_row(buffer, ns, values)
-    for column, value in ipairs(values) do
-        buffer:set(ns, column, value)
-    end
 end
 
 function process_message()
@@ -87,10 +82,10 @@ function process_message()
     end
     last_run.rows, last_run.sec_per_row = rows, seconds
     local ns = read_message("Timestamp")
-    set_row(stats.time_stats.cbuf, ns, times)
+    cbuf_graph.set_row(stats.time_stats.cbuf, ns, times)
     local added = differences(stats.disk_stats.fields, totals)
     if added then
-        set_row(stats.disk_stats.cbuf, ns, added)
+        cbuf_graph.set_row(stats.disk_stats.cbuf, ns, added)
     end
     return 0
 end
@@ -98,17 +93,8 @@ end
 function timer_event(ns)
     for _, graph in ipairs(GRAPHS) do
         local buffer = stats[graph.key].cbuf
-        if buffer and anomaly_config then
-            if not alert.throttled(ns) then
-                local text, notes = anomaly.detect(ns, graph.title, buffer, anomaly_config)
-                if text then
-                    annotation.concat(graph.title, notes)
-                    alert.queue(ns, text)
-                end
-            end
-            inject_payload("cbuf", graph.title, annotation.prune(graph.title, ns), buffer)
-        elseif buffer then
-            inject_payload("cbuf", graph.title, buffer)
+        if buffer then
+            cbuf_graph.draw(ns, graph.title, buffer, anomaly_config, alert.queue)
         end
     end
     alert.send_queue(ns)

@@ -10,14 +10,10 @@ _PRESERVATION_VERSION = read_config("preservation_version") or 0
 
 require "circular_buffer"
 local alert = require "alert"
-local annotation = require "annotation"
-local anomaly = require "anomaly"
+local cbuf_graph = require "hekad.cbuf_graph"
 
 local title = "Stats"
-local rows = read_config("rows") or 1440
-local sec_per_row = read_config("sec_per_row") or 60
-local anomaly_config = anomaly.parse_config(read_config("anomaly_config"))
-annotation.set_prune(title, rows * sec_per_row * 1e9)
+local rows, sec_per_row, tests = cbuf_graph.configured(title, 1440, 60)
 
 local NAMES = {"HeapSys", "HeapAlloc", "HeapIdle", "HeapInuse", "HeapReleased", "HeapObjects"}
 
@@ -39,23 +35,6 @@ function process_message()
     return 0
 end
 
--- Alerts of what is unusual in the graph, and notes on it.
-local function detect(ns)
-    if alert.throttled(ns) then
-        return
-    end
-    local text, notes = anomaly.detect(ns, title, stats, anomaly_config)
-    if text then
-        annotation.concat(title, notes)
-        alert.send(ns, text)
-    end
-end
-
 function timer_event(ns)
-    if anomaly_config then
-        detect(ns)
-        inject_payload("cbuf", title, annotation.prune(title, ns), stats)
-    else
-        inject_payload("cbuf", title, stats)
-    end
+    cbuf_graph.draw(ns, title, stats, tests, alert.send)
 end

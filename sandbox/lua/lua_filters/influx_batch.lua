@@ -7,23 +7,14 @@
 -- Bounds: 60,000 bytes, which the default output limit holds: a batch that would grow beyond is sent before. What is gathered when the
 --         daemon stops is sent with timer_event_on_shutdown.
 
+local influx_lines = require "hekad.influx_lines"
 local table = require "table"
 local ts_line_protocol = require "ts_line_protocol"
 
 local BATCH_BYTES = 60000
 
 local flush_count = tonumber(read_config("flush_count")) or 0
-local config = ts_line_protocol.set_config({
-    decimal_precision = read_config("decimal_precision"),
-    fields_unread = true,
-    name_prefix = read_config("name_prefix"),
-    name_prefix_delimiter = read_config("name_prefix_delimiter"),
-    skip_fields_str = read_config("skip_fields"),
-    source_value_field = read_config("source_value_field"),
-    tag_fields_str = read_config("tag_fields") or "**all_base**",
-    timestamp_precision = read_config("timestamp_precision"),
-    value_field_key = read_config("value_field_key"),
-})
+local config = influx_lines.configured()
 
 local batch, batch_bytes, messages = {}, 0, 0
 

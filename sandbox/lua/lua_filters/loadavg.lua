@@ -10,14 +10,10 @@ _PRESERVATION_VERSION = read_config("preservation_version") or 0
 
 require "circular_buffer"
 local alert = require "alert"
-local annotation = require "annotation"
-local anomaly = require "anomaly"
+local cbuf_graph = require "hekad.cbuf_graph"
 
 local title = "LoadAvg Stats"
-local rows = read_config("rows") or 1440
-local sec_per_row = read_config("sec_per_row") or 60
-local anomaly_config = anomaly.parse_config(read_config("anomaly_config"))
-annotation.set_prune(title, rows * sec_per_row * 1e9)
+local rows, sec_per_row, tests = cbuf_graph.configured(title, 1440, 60)
 
 local NAMES = {"1MinAvg", "5MinAvg", "15MinAvg", "NumProcesses"}
 
@@ -31,37 +27,13 @@ end
 local values = {}
 
 function process_message()
-    for column, field in ipairs(fields) do
-        local value = read_message(field)
-        if type(value) ~= "number" then
-            return -1
-        end
-        values[column] = value
+    if not cbuf_graph.read_numbers(fields, values) then
+        return -1
     end
-    local ns = read_message("Timestamp")
-    for column, value in ipairs(values) do
-        cbuf:set(ns, column, value)
-    end
+    cbuf_graph.set_row(cbuf, read_message("Timestamp"), values)
     return 0
 end
 
--- Alerts of what is unusual in the graph, and notes on it.
-local function detect(ns)
-    if alert.throttled(ns) then
-        return
-    end
-    local text, notes = anomaly.detect(ns, title, cbuf, anomaly_config)
-    if text then
-        annotation.concat(title, notes)
-        alert.send(ns, text)
-    end
-end
-
 function timer_event(ns)
-    if anomaly_config then
-        detect(ns)
-        inject_payload("cbuf", title, annotation.prune(title, ns), cbuf)
-    else
-        inject_payload("cbuf", title, cbuf)
-    end
+    cbuf_graph.draw(ns, title, cbuf, tests, alert.send)
 end

@@ -11,26 +11,23 @@ _PRESERVATION_VERSION = read_config("preservation_version") or 0
 
 require "circular_buffer"
 local alert = require "alert"
-local annotation = require "annotation"
-local anomaly = require "anomaly"
+local cbuf_graph = require "hekad.cbuf_graph"
 local math = require "math"
 
 local title = "Statistics"
-local rows = read_config("rows") or 1440
-local sec_per_row = read_config("sec_per_row") or 60
-local anomaly_config = anomaly.parse_config(read_config("anomaly_config"))
-annotation.set_prune(title, rows * sec_per_row * 1e9)
+local rows, sec_per_row, tests = cbuf_graph.configured(title, 1440, 60)
 
 data = circular_buffer.new(rows, 5, sec_per_row)
 sums = circular_buffer.new(rows, 4, sec_per_row)
 
 -- Rows are shown as whole ones.
 local COLUMNS = {
-    {title = "Query Time", unit = "s", field = "Fields[Query_time]"},
-    {title = "Lock Time", unit = "s", field = "Fields[Lock_time]"},
-    {title = "Rows Examined", unit = "count", field = "Fields[Rows_examined]", whole = true},
-    {title = "Rows Sent", unit = "count", field = "Fields[Rows_sent]", whole = true},
+    {title = "Query Time", unit = "s"},
+    {title = "Lock Time", unit = "s"},
+    {title = "Rows Examined", unit = "count", whole = true},
+    {title = "Rows Sent", unit = "count", whole = true},
 }
+local FIELDS = {"Fields[Query_time]", "Fields[Lock_time]", "Fields[Rows_examined]", "Fields[Rows_sent]"}
 local COUNT = data:set_header(5, "Count")
 for column, info in ipairs(COLUMNS) do
     data:set_header(column, info.title, info.unit, "none")
@@ -39,12 +36,8 @@ end
 local values = {}
 
 function process_message()
-    for column, info in ipairs(COLUMNS) do
-        local value = read_message(info.field)
-        if type(value) ~= "number" then
-            return -1
-        end
-        values[column] = value
+    if not cbuf_graph.read_numbers(FIELDS, values) then
+        return -1
     end
     local ns = read_message("Timestamp")
     local count = data:add(ns, COUNT, 1)
@@ -58,23 +51,6 @@ function process_message()
     return 0
 end
 
--- Alerts of what is unusual in the graph, and notes on it.
-local function detect(ns)
-    if alert.throttled(ns) then
-        return
-    end
-    local text, notes = anomaly.detect(ns, title, data, anomaly_config)
-    if text then
-        annotation.concat(title, notes)
-        alert.send(ns, text)
-    end
-end
-
 function timer_event(ns)
-    if anomaly_config then
-        detect(ns)
-        inject_payload("cbuf", title, annotation.prune(title, ns), data)
-    else
-        inject_payload("cbuf", title, data)
-    end
+    cbuf_graph.draw(ns, title, data, tests, alert.send)
 end

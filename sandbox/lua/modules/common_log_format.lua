@@ -8,6 +8,7 @@ local l = require "lpeg"
 l.locale(l)
 local string = require "string"
 local dt = require "date_time"
+local log_grammar = require "hekad.log_grammar"
 local ip = require "ip_address"
 
 local digit, xdigit = l.digit, l.xdigit
@@ -20,23 +21,9 @@ local function quantity(number, unit)
     return l.Ct(l.Cg(number, "value") * l.Cg(l.Cc(unit), "representation"))
 end
 
-local function one_of(...)
-    local choice = l.P(false)
-    for _, text in ipairs{...} do
-        choice = choice + text
-    end
-    return choice
-end
-
--- Nanoseconds of a time that `grammar` captures. Lines of one second share their text, so the last one is kept.
+-- Nanoseconds of a time that `grammar` captures.
 local function remembered_time(grammar)
-    local last_text, last_ns
-    return l.C(grammar / 0) / function(text)
-        if text ~= last_text then
-            last_text, last_ns = text, dt.time_to_ns(grammar:match(text))
-        end
-        return last_ns
-    end
+    return log_grammar.remembered_time(grammar, dt.time_to_ns)
 end
 
 -- A table whose values are made by functions of the same names when they are first asked for: a format needs few of them.
@@ -150,7 +137,7 @@ local NGINX = made_when_needed{
         return upstream(l.C((1 - l.S',"' - l.space)^1))
     end,
     upstream_cache_status = function()
-        return one_of("HIT", "MISS", "EXPIRED", "BYPASS", "STALE", "UPDATING", "REVALIDATED", "SCARCE", "-")
+        return log_grammar.one_of("HIT", "MISS", "EXPIRED", "BYPASS", "STALE", "UPDATING", "REVALIDATED", "SCARCE", "-")
     end,
     upstream_cache_last_modified = function()
         return remembered_time(dt.build_strftime_grammar("%a, %d %b %Y %T GMT")) + "-"

@@ -9,6 +9,7 @@ l.locale(l)
 local string = require "string"
 local math = require "math"
 local os = require "os"
+local log_grammar = require "hekad.log_grammar"
 
 local digit = l.digit
 local floor = math.floor
@@ -103,14 +104,6 @@ local function month_names(length)
         choice = choice + l.P(string.sub(name, 1, length)) * l.Cc(string.format("%d", i))
     end
     return named("month", choice)
-end
-
-local function one_of(...)
-    local choice = l.P(false)
-    for _, text in ipairs{...} do
-        choice = choice + text
-    end
-    return choice
 end
 
 local two_digits = digit * digit
@@ -247,7 +240,7 @@ local function period()
 end
 
 local function week_day()
-    return one_of("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    return log_grammar.one_of("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 end
 
 local function american_date()
@@ -267,7 +260,7 @@ local TEXTS = {["%"] = "%", n = "\n", t = "\t"}
 local MADE = {
     a = week_day,
     A = function()
-        return one_of("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+        return log_grammar.one_of("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
     end,
     c = function()
         return week_day() * " " * M.date_mabbr * " " * M.date_mday_sp * " " * clock() * " " * M.date_fullyear

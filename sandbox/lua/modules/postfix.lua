@@ -9,6 +9,7 @@ local l = require "lpeg"
 l.locale(l)
 local string = require "string"
 local ip = require "ip_address"
+local one_of = require "hekad.log_grammar".one_of
 
 local M = {}
 
@@ -27,14 +28,6 @@ end
 -- All that is left.
 local function rest(name)
     return named(name, l.P(1)^1)
-end
-
-local function one_of(...)
-    local choice = l.P(false)
-    for _, text in ipairs{...} do
-        choice = choice + text
-    end
-    return choice
 end
 
 local function represented(pattern, representation)

@@ -10,6 +10,7 @@ l.locale(l)
 local math = require "math"
 local string = require "string"
 local dt = require "date_time"
+local log_grammar = require "hekad.log_grammar"
 local ip = require "ip_address"
 
 local M = {}
@@ -44,15 +45,9 @@ local function parts_of_priority(text)
 end
 local priority = digit * digit^-2 / parts_of_priority
 
--- Nanoseconds of a time that `grammar` captures; the last one is kept.
+-- Nanoseconds of a time that `grammar` captures.
 local function remembered_time(grammar)
-    local last_text, last_ns
-    return l.C(grammar / 0) / function(text)
-        if text ~= last_text then
-            last_text, last_ns = text, dt.time_to_ns(grammar:match(text))
-        end
-        return last_ns
-    end
+    return log_grammar.remembered_time(grammar, dt.time_to_ns)
 end
 
 -- Formats of times, and the grammars of module `date_time` for them.
