@@ -41,6 +41,18 @@ pub enum Header {
 /// Number of text headers.
 pub const HEADERS: usize = 6;
 
+impl Header {
+    /// All of them.
+    pub const ALL: [Header; HEADERS] = [
+        Header::Uuid,
+        Header::Type,
+        Header::Logger,
+        Header::Payload,
+        Header::EnvVersion,
+        Header::Hostname,
+    ];
+}
+
 const HAS_SEVERITY: u16 = 1 << 6;
 const HAS_PID: u16 = 1 << 7;
 const HAS_TIMESTAMP: u16 = 1 << 8;

@@ -9,15 +9,6 @@ use crate::error::Full;
 use crate::field::{Field, FieldRef, Span, Value};
 use crate::message::{Draft, Header, MessageRef, MessageTable};
 
-const HEADERS: [Header; 6] = [
-    Header::Uuid,
-    Header::Type,
-    Header::Logger,
-    Header::Payload,
-    Header::EnvVersion,
-    Header::Hostname,
-];
-
 impl MessageTable {
     /// Appends a copy of a message that may stand in another table; record and encoded form stay behind.
     pub fn copy(&mut self, message: MessageRef<'_>) -> Result<Draft<'_>, Full> {
@@ -35,7 +26,7 @@ impl MessageTable {
 }
 
 fn fill(draft: &mut Draft<'_>, message: MessageRef<'_>) -> Result<(), Full> {
-    for header in HEADERS {
+    for header in Header::ALL {
         if let Some(text) = message.header_opt(header) {
             draft.set(header, text)?;
         }

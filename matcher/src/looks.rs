@@ -5,19 +5,10 @@
 //! Bounds:  a comparison of two heads looks at no text.
 //! Never:   says that an answer repeats where it might not; that it does not, it may say at any time.
 
-use codecs::message::{HEADERS, Head, Header, MessageTable};
+use codecs::message::{Head, Header, MessageTable};
 
 use crate::ast::NumberHeader;
 use crate::predicate::{Check, Subject};
-
-const TEXTS: [Header; HEADERS] = [
-    Header::Uuid,
-    Header::Type,
-    Header::Logger,
-    Header::Payload,
-    Header::EnvVersion,
-    Header::Hostname,
-];
 
 /// Everything that the expressions of a set look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,7 +64,7 @@ impl Looks {
             return false;
         }
         self.texts == 0
-            || TEXTS.iter().all(|&header| {
+            || Header::ALL.iter().all(|&header| {
                 self.texts & 1 << header as u8 == 0 || before.text(header) == head.text(header)
             })
     }

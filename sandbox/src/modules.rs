@@ -17,6 +17,17 @@ pub(crate) struct Module {
     pub(crate) global: bool,
 }
 
+impl Module {
+    /// Opens it, as `require` does once a sandbox.
+    pub(crate) fn require(&self, lua: &Lua) -> mlua::Result<Value> {
+        let opened = (self.open)(lua)?;
+        if self.global {
+            lua.globals().raw_set(self.name, &opened)?;
+        }
+        Ok(opened)
+    }
+}
+
 /// Every module in Rust, by name.
 pub(crate) const MODULES: &[Module] = &[
     Module {

@@ -5,6 +5,9 @@
 //! Bounds:  `SOURCE_BYTES_MAX` of source.
 //! Never:   runs anything, or takes bytecode from outside.
 
+use std::io::Read;
+use std::path::Path;
+
 use mlua::Lua;
 use mlua::chunk::{ChunkMode, Compiler};
 
@@ -34,7 +37,16 @@ impl Program {
         Program::compile_state(name, source)
     }
 
-    /// The same for preserved state, which may be longer.
+    /// Reads a script's file: as much of it as `compile` needs to refuse one that is too long.
+    pub fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+        let mut source = Vec::new();
+        let file = std::fs::File::open(path)?;
+        file.take(SOURCE_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut source)?;
+        Ok(source)
+    }
+
+    /// As `compile`, for preserved state, which may be longer.
     pub(crate) fn compile_state(name: &str, source: &[u8]) -> Result<Program, ProgramError> {
         let error = |line, message: &str| ProgramError {
             name: name.to_owned(),

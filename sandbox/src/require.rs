@@ -5,7 +5,7 @@
 //! Bounds:  a file of at most `SOURCE_BYTES_MAX`.
 //! Never:   leaves a module directory: a name has no slash, and its dots become slashes.
 
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use mlua::{Function, Lua, LuaString, Table, Value};
@@ -14,7 +14,7 @@ use crate::config::Kind;
 use crate::environment::Libraries;
 use crate::library;
 use crate::modules::MODULES;
-use crate::program::{Program, SOURCE_BYTES_MAX};
+use crate::program::Program;
 
 struct Search {
     kind: Kind,
@@ -57,10 +57,7 @@ impl Search {
             return Ok(library);
         }
         if let Some(module) = MODULES.iter().find(|module| module.name == name) {
-            let opened = (module.open)(lua)?;
-            if module.global {
-                lua.globals().raw_set(name, &opened)?;
-            }
+            let opened = module.require(lua)?;
             self.loaded.raw_set(name, &opened)?;
             return Ok(opened);
         }
@@ -85,7 +82,7 @@ impl Search {
         for directory in &self.directories {
             // Not `join`: a name that begins with a dot must not lead to the root.
             let path = format!("{}/{file}", directory.display());
-            match read(Path::new(&path)) {
+            match Program::read(Path::new(&path)) {
                 Ok(source) => return Ok(Some((path, source))),
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     tried.push_str(&format!("\n\tno file '{path}'"));
@@ -122,12 +119,4 @@ fn is_module_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|one| one.is_ascii_alphanumeric() || matches!(one, b'_' | b'.'))
-}
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut source = Vec::new();
-    let file = std::fs::File::open(path)?;
-    file.take(SOURCE_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut source)?;
-    Ok(source)
 }

@@ -30,11 +30,7 @@ pub fn lua() -> mlua::Result<Lua> {
 pub(crate) fn open(lua: &Lua) -> mlua::Result<()> {
     let mut opened: HashMap<&str, Value> = HashMap::new();
     for module in MODULES {
-        let value = (module.open)(lua)?;
-        if module.global {
-            lua.globals().raw_set(module.name, &value)?;
-        }
-        opened.insert(module.name, value);
+        opened.insert(module.name, module.require(lua)?);
     }
     let require = lua.create_function(move |_, name: String| match opened.get(name.as_str()) {
         Some(value) => Ok(value.clone()),

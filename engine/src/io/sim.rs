@@ -88,11 +88,15 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
 }
 
 /// Runs what a thread would run, one job after the other: each begins and ends a while later.
-pub(super) fn work<J: FnOnce() + 'static>(jobs: flume::Receiver<J>) {
+pub(super) fn live<S: 'static, J: FnOnce(&mut S) + 'static>(
+    make: impl FnOnce() -> S + 'static,
+    jobs: flume::Receiver<J>,
+) {
     spawn(async move {
+        let mut resident = make();
         while let Ok(job) = jobs.recv_async().await {
             sleep(World::with(World::disk_delay)).await;
-            job();
+            job(&mut resident);
             sleep(World::with(World::disk_delay)).await;
         }
     });

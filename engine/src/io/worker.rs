@@ -12,25 +12,14 @@ use std::io;
 /// Jobs that may wait for the thread.
 const JOBS_WAITING: usize = 4;
 
-type Job = Box<dyn FnOnce() + Send>;
-
 /// A thread that runs jobs one after the other. It ends when the worker is dropped and its job is done.
-pub struct Worker {
-    jobs: flume::Sender<Job>,
-}
-
-impl std::fmt::Debug for Worker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").finish_non_exhaustive()
-    }
-}
+#[derive(Debug)]
+pub struct Worker(Resident<()>);
 
 impl Worker {
     /// Starts the thread. The system shows the first 15 bytes of `name`.
     pub fn start(name: &str) -> io::Result<Worker> {
-        let (jobs, waiting) = flume::bounded::<Job>(JOBS_WAITING);
-        work(name, waiting)?;
-        Ok(Worker { jobs })
+        Resident::start(name, || ()).map(Worker)
     }
 
     /// Runs `work` on the thread and waits for its result.
@@ -38,25 +27,15 @@ impl Worker {
     /// # Panics
     /// If `work` panicked.
     pub async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> R {
-        let (done, result) = flume::bounded(1);
-        let job = Box::new(move || {
-            // Nobody waits any more if the plugin was ended meanwhile.
-            let _ = done.send(work());
-        });
-        let accepted = self.jobs.send_async(job).await.is_ok();
-        assert!(accepted, "an earlier job on this thread panicked");
-        result
-            .recv_async()
-            .await
-            .expect("a job on this thread does not panic")
+        self.0.run(|()| work()).await
     }
 }
 
-type JobOn<S> = Box<dyn FnOnce(&mut S) + Send>;
+type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
 /// A thread with something that lives on it, and runs jobs with that. It ends when this is dropped and its job is done.
 pub struct Resident<S> {
-    jobs: flume::Sender<JobOn<S>>,
+    jobs: flume::Sender<Job<S>>,
 }
 
 impl<S> std::fmt::Debug for Resident<S> {
@@ -68,7 +47,7 @@ impl<S> std::fmt::Debug for Resident<S> {
 impl<S: 'static> Resident<S> {
     /// Starts the thread and makes there what lives on it. The system shows the first 15 bytes of `name`.
     pub fn start(name: &str, make: impl FnOnce() -> S + Send + 'static) -> io::Result<Resident<S>> {
-        let (jobs, waiting) = flume::bounded::<JobOn<S>>(JOBS_WAITING);
+        let (jobs, waiting) = flume::bounded::<Job<S>>(JOBS_WAITING);
         live(name, make, waiting)?;
         Ok(Resident { jobs })
     }
@@ -82,7 +61,7 @@ impl<S: 'static> Resident<S> {
         work: impl FnOnce(&mut S) -> R + Send + 'static,
     ) -> R {
         let (done, result) = flume::bounded(1);
-        let job: JobOn<S> = Box::new(move |resident| {
+        let job: Job<S> = Box::new(move |resident| {
             // Nobody waits any more if the plugin was ended meanwhile.
             let _ = done.send(work(resident));
         });
@@ -99,7 +78,7 @@ impl<S: 'static> Resident<S> {
 fn live<S: 'static>(
     name: &str,
     make: impl FnOnce() -> S + Send + 'static,
-    waiting: flume::Receiver<JobOn<S>>,
+    waiting: flume::Receiver<Job<S>>,
 ) -> io::Result<()> {
     std::thread::Builder::new()
         .name(name.replace('\0', ""))
@@ -114,28 +93,9 @@ fn live<S: 'static>(
 fn live<S: 'static>(
     _name: &str,
     make: impl FnOnce() -> S + Send + 'static,
-    waiting: flume::Receiver<JobOn<S>>,
+    waiting: flume::Receiver<Job<S>>,
 ) -> io::Result<()> {
-    super::sim::spawn(async move {
-        let mut resident = make();
-        while let Ok(job) = waiting.recv_async().await {
-            job(&mut resident);
-        }
-    });
-    Ok(())
-}
-
-#[cfg(not(sim))]
-fn work(name: &str, waiting: flume::Receiver<Job>) -> io::Result<()> {
-    std::thread::Builder::new()
-        .name(name.replace('\0', ""))
-        .spawn(move || waiting.into_iter().for_each(|job| job()))
-        .map(drop)
-}
-
-#[cfg(sim)]
-fn work(_name: &str, waiting: flume::Receiver<Job>) -> io::Result<()> {
-    super::sim::work(waiting);
+    super::sim::live(make, waiting);
     Ok(())
 }
 

@@ -463,10 +463,13 @@ impl Intake {
         shared: &Shared,
         work: &mut Work,
     ) -> StepEnd {
-        let mut plain = self.decoder.is_none();
+        let mut plain = self.template(table, shared);
         loop {
-            if plain && self.pending.is_none() {
-                plain = self.split_plain(table, filled, shared, work);
+            if let Some(template) = &plain
+                && self.pending.is_none()
+                && !self.split_plain(table, filled, template, work)
+            {
+                plain = None;
             }
             // By reference: copying what was just written in small pieces stalls.
             let (pending, split);

@@ -23,12 +23,26 @@ pub(super) fn ends() -> Ends {
 }
 
 impl Intake {
+    /// What all messages of a step say; `None` where a decoder makes them, where each needs something of its own, or where there is no room.
+    pub(super) fn template(&self, table: &mut MessageTable, shared: &Shared) -> Option<Template> {
+        if self.decoder.is_some() {
+            return None;
+        }
+        let mark = table.mark();
+        let mut draft = table.begin().ok()?;
+        draft.set_timestamp(shared.now);
+        let filled = shared.fill(&mut draft);
+        let template = draft.template();
+        table.rollback(mark);
+        filled.ok().and(template)
+    }
+
     /// Makes messages of the plain records that come next. Answers whether there were some and all had room: the rest is for the splitter to say.
     pub(super) fn split_plain(
         &mut self,
         table: &mut MessageTable,
         filled: usize,
-        shared: &Shared,
+        template: &Template,
         work: &mut Work,
     ) -> bool {
         work.consumed = 0;
@@ -40,33 +54,17 @@ impl Intake {
         ends.clear();
         self.splitter
             .split_plain(&table.bytes()[work.at..filled], &mut ends);
-        let mut fit = 0;
-        if !ends.is_empty()
-            && let Some(template) = template(table, shared)
-        {
-            let uuid = || random_uuid(&mut self.random);
-            fit = table.append_plain(&template, work.at, &ends, uuid);
-        }
+        let uuid = || random_uuid(&mut self.random);
+        let fit = table.append_plain(template, work.at, &ends, uuid);
         if fit > 0 {
             work.at += ends[fit - 1] as usize;
             work.tally.messages += fit as u64;
         }
-        let all = fit > 0 && fit == ends.len();
         if fit < ends.len() {
             self.splitter.reset();
         }
+        let all = fit > 0 && fit == ends.len();
         self.context.shard.ends.set(ends);
         all
     }
-}
-
-/// What all messages of a step say; `None` where each needs something of its own, or there is no room.
-fn template(table: &mut MessageTable, shared: &Shared) -> Option<Template> {
-    let mark = table.mark();
-    let mut draft = table.begin().ok()?;
-    draft.set_timestamp(shared.now);
-    let filled = shared.fill(&mut draft);
-    let template = draft.template();
-    table.rollback(mark);
-    filled.ok().and(template)
 }

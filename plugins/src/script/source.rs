@@ -5,11 +5,11 @@
 //! Bounds:  `SOURCE_BYTES_MAX` of a file.
 //! Never:   runs a script.
 
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use engine::plugin::Section;
-use sandbox::{Program, SOURCE_BYTES_MAX, library};
+use sandbox::{Program, library};
 
 use super::Chosen;
 
@@ -22,7 +22,7 @@ pub(super) fn program<C>(chosen: &Chosen<'_>, section: &mut Section<'_, C>) -> O
         return None;
     }
     let path = section.hekad().below_share_dir(chosen.filename);
-    let (name, source) = match read(&path) {
+    let (name, source) = match Program::read(&path) {
         Ok(source) => (path.display().to_string(), source),
         Err(error) if error.kind() == ErrorKind::NotFound => match library::script(chosen.filename)
         {
@@ -53,12 +53,4 @@ pub(super) fn program<C>(chosen: &Chosen<'_>, section: &mut Section<'_, C>) -> O
             None
         }
     }
-}
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut source = Vec::new();
-    let file = std::fs::File::open(path)?;
-    file.take(SOURCE_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut source)?;
-    Ok(source)
 }
