@@ -16,7 +16,7 @@ use crate::hashed_key::HashedKey;
 use crate::lua::frame::{
     Answer, Entry, Frame, Handle, Kind, Nothing, function, method, register, register_kind,
 };
-use crate::objects::{Object, preserve_bytes, preserve_if_missing};
+use crate::objects::{Object, preserve_bytes, preserve_if_missing, restore_cells, restored_count};
 
 /// What a filter is; behind it stand its bits.
 pub(crate) struct BloomFilter {
@@ -91,13 +91,6 @@ fn new(frame: &mut Frame<'_>) -> Answer {
     Ok(1)
 }
 
-/// The filter that a method was called on with so many arguments, itself among them.
-fn this<'s>(frame: &Frame<'s>, arguments: i32) -> Result<Handle<'s, BloomFilter>, String> {
-    let filter = frame.object(1)?;
-    frame.counts(arguments..=arguments)?;
-    Ok(filter)
-}
-
 /// Bytes and masks of a key's bits.
 fn places<'s>(
     filter: Handle<'s, BloomFilter>,
@@ -110,7 +103,7 @@ fn places<'s>(
 }
 
 fn add(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 2)?;
+    let filter = frame.receiver::<BloomFilter>(2..=2)?;
     let key = HashedKey::of(frame, 2)?;
     let mut added = false;
     for (byte, mask) in places(filter, &key) {
@@ -125,7 +118,7 @@ fn add(frame: &mut Frame<'_>) -> Answer {
 }
 
 fn query(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 2)?;
+    let filter = frame.receiver::<BloomFilter>(2..=2)?;
     let key = HashedKey::of(frame, 2)?;
     let found = places(filter, &key).all(|(byte, mask)| byte.get() & mask != 0);
     frame.push_boolean(found);
@@ -133,13 +126,13 @@ fn query(frame: &mut Frame<'_>) -> Answer {
 }
 
 fn count(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 1)?;
+    let filter = frame.receiver::<BloomFilter>(1..=1)?;
     frame.push_number(filter.count.get());
     Ok(1)
 }
 
 fn clear(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 1)?;
+    let filter = frame.receiver::<BloomFilter>(1..=1)?;
     filter.cells().iter().for_each(|byte| byte.set(0));
     filter.count.set(0.0);
     Ok(0)
@@ -147,42 +140,17 @@ fn clear(frame: &mut Frame<'_>) -> Answer {
 
 /// The form of 2015 and later has the count in front, the one before only the bits.
 fn fromstring(frame: &mut Frame<'_>) -> Answer {
-    let filter = match frame.len() {
-        2 => this(frame, 2)?,
-        _ => this(frame, 3)?,
-    };
+    let filter = frame.receiver::<BloomFilter>(2..=3)?;
     let count = match frame.len() {
         2 => None,
         _ => Some(frame.number(2)?),
     };
     let bytes = frame.text(frame.len())?;
-    restore(filter.cells(), bytes)?;
+    restore_cells(filter.cells(), bytes, u8::from_le_bytes)?;
     if let Some(count) = count {
-        filter.count.set(whole(count));
+        filter.count.set(restored_count(count));
     }
     Ok(0)
-}
-
-/// A count from outside: whole, and not below nothing.
-pub(crate) fn whole(count: f64) -> f64 {
-    match count >= 0.0 {
-        true => count.trunc(),
-        false => 0.0,
-    }
-}
-
-/// Takes bytes over, if there are as many as there must be.
-pub(crate) fn restore(cells: &[Cell<u8>], bytes: &[u8]) -> Result<(), String> {
-    let (found, expected) = (bytes.len(), cells.len());
-    if found != expected {
-        return Err(format!(
-            "fromstring() bytes found: {found}, expected {expected}"
-        ));
-    }
-    for (cell, &byte) in cells.iter().zip(bytes) {
-        cell.set(byte);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,12 +11,11 @@ use std::io::Write;
 use mlua::{Lua, Value};
 use xxhash_rust::xxh32::xxh32;
 
-use crate::bloom_filter::whole;
 use crate::hashed_key::HashedKey;
 use crate::lua::frame::{
     Answer, Entry, Frame, Handle, Kind, Nothing, function, method, register, register_kind,
 };
-use crate::objects::{Object, preserve_bytes, preserve_if_missing};
+use crate::objects::{Object, preserve_bytes, preserve_if_missing, restore_cells, restored_count};
 
 /// Entries of a bucket.
 const BUCKET: usize = 4;
@@ -197,15 +196,8 @@ impl<'s> Handle<'s, CuckooFilter> {
     }
 }
 
-/// The filter that a method was called on with so many arguments, itself among them.
-fn this<'s>(frame: &Frame<'s>, arguments: i32) -> Result<Handle<'s, CuckooFilter>, String> {
-    let filter = frame.object(1)?;
-    frame.counts(arguments..=arguments)?;
-    Ok(filter)
-}
-
 fn add(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 2)?;
+    let filter = frame.receiver::<CuckooFilter>(2..=2)?;
     let key = HashedKey::of(frame, 2)?;
     let added = filter.insert(filter.places(&key));
     if added {
@@ -216,14 +208,14 @@ fn add(frame: &mut Frame<'_>) -> Answer {
 }
 
 fn query(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 2)?;
+    let filter = frame.receiver::<CuckooFilter>(2..=2)?;
     let key = HashedKey::of(frame, 2)?;
     frame.push_boolean(filter.find(filter.places(&key)).is_some());
     Ok(1)
 }
 
 fn delete(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 2)?;
+    let filter = frame.receiver::<CuckooFilter>(2..=2)?;
     let key = HashedKey::of(frame, 2)?;
     let found = filter.find(filter.places(&key));
     if let Some(entry) = found {
@@ -235,32 +227,24 @@ fn delete(frame: &mut Frame<'_>) -> Answer {
 }
 
 fn count(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 1)?;
+    let filter = frame.receiver::<CuckooFilter>(1..=1)?;
     frame.push_number(filter.count.get());
     Ok(1)
 }
 
 fn clear(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 1)?;
+    let filter = frame.receiver::<CuckooFilter>(1..=1)?;
     filter.cells().iter().for_each(|entry| entry.set(0));
     filter.count.set(0.0);
     Ok(0)
 }
 
 fn fromstring(frame: &mut Frame<'_>) -> Answer {
-    let filter = this(frame, 3)?;
+    let filter = frame.receiver::<CuckooFilter>(3..=3)?;
     let count = frame.number(2)?;
     let bytes = frame.text(3)?;
-    let (found, expected) = (bytes.len(), filter.cells().len() * 2);
-    if found != expected {
-        return Err(format!(
-            "fromstring() bytes found: {found}, expected {expected}"
-        ));
-    }
-    for (entry, bytes) in filter.cells().iter().zip(bytes.chunks_exact(2)) {
-        entry.set(u16::from_le_bytes([bytes[0], bytes[1]]));
-    }
-    filter.count.set(whole(count));
+    restore_cells(filter.cells(), bytes, u16::from_le_bytes)?;
+    filter.count.set(restored_count(count));
     Ok(0)
 }
 

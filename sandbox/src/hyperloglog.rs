@@ -9,12 +9,11 @@ use std::cell::Cell;
 
 use mlua::{Lua, Value};
 
-use crate::bloom_filter::restore;
 use crate::hashed_key::HashedKey;
 use crate::lua::frame::{
     Answer, Entry, Frame, Handle, Kind, Nothing, function, method, register, register_kind,
 };
-use crate::objects::{Object, preserve_bytes, preserve_if_missing};
+use crate::objects::{Object, preserve_bytes, preserve_if_missing, restore_cells};
 
 /// Bits of a hash that choose a register.
 const INDEX_BITS: u32 = 14;
@@ -267,7 +266,7 @@ fn fromstring(frame: &mut Frame<'_>) -> Answer {
             return Err("fromstring() invalid encoding".into());
         }
     }
-    restore(estimator.cells(), bytes)?;
+    restore_cells(estimator.cells(), bytes, u8::from_le_bytes)?;
     Ok(0)
 }
 

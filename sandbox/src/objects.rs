@@ -1,9 +1,11 @@
-//! Objects that modules make for scripts: how they are printed and how they are preserved.
+//! Objects that modules make for scripts: how they are printed, preserved and restored.
 //!
 //! Owns:    `Object`, and the table of its kinds.
 //! Runs on: the shard of the plugin.            Plane: data.
 //! Bounds:  what an object writes goes to the caller's buffer, which the caller limits.
 //! Never:   holds an object.
+
+use std::cell::Cell;
 
 use mlua::AnyUserData;
 
@@ -79,4 +81,30 @@ pub(crate) fn preserve_bytes(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>)
         last = byte;
     }
     out.push(b'"');
+}
+
+/// Takes over what was preserved: as many bytes as there must be, `N` for each cell.
+pub(crate) fn restore_cells<T, const N: usize>(
+    cells: &[Cell<T>],
+    bytes: &[u8],
+    read: fn([u8; N]) -> T,
+) -> Result<(), String> {
+    let (found, expected) = (bytes.len(), cells.len() * N);
+    if found != expected {
+        return Err(format!(
+            "fromstring() bytes found: {found}, expected {expected}"
+        ));
+    }
+    for (cell, bytes) in cells.iter().zip(bytes.as_chunks().0) {
+        cell.set(read(*bytes));
+    }
+    Ok(())
+}
+
+/// A count that was preserved: whole, and not below nothing.
+pub(crate) fn restored_count(count: f64) -> f64 {
+    match count >= 0.0 {
+        true => count.trunc(),
+        false => 0.0,
+    }
 }

@@ -11,13 +11,6 @@ use super::statistics::{NAMES, Statistic};
 use super::{CircularBuffer, Form, Word, text};
 use crate::lua::frame::{Answer, Frame, Handle, Is};
 
-/// A buffer that a method was called on with at least so many arguments, itself among them.
-fn this<'s>(frame: &Frame<'s>, arguments: i32) -> Result<Handle<'s, CircularBuffer>, String> {
-    let buffer = frame.object(1)?;
-    frame.counts(arguments..=i32::MAX)?;
-    Ok(buffer)
-}
-
 /// A column by its number, from 1.
 fn column(frame: &Frame<'_>, buffer: &CircularBuffer, argument: i32) -> Result<usize, String> {
     let column = frame.integer(argument)?;
@@ -54,7 +47,7 @@ fn push_or_nil(frame: &mut Frame<'_>, number: Option<f64>) -> Answer {
 }
 
 pub(super) fn add(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 4)?;
+    let buffer = frame.receiver::<CircularBuffer>(4..=i32::MAX)?;
     let time = frame.number(2)?;
     let column = column(frame, &buffer, 3)?;
     let number = frame.number(4)?;
@@ -64,7 +57,7 @@ pub(super) fn add(frame: &mut Frame<'_>) -> Answer {
 }
 
 pub(super) fn set(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 4)?;
+    let buffer = frame.receiver::<CircularBuffer>(4..=i32::MAX)?;
     let time = frame.number(2)?;
     let column = column(frame, &buffer, 3)?;
     let number = frame.number(4)?;
@@ -74,7 +67,7 @@ pub(super) fn set(frame: &mut Frame<'_>) -> Answer {
 }
 
 pub(super) fn get(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 3)?;
+    let buffer = frame.receiver::<CircularBuffer>(3..=i32::MAX)?;
     let time = frame.number(2)?;
     let column = column(frame, &buffer, 3)?;
     let row = buffer.row(time);
@@ -85,7 +78,7 @@ pub(super) fn get(frame: &mut Frame<'_>) -> Answer {
 }
 
 pub(super) fn get_configuration(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 1)?;
+    let buffer = frame.receiver::<CircularBuffer>(1..=i32::MAX)?;
     for number in [buffer.rows, buffer.columns, buffer.seconds_per_row] {
         frame.push_number(number.into());
     }
@@ -93,7 +86,7 @@ pub(super) fn get_configuration(frame: &mut Frame<'_>) -> Answer {
 }
 
 pub(super) fn set_header(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 3)?;
+    let buffer = frame.receiver::<CircularBuffer>(3..=i32::MAX)?;
     let column = column(frame, &buffer, 2)?;
     let name = frame.text(3)?;
     let unit = match frame.is_absent(4) {
@@ -107,7 +100,7 @@ pub(super) fn set_header(frame: &mut Frame<'_>) -> Answer {
 }
 
 pub(super) fn get_header(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 2)?;
+    let buffer = frame.receiver::<CircularBuffer>(2..=i32::MAX)?;
     let header = buffer.header(column(frame, &buffer, 2)?);
     frame.push_text(header.name());
     frame.push_text(header.unit());
@@ -131,7 +124,7 @@ fn numbers<'s>(
 }
 
 pub(super) fn compute(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 3)?;
+    let buffer = frame.receiver::<CircularBuffer>(3..=i32::MAX)?;
     let statistic = Statistic::at(frame.option(2, None, &NAMES)?);
     let column = column(frame, &buffer, 3)?;
     let start = frame.number_or(4, buffer.start_time() as f64 * 1e9)?;
@@ -160,7 +153,7 @@ pub(super) fn compute(frame: &mut Frame<'_>) -> Answer {
 }
 
 pub(super) fn mannwhitneyu(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 6)?;
+    let buffer = frame.receiver::<CircularBuffer>(6..=i32::MAX)?;
     if frame.len() > 7 {
         return Err(frame.refuse(0, "too many arguments"));
     }
@@ -199,13 +192,13 @@ pub(super) fn mannwhitneyu(frame: &mut Frame<'_>) -> Answer {
 }
 
 pub(super) fn current_time(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 1)?;
+    let buffer = frame.receiver::<CircularBuffer>(1..=i32::MAX)?;
     frame.push_number(buffer.current_time.get() as f64 * 1e9);
     Ok(1)
 }
 
 pub(super) fn format(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 2)?;
+    let buffer = frame.receiver::<CircularBuffer>(2..=i32::MAX)?;
     frame.counts(2..=2)?;
     buffer
         .form
@@ -218,7 +211,7 @@ pub(super) fn format(frame: &mut Frame<'_>) -> Answer {
 }
 
 pub(super) fn fromstring(frame: &mut Frame<'_>) -> Answer {
-    let buffer = this(frame, 2)?;
+    let buffer = frame.receiver::<CircularBuffer>(2..=i32::MAX)?;
     text::restore(buffer, frame.text(2)?)?;
     Ok(0)
 }

@@ -454,6 +454,16 @@ impl<'s> Frame<'s> {
             .ok_or_else(|| self.refuse_type(argument, K::NAME))
     }
 
+    /// The object that a method was called on with so many arguments, itself among them.
+    pub(crate) fn receiver<K: Kind>(
+        &self,
+        counts: std::ops::RangeInclusive<i32>,
+    ) -> Result<Handle<'s, K>, String> {
+        let object = self.object(1)?;
+        self.counts(counts)?;
+        Ok(object)
+    }
+
     /// An object, if it is one of the kind.
     #[inline]
     pub(crate) fn as_object<K: Kind>(&self, argument: i32) -> Option<Handle<'s, K>> {
