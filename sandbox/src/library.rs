@@ -55,6 +55,7 @@ const SHARED: &[Shipped] = shipped!(
     "lua_modules/hekad",
     "access_log",
     "cbuf_graph",
+    "cbufd_graphs",
     "influx_lines",
     "log_grammar",
     "slow_query",

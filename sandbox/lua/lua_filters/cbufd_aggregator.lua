@@ -16,8 +16,8 @@ local annotation = require "annotation"
 local anomaly = require "anomaly"
 local cbuf_graph = require "hekad.cbuf_graph"
 local cbufd = require "cbufd"
+local cbufd_graphs = require "hekad.cbufd_graphs"
 local cjson = require "cjson"
-local table = require "table"
 
 local enable_delta = read_config("enable_delta") or false
 local anomaly_config = anomaly.parse_config(read_config("anomaly_config"))
@@ -66,12 +66,7 @@ function process_message()
             return -1, "more columns than the first delta of " .. name
         end
         for column, value in ipairs(row) do
-            local kind = value == value and kinds[column]
-            if kind == "sum" then
-                buffer:add(row.time, column, value)
-            elseif kind == "min" or kind == "max" then
-                buffer:set(row.time, column, value)
-            end
+            cbufd_graphs.merge(buffer, kinds[column], row.time, column, value)
         end
     end
     return 0
@@ -85,12 +80,7 @@ local function send(ns, name, buffer)
 end
 
 function timer_event(ns)
-    local names = {}
-    for name in pairs(cbufs) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    for _, name in ipairs(names) do
+    for _, name in ipairs(cbufd_graphs.names(cbufs)) do
         send(ns, name, cbufs[name])
     end
     alert.send_queue(ns)

@@ -13,9 +13,9 @@ _PRESERVATION_VERSION = read_config("preservation_version") or 0
 
 require "circular_buffer"
 local cbufd = require "cbufd"
+local cbufd_graphs = require "hekad.cbufd_graphs"
 local cjson = require "cjson"
 local string = require "string"
-local table = require "table"
 
 local OPTIONS = '{"options":{"stackedGraph":true,"fillGraph":true}}\n'
 
@@ -103,24 +103,15 @@ function process_message()
             return -1, "more columns than the first delta of " .. name
         end
         for column, value in ipairs(row) do
-            local kind = value == value and payload.header.column_info[column].aggregation
-            if kind == "sum" then
-                payload.cbufs[column]:add(row.time, host.index, value)
-            elseif kind == "min" or kind == "max" then
-                payload.cbufs[column]:set(row.time, host.index, value)
-            end
+            local kind = payload.header.column_info[column].aggregation
+            cbufd_graphs.merge(payload.cbufs[column], kind, row.time, host.index, value)
         end
     end
     return 0
 end
 
 function timer_event()
-    local names = {}
-    for name in pairs(payloads) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    for _, name in ipairs(names) do
+    for _, name in ipairs(cbufd_graphs.names(payloads)) do
         local payload = payloads[name]
         for i, buffer in ipairs(payload.cbufs) do
             inject_payload("cbuf", string.format("%s (%s)", name, payload.header.column_info[i].name), OPTIONS, buffer)
