@@ -9,6 +9,7 @@
 //! size follows the state's and not the depth of it; it begins with a line that says so and ends with a checksum. It runs in an
 //! environment of its own: what it assigns to `_G` becomes global only when all of it has run, and nothing but objects can be reached from it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -291,10 +292,29 @@ fn check(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
+/// Heka writes zero bytes of filters and sketches into its texts as they are, where Luau sees the end of the file.
+fn without_zeros(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(0, bytes).is_none() {
+        return bytes.into();
+    }
+    let mut written = Vec::with_capacity(bytes.len() * 2);
+    for part in bytes.split_inclusive(|&byte| byte == 0) {
+        match part.strip_suffix(&[0]) {
+            Some(before) => {
+                written.extend_from_slice(before);
+                written.extend_from_slice(b"\\000");
+            }
+            None => written.extend_from_slice(part),
+        }
+    }
+    written.into()
+}
+
 /// Assigns what a file says to the globals, all or nothing.
 pub(crate) fn restore(lua: &Lua, loaded: &Table, name: &str, bytes: &[u8]) -> Result<(), String> {
     check(bytes)?;
-    let program = Program::compile_state(name, bytes).map_err(|error| error.to_string())?;
+    let bytes = without_zeros(bytes);
+    let program = Program::compile_state(name, &bytes).map_err(|error| error.to_string())?;
     let globals = lua.globals();
     let stage = || -> mlua::Result<(Table, Table)> {
         let staged = lua.create_table()?;
@@ -366,6 +386,35 @@ mod tests {
             assert!(check(&bytes[..at]).is_err(), "cut at {at}");
         }
         assert_eq!(check(b"_G[\"a\"] = 1\n"), Ok(()));
+    }
+
+    #[test]
+    fn hekas_filters_have_any_bytes_in_their_texts() {
+        let script = crate::scripts::Script::new();
+        script.run("bf = bloom_filter.new(214, 0.01)");
+        let loaded = script.0.create_table().expect("memory");
+        let module: Value = script.0.globals().get("bloom_filter").expect("the module");
+        loaded.raw_set("bloom_filter", module).expect("memory");
+        // Four bytes are escaped, all others stand for themselves, zeros and digits behind them too.
+        let mut file = b"if _G[\"bf\"] == nil then _G[\"bf\"] = bloom_filter.new(214, 0.01) end\n_G[\"bf\"]:fromstring(7, \"".to_vec();
+        for byte in [0, b'0'].into_iter().chain(3..=255).chain([b'\\', 0]) {
+            match byte {
+                b'\n' => file.extend_from_slice(b"\\n"),
+                b'\r' => file.extend_from_slice(b"\\r"),
+                b'"' | b'\\' => file.extend_from_slice(&[b'\\', byte]),
+                _ => file.push(byte),
+            }
+        }
+        file.extend_from_slice(b"\")\n");
+        restore(&script.0, &loaded, "preserved", &file).expect("Heka's file");
+        let preserved = script.preserved("bf");
+        assert_eq!(script.value("bf:count()"), "7");
+        assert_eq!(script.restored("bf").preserved("bf"), preserved);
+        assert!(
+            preserved.ends_with(b"\xfe\xff\\\\\\0\")\n"),
+            "{}",
+            preserved.escape_ascii()
+        );
     }
 
     #[test]
