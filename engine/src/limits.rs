@@ -74,6 +74,9 @@ pub const NOTICES: usize = 512;
 /// Bytes that a stream's buffer for unfinished records may keep while the stream is idle and has none.
 pub const REST_BYTES_KEPT: usize = 4 * 1024;
 
+/// Least time between two looks at what one decoder, encoder or script remarked, nanoseconds.
+pub const REMARKS_INTERVAL: i64 = 1_000_000_000;
+
 /// Fields that a stream can give all its messages.
 pub const STREAM_FIELDS_MAX: usize = 8;
 

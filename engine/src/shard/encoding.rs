@@ -14,11 +14,9 @@ use super::pulse::Running;
 use super::topology::Role;
 use crate::event::DropCause;
 use crate::io::clock;
+use crate::limits;
 use crate::pack::{Batch, ConsumerId};
 use crate::plugin::{EncodeContext, Encoder};
-
-/// Least time between two looks at the remarks of one encoder, nanoseconds.
-const REMARKS_INTERVAL: i64 = 1_000_000_000;
 
 impl Shard {
     /// Encodes the messages of a delivery for an output.
@@ -82,7 +80,7 @@ impl Shard {
         parcel
     }
 
-    /// Tells the operator what an encoder remarked, not more often than once a `REMARKS_INTERVAL`.
+    /// Tells the operator what an encoder remarked, not more often than once a `limits::REMARKS_INTERVAL`.
     #[cold]
     fn tell_remarks(&self, consumer: ConsumerId, encoder: &mut dyn Encoder, now: i64) {
         {
@@ -91,7 +89,7 @@ impl Shard {
             if now < *due {
                 return;
             }
-            *due = now + REMARKS_INTERVAL;
+            *due = now + limits::REMARKS_INTERVAL;
         }
         let name = &self.topology.consumer(consumer).name;
         // One that panics here will do so over a message, or is harmless.

@@ -32,9 +32,6 @@ use crate::limits;
 use crate::pack::{Batch, InputId, Origin, StreamId};
 use crate::plugin::{DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, Remark};
 
-/// Least time between two looks at the remarks of one stream's decoder, nanoseconds.
-const REMARKS_INTERVAL: i64 = 1_000_000_000;
-
 /// An input's view of its shard.
 #[derive(Clone, Debug)]
 pub struct InputContext {
@@ -431,11 +428,11 @@ impl Intake {
         self.tell_remarks(shared.now);
     }
 
-    /// Tells the operator what the decoder remarked, not more often than once a `REMARKS_INTERVAL`.
+    /// Tells the operator what the decoder remarked, not more often than once a `limits::REMARKS_INTERVAL`.
     #[inline]
     pub(super) fn tell_remarks(&mut self, now: i64) {
         if now >= self.remarks_at {
-            self.remarks_at = now + REMARKS_INTERVAL;
+            self.remarks_at = now + limits::REMARKS_INTERVAL;
             self.tell_remarks_now();
         }
     }

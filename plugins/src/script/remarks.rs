@@ -5,8 +5,7 @@
 //! Bounds:  `TEXT_BYTES` of text; its memory is used again.
 //! Never:   allocates for each message, or tells of each.
 
-/// Least time between two lines of one script in the log, nanoseconds.
-const INTERVAL: i64 = 1_000_000_000;
+use engine::limits::REMARKS_INTERVAL;
 
 /// Longest text that is kept, bytes.
 const TEXT_BYTES: usize = 500;
@@ -59,7 +58,7 @@ impl Last {
         if self.count == 0 || now < self.due {
             return None;
         }
-        self.due = now + INTERVAL;
+        self.due = now + REMARKS_INTERVAL;
         self.take_now()
     }
 
@@ -83,7 +82,7 @@ mod tests {
         last.note(&[b"b"]);
         last.note(&[b"c", b"\xffd"]);
         assert_eq!(last.take(6), None);
-        assert_eq!(last.take(5 + INTERVAL), Some(("c\u{fffd}d", 2)));
+        assert_eq!(last.take(5 + REMARKS_INTERVAL), Some(("c\u{fffd}d", 2)));
         assert_eq!(last.take_now(), None);
     }
 
