@@ -61,7 +61,7 @@ fn print_json(value: &Value) -> Result<ExitCode, Failure> {
 
 /// Writes every page, and removes those of plugins that are gone.
 fn write_pages(folder: &Path) -> Result<ExitCode, Failure> {
-    let pages = reference::pages(ALL);
+    let pages = ::plugins::pages();
     let write = || -> io::Result<()> {
         for kind in engine::plugin::Kind::ALL {
             let of_kind = folder.join(kind.name());

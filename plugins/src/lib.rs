@@ -52,3 +52,10 @@ pub const ALL: &[PluginSpec] = &[
     outputs::tcp::SPEC,
     outputs::udp::SPEC,
 ];
+
+/// The reference pages below `docs/reference`: path and text.
+pub fn pages() -> Vec<(String, String)> {
+    let mut pages = engine::control::reference::pages(ALL);
+    pages.push(("lua.md".to_owned(), sandbox::reference::page()));
+    pages
+}

@@ -22,7 +22,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn the_pages_are_fresh() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference");
-    let pages = engine::control::reference::pages(plugins::ALL);
+    let pages = plugins::pages();
     let advice = "run `cargo run -p hekad -- plugins --markdown docs/reference`";
     for (path, page) in &pages {
         let written = fs::read_to_string(folder.join(path)).unwrap_or_default();

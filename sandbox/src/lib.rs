@@ -37,6 +37,7 @@ mod operating_system;
 mod preserve;
 mod program;
 mod read;
+pub mod reference;
 mod require;
 mod sandbox;
 mod sax;

@@ -76,3 +76,8 @@ pub(crate) const MODULES: &[Module] = &[
         global: true,
     },
 ];
+
+/// Names of the modules in Rust.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    MODULES.iter().map(|module| module.name)
+}

@@ -127,15 +127,6 @@ impl Form {
     fn of(size: f64, digits: usize) -> Form {
         let mut text = [0; 32];
         let mut rest = &mut text[..];
-        // What is shortest and reads back as the same number is, filled up with zeros, also what fifteen digits or fewer round to.
-        let short = digits <= 15 && write!(rest, "{size:e}").is_ok();
-        let len = 32 - rest.len();
-        let form = Form::parse(&text[..len]);
-        if short && form.len <= digits {
-            return form;
-        }
-        let mut text = [0; 32];
-        let mut rest = &mut text[..];
         // Seventeen digits, point and exponent are at most 24 bytes.
         let _ = write!(rest, "{size:.*e}", digits - 1);
         let len = 32 - rest.len();

@@ -181,27 +181,19 @@ impl Shard {
         let parcels = (0..parcels).map(|_| Parcel::empty()).collect();
         let count = topology.consumers.len();
         let bytes_max = topology.message_bytes_max;
+        let pool = |kind, batches| {
+            let limits = match kind {
+                PoolKind::Injected => limits::injection_limits(bytes_max),
+                PoolKind::Received | PoolKind::Queued => limits::batch_limits(bytes_max),
+            };
+            RefCell::new(Pool::new(batches, limits, id, kind))
+        };
         Rc::new_cyclic(|me| Shard {
             me: me.clone(),
             id,
-            pool: RefCell::new(Pool::new(
-                limits::batches(bytes_max),
-                limits::batch_limits(bytes_max),
-                id,
-                PoolKind::Received,
-            )),
-            injections: RefCell::new(Pool::new(
-                limits::INJECTION_BATCHES,
-                limits::injection_limits(bytes_max),
-                id,
-                PoolKind::Injected,
-            )),
-            queued: RefCell::new(Pool::new(
-                queued,
-                limits::batch_limits(bytes_max),
-                id,
-                PoolKind::Queued,
-            )),
+            pool: pool(PoolKind::Received, limits::batches(bytes_max)),
+            injections: pool(PoolKind::Injected, limits::INJECTION_BATCHES),
+            queued: pool(PoolKind::Queued, queued),
             streams: RefCell::default(),
             ledgers: RefCell::new(vec![
                 InputCounters::default();

@@ -61,7 +61,7 @@ pub const SPEC: PluginSpec = PluginSpec::input::<Options>(
 .notes(&[
     "How to describe files and their order, with examples, and what happens at rotations: `docs/logstreamer.md`. `hekad logstreamer --config PATH` shows \
      what a configuration would read.",
-    "Two inputs with one `journal_directory` must not have streams of the same name: where the configuration says both names, it is refused; where      they depend on files, the second stream is not read, and the log says so.",
+    "Two inputs with one `journal_directory` must not have streams of the same name: where the configuration says both names, it is refused; where they depend on files, the second stream is not read, and the log says so.",
     "Where the splitter does not have `use_message_bytes`, messages get the Type `logfile` and the stream's name as Logger.",
     "A position is journalled when everything before it has been delivered or durably queued, at most once a second and at the end. After a crash at most \
      what was read since then comes again; nothing is passed over.",

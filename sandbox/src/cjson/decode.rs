@@ -1,6 +1,6 @@
 //! From JSON to values.
 //!
-//! Owns:    `Decoder`: texts with escapes while they are put together, how large tables were.
+//! Owns:    `Decoder`: room for texts with escapes, how large tables were.
 //! Runs on: the shard of the plugin.            Plane: data.
 //! Bounds:  tables in tables by `decode_max_depth` and Lua's stack; a text with escapes by the input.
 //! Never:   reads beyond a zero byte: there the library sees the end.
@@ -39,12 +39,13 @@ enum Token {
     ObjectEnd,
     ArrayBegin,
     ArrayEnd,
-    /// From where to where; escapes and all.
-    Text {
+    /// From where to where.
+    Plain {
         start: usize,
         end: usize,
-        escapes: bool,
     },
+    /// A text that had escapes: in `Reader::unescaped`.
+    Unescaped,
     Number(f64),
     Boolean(bool),
     Null,
@@ -62,7 +63,7 @@ impl Token {
             Token::ObjectEnd => "T_OBJ_END",
             Token::ArrayBegin => "T_ARR_BEGIN",
             Token::ArrayEnd => "T_ARR_END",
-            Token::Text { .. } => "T_STRING",
+            Token::Plain { .. } | Token::Unescaped => "T_STRING",
             Token::Number(_) => "T_NUMBER",
             Token::Boolean(_) => "T_BOOLEAN",
             Token::Null => "T_NULL",
@@ -81,6 +82,7 @@ struct Reader<'t> {
     /// Where the last token begins, or what is wrong in it.
     place: usize,
     invalid_numbers: bool,
+    unescaped: Vec<u8>,
 }
 
 /// The function.
@@ -93,28 +95,40 @@ pub(super) fn decode(frame: &mut Frame<'_>) -> Answer {
     if text.len() >= 2 && (text[0] == 0 || text[1] == 0) {
         return Err("JSON parser does not support UTF-16 or UTF-32".into());
     }
+    let mut decoder = json.decoder.borrow_mut();
+    let decoder = &mut *decoder;
     let mut reader = Reader {
         text,
         at: 0,
         place: 0,
         invalid_numbers: json.decode_invalid.get() != 0,
+        unescaped: std::mem::take(&mut decoder.unescaped),
     };
-    let mut decoder = json.decoder.borrow_mut();
-    let decoder = &mut *decoder;
+    decoder.levels.clear();
+    let read = decoder.outermost(frame, json, &mut reader);
+    decoder.unescaped = reader.unescaped;
     decoder.unescaped.clear();
     decoder.unescaped.shrink_to(KEPT_BYTES_MAX);
-    decoder.levels.clear();
-    let mut token = reader.token();
-    while let Some(next) = decoder.value(frame, json, &mut reader, token)? {
-        token = next;
-    }
-    match reader.token() {
-        Token::End => Ok(1),
-        found => Err(reader.expected("the end", found)),
-    }
+    read.map(|()| 1)
 }
 
 impl Decoder {
+    fn outermost(
+        &mut self,
+        frame: &mut Frame<'_>,
+        json: &Json,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), String> {
+        let mut token = reader.token();
+        while let Some(next) = self.value(frame, json, reader, token)? {
+            token = next;
+        }
+        match reader.token() {
+            Token::End => Ok(()),
+            found => Err(reader.expected("the end", found)),
+        }
+    }
+
     /// Reads a value that begins with a token, and what follows it up to the next; `None` at the end of the outermost value.
     #[inline]
     fn value(
@@ -125,11 +139,8 @@ impl Decoder {
         token: Token,
     ) -> Result<Option<Token>, String> {
         match token {
-            Token::Text {
-                start,
-                end,
-                escapes,
-            } => self.push_text(frame, reader, start, end, escapes)?,
+            Token::Plain { start, end } => frame.push_text(&reader.text[start..end]),
+            Token::Unescaped => frame.push_text(&reader.unescaped),
             Token::Number(number) => frame.push_number(number),
             Token::Boolean(truth) => frame.push_boolean(truth),
             Token::Null if json.decode_null.get() != 0 => frame.push_null(),
@@ -236,39 +247,15 @@ impl Decoder {
         reader: &mut Reader<'_>,
         token: Token,
     ) -> Result<Token, String> {
-        let Token::Text {
-            start,
-            end,
-            escapes,
-        } = token
-        else {
-            return Err(reader.expected("object key string", token));
-        };
-        self.push_text(frame, reader, start, end, escapes)?;
+        match token {
+            Token::Plain { start, end } => frame.push_text(&reader.text[start..end]),
+            Token::Unescaped => frame.push_text(&reader.unescaped),
+            _ => return Err(reader.expected("object key string", token)),
+        }
         match reader.token() {
             Token::Colon => Ok(reader.token()),
             found => Err(reader.expected("colon", found)),
         }
-    }
-
-    #[inline]
-    fn push_text(
-        &mut self,
-        frame: &mut Frame<'_>,
-        reader: &Reader<'_>,
-        start: usize,
-        end: usize,
-        escapes: bool,
-    ) -> Result<(), String> {
-        let text = &reader.text[start..end];
-        if !escapes {
-            frame.push_text(text);
-            return Ok(());
-        }
-        self.unescaped.clear();
-        unescape(text, &mut self.unescaped);
-        frame.push_text(&self.unescaped);
-        Ok(())
     }
 }
 
@@ -308,37 +295,62 @@ impl Reader<'_> {
 
     fn text_token(&mut self) -> Token {
         let start = self.at + 1;
-        let mut escapes = false;
-        self.at = start;
+        self.at = start + plain_bytes(&self.text[start..]);
+        if self.byte(0) == b'"' {
+            let end = self.at;
+            self.at += 1;
+            return Token::Plain { start, end };
+        }
+        self.unescaped.clear();
+        self.unescaped.extend_from_slice(&self.text[start..self.at]);
+        self.escaped_text_token()
+    }
+
+    /// Goes on with a text at what is no plain byte.
+    fn escaped_text_token(&mut self) -> Token {
         loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0);
-            self.at += rest.iter().position(special).unwrap_or(rest.len());
             match self.byte(0) {
                 b'"' => {
-                    let end = self.at;
                     self.at += 1;
-                    return Token::Text {
-                        start,
-                        end,
-                        escapes,
-                    };
+                    return Token::Unescaped;
                 }
                 b'\\' => {
-                    escapes = true;
-                    let bytes = match self.byte(1) {
-                        b'"' | b'\\' | b'/' | b'b' | b't' | b'n' | b'f' | b'r' => 2,
-                        b'u' => match code_point(&self.text[self.at..]) {
-                            Some((_, bytes)) => bytes,
-                            None => return self.error("invalid unicode escape code"),
-                        },
-                        _ => return self.error("invalid escape code"),
-                    };
-                    self.at += bytes;
+                    if let Err(said) = self.unescape() {
+                        return self.error(said);
+                    }
                 }
                 _ => return self.error("unexpected end of string"),
             }
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let plain = plain_bytes(rest);
+            self.unescaped.extend_from_slice(&rest[..plain]);
+            self.at += plain;
         }
+    }
+
+    /// Reads an escape.
+    fn unescape(&mut self) -> Result<(), &'static str> {
+        let byte = match self.byte(1) {
+            byte @ (b'"' | b'\\' | b'/') => byte,
+            b'b' => 8,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'f' => 12,
+            b'r' => b'\r',
+            b'u' => {
+                let (point, bytes) =
+                    code_point(&self.text[self.at..]).ok_or("invalid unicode escape code")?;
+                let mut utf8 = [0; 4];
+                let utf8 = point.encode_utf8(&mut utf8);
+                self.unescaped.extend_from_slice(utf8.as_bytes());
+                self.at += bytes;
+                return Ok(());
+            }
+            _ => return Err("invalid escape code"),
+        };
+        self.unescaped.push(byte);
+        self.at += 2;
+        Ok(())
     }
 
     #[cold]
@@ -405,42 +417,26 @@ fn unit(text: &[u8]) -> Option<u32> {
 }
 
 /// The code point of an escape, and how many bytes spell it: two escapes for those that UTF-16 writes as a pair.
-fn code_point(text: &[u8]) -> Option<(u32, usize)> {
+fn code_point(text: &[u8]) -> Option<(char, usize)> {
     let high = unit(text)?;
     if high & 0xf800 != 0xd800 {
-        return Some((high, 6));
+        return Some((char::from_u32(high)?, 6));
     }
     if high & 0x400 != 0 {
         return None;
     }
     let low = unit(text.get(6..)?)?;
-    (low & 0xfc00 == 0xdc00).then_some((((high & 0x3ff) << 10 | low & 0x3ff) + 0x1_0000, 12))
+    if low & 0xfc00 != 0xdc00 {
+        return None;
+    }
+    let point = ((high & 0x3ff) << 10 | low & 0x3ff) + 0x1_0000;
+    Some((char::from_u32(point)?, 12))
 }
 
-/// Appends a text whose escapes were checked.
-fn unescape(text: &[u8], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
-        out.extend_from_slice(&rest[..at]);
-        rest = &rest[at..];
-        let plain = match rest.get(1) {
-            Some(b'b') => 8,
-            Some(b'f') => 12,
-            Some(b'n') => b'\n',
-            Some(b'r') => b'\r',
-            Some(b't') => b'\t',
-            Some(b'u') => {
-                let (point, bytes) = code_point(rest).unwrap_or((0xfffd, 2));
-                let point = char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER);
-                out.extend_from_slice(point.encode_utf8(&mut [0; 4]).as_bytes());
-                rest = &rest[bytes..];
-                continue;
-            }
-            Some(&byte) => byte,
-            None => break,
-        };
-        out.push(plain);
-        rest = &rest[2..];
-    }
-    out.extend_from_slice(rest);
+/// Bytes in front of the next quotation mark, escape or zero.
+#[inline]
+fn plain_bytes(text: &[u8]) -> usize {
+    text.iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0))
+        .unwrap_or(text.len())
 }
