@@ -100,6 +100,22 @@ impl Host for Taker {
     }
 }
 
+const MODULES: [&str; 13] = [
+    "string",
+    "table",
+    "math",
+    "os",
+    "lpeg",
+    "re",
+    "cjson",
+    "struct",
+    "circular_buffer",
+    "bloom_filter",
+    "cuckoo_filter",
+    "hyperloglog",
+    "sax",
+];
+
 /// Bytes as the choices of a generator; when they run out, every choice is the first.
 struct Choices<'a> {
     bytes: &'a [u8],
@@ -128,7 +144,7 @@ const LITERALS: [&str; 16] = [
     "'raw'",
 ];
 
-const FUNCTIONS: [&str; 40] = [
+const FUNCTIONS: [&str; 64] = [
     "pcall",
     "xpcall",
     "error",
@@ -169,6 +185,30 @@ const FUNCTIONS: [&str; 40] = [
     "add_to_payload",
     "decode_message",
     "write_message",
+    "lpeg.P",
+    "lpeg.match",
+    "lpeg.C",
+    "lpeg.Ct",
+    "lpeg.Cmt",
+    "lpeg.Cs",
+    "lpeg.V",
+    "lpeg.S",
+    "re.compile",
+    "cjson.encode",
+    "cjson.decode",
+    "struct.pack",
+    "struct.unpack",
+    "circular_buffer.new",
+    "bloom_filter.new",
+    "cuckoo_filter.new",
+    "hyperloglog.new",
+    "sax.window.new",
+    "x.add",
+    "x.set",
+    "x.get",
+    "x.fromstring",
+    "x.query",
+    "x.format",
 ];
 
 impl Choices<'_> {
@@ -183,8 +223,11 @@ impl Choices<'_> {
     }
 
     fn script(&mut self) -> String {
-        let mut out =
-            String::from("require 'string' require 'table' require 'math' require 'os'\n");
+        let mut out = String::new();
+        for module in MODULES {
+            out.push_str(&format!("require '{module}' "));
+        }
+        out.push('\n');
         out.push_str(&self.block());
         out.push_str("function process_message() ");
         out.push_str(&self.block());
@@ -295,7 +338,8 @@ mod tests {
 
     #[test]
     fn random_programs_end() {
-        for seed in 0..300 {
+        let count = std::env::var("HEKAD_PROGRAMS").ok();
+        for seed in 0..count.and_then(|count| count.parse().ok()).unwrap_or(300) {
             let mut random = fastrand::Rng::with_seed(seed);
             let length = random.usize(..400);
             let bytes: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();

@@ -179,3 +179,40 @@ fn large_and_deep_states_come_back() {
     let mut two = with(&path, source).expect("restores");
     assert_eq!(answer(&mut two), "20001 50000");
 }
+
+#[test]
+fn objects_come_back_and_stay_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.data");
+    let source = "require 'circular_buffer' require 'bloom_filter' require 'hyperloglog' \
+        data = circular_buffer.new(3, 1, 60) data:set_header(1, 'Hits', 'count', 'sum') seen = bloom_filter.new(100, 0.01) \
+        function process_message() \
+          if not made then made = true data:add(60e9, 1, 7) seen:add('a') deep = {cb = circular_buffer.new(2, 1, 1), same = data} \
+            deep.cb:set(1e9, 1, 5) deep.hll = hyperloglog.new() deep.hll:add('x') end \
+          return 0, data:get(60e9, 1) .. tostring(seen:query('a')) .. tostring(seen:query('b')) .. deep.cb:get(1e9, 1) .. deep.hll:count() .. tostring(deep.same == data) end";
+    let mut one = with(&path, source).expect("loads");
+    let expected = "7truefalse51true";
+    assert_eq!(answer(&mut one), expected);
+    assert_eq!(one.preserve(), Ok(true));
+    let mut two = with(&path, source).expect("restores");
+    assert_eq!(answer(&mut two), expected);
+    assert_eq!(two.preserve(), Ok(true));
+    let mut three = with(&path, source).expect("restores");
+    assert_eq!(answer(&mut three), expected);
+}
+
+#[test]
+fn objects_of_hekas_own_files_are_read() {
+    let (_folder, path) = file(
+        "if _PRESERVATION_VERSION and _PRESERVATION_VERSION ~= 0 then return end\n\
+         if _G[\"dataRef\"] == nil then _G[\"dataRef\"] = circular_buffer.new(3, 3, 1) end\n\
+         _G[\"dataRef\"]:set_header(1, \"Column_1\", \"count\", \"sum\")\n\
+         _G[\"dataRef\"]:fromstring(\"2 2 nan nan nan nan 7 nan nan nan nan\")\n_G[\"data\"] = _G[\"dataRef\"]\n",
+    );
+    let mut one = with(
+        &path,
+        "require 'circular_buffer' function process_message() return 0, tostring(data == dataRef) .. tostring(data:get(1e9, 2)) end",
+    )
+    .expect("restores");
+    assert_eq!(answer(&mut one), "true7");
+}

@@ -468,3 +468,35 @@ fn messages_are_decoded_to_tables() {
         );
     }
 }
+
+#[test]
+fn objects_print_themselves_to_payloads_and_fields() {
+    let mut one = sandbox(
+        Kind::Filter,
+        "require 'circular_buffer' local cb = circular_buffer.new(2, 1, 1) cb:set(1e9, 1, 5) \
+         function process_message() inject_payload('cbuf', 'x', cb) inject_message({Fields = {cb = cb}}) return 0 end",
+    );
+    let mut host = Keeper::default();
+    process(&mut one, &mut host).expect("runs");
+    let printed = host.payloads[0].0.clone();
+    assert!(printed.starts_with("{\"time\":"), "{printed}");
+    let mut table = table();
+    let mut draft = table.begin().expect("room");
+    let bytes = draft.store(&host.messages[0]).expect("room");
+    draft.index_protobuf(bytes).expect("a message");
+    let field = draft.view().field(b"cb", 0).expect("a field");
+    assert_eq!(field.first(), Some(Value::Bytes(printed.as_bytes())));
+    for (call, text) in [
+        (
+            "(function() require 'lpeg' add_to_payload(lpeg.P(1)) end)()",
+            "unknown userdata type",
+        ),
+        (
+            "(function() require 'lpeg' inject_message({Fields = {a = lpeg.P(1)}}) end)()",
+            "user data object does not implement lsb_output",
+        ),
+    ] {
+        let said = eval(Kind::Filter, call);
+        assert!(said.contains(text), "{said}");
+    }
+}
