@@ -11,6 +11,9 @@ use std::io::Write;
 const DECIMALS: usize = 8;
 const DECIMALS_UNIT: f64 = 1e8;
 
+/// The unit of numbers with few decimals.
+const SIX_DECIMALS: f64 = 1e6;
+
 /// Appends a number in the form of `add_to_payload`: at most eight decimals without zeros at the end, half to even; above 2147483647 with 17
 /// significant digits.
 pub(crate) fn print_number(number: f64, out: &mut Vec<u8>) {
@@ -91,6 +94,19 @@ pub(crate) fn print_significant(number: f64, digits: usize, out: &mut Vec<u8>) {
     let digits = digits.clamp(1, 17);
     if size < POWERS[digits] && size < 9e15 && size.trunc() == size {
         print_whole(size as u64, out);
+        return;
+    }
+    // Six decimals or fewer are the number itself, exactly as far as it goes, where they make the same number again: up to fifteen digits
+    // no other number has them.
+    let scaled = size * SIX_DECIMALS;
+    if digits <= 15
+        && size >= 1e-4
+        && scaled < POWERS[digits]
+        && scaled.trunc() == scaled
+        && scaled / SIX_DECIMALS == size
+    {
+        print_whole(size as u64, out);
+        print_decimals((scaled % SIX_DECIMALS) as u32 * 100, out);
         return;
     }
     let mut form = Form::of(size, digits);
