@@ -321,12 +321,14 @@ pub(crate) fn measure_program(
         _ => None,
     };
     fresh_folder(&dir, LOGS)?;
+    // What writes to the disk may do that beside the shard, as on a machine in use.
+    let cpu = (scenario.bare != Bare::Append).then_some(setting.receiver_cpu);
     let program = Program::start(
         &candidate.name,
         &candidate.path,
         &config,
         &dir,
-        setting.receiver_cpu,
+        cpu,
         (scenario.transport, port),
     )?;
     let pid = program.pid();

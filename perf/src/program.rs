@@ -77,13 +77,13 @@ pub(crate) fn version(path: &Path) -> String {
 }
 
 impl Program {
-    /// Starts `name` with the config in `dir` on processor `cpu`, and waits until it listens.
+    /// Starts `name` with the config in `dir`, on processor `cpu` if there is one, and waits until it listens.
     pub(crate) fn start(
         name: &str,
         path: &Path,
         config: &str,
         dir: &Path,
-        cpu: usize,
+        cpu: Option<usize>,
         (transport, port): (Transport, u16),
     ) -> Result<Program, String> {
         let write = |file: &str, text: &str| {
@@ -105,8 +105,11 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(also);
-        let child = spawn_pinned(&mut command, cpu)
-            .map_err(|error| format!("cannot start {}: {error}", path.display()))?;
+        let child = match cpu {
+            Some(cpu) => spawn_pinned(&mut command, cpu),
+            None => command.spawn(),
+        };
+        let child = child.map_err(|error| format!("cannot start {}: {error}", path.display()))?;
         let mut program = Program {
             name: name.to_owned(),
             dir: dir.to_owned(),

@@ -9,6 +9,11 @@
 
 use std::io;
 
+#[cfg(not(sim))]
+use nix::sched::{sched_getaffinity, sched_setaffinity};
+#[cfg(not(sim))]
+use nix::unistd::Pid;
+
 /// Jobs that may wait for the thread.
 const JOBS_WAITING: usize = 4;
 
@@ -83,10 +88,21 @@ fn live<S: 'static>(
     std::thread::Builder::new()
         .name(name.replace('\0', ""))
         .spawn(move || {
+            leave_core();
             let mut resident = make();
             waiting.into_iter().for_each(|job| job(&mut resident));
         })
         .map(drop)
+}
+
+/// Lets the calling thread run on whatever core the process may use. It was born with the affinity of its shard, whose core it would take from
+/// it for every copy into the page cache, while others may be idle. Where the system refuses, it stays there.
+#[cfg(not(sim))]
+fn leave_core() {
+    // The main thread has the affinity that the process was started with.
+    if let Ok(allowed) = sched_getaffinity(Pid::this()) {
+        let _ = sched_setaffinity(Pid::from_raw(0), &allowed);
+    }
 }
 
 #[cfg(sim)]
