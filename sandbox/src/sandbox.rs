@@ -48,7 +48,7 @@ pub struct Sandbox {
     loaded: mlua::Table,
     /// Heap of the machine before the script: what the script uses is counted from there.
     base_memory: usize,
-    /// The copy that an encoder changes.
+    /// The copy that is changed where the message itself cannot be.
     copy: Option<MessageTable>,
     /// The last text that a script returned.
     text: Vec<u8>,
@@ -420,7 +420,8 @@ impl Sandbox {
         self.ended.as_ref()
     }
 
-    /// What an encoder's script made of the message of the last call by `write_message`; `None` where it wrote nothing.
+    /// What the script made by `write_message` of the message of the last call, where that is a copy: in an encoder, unless it wrote nothing;
+    /// in a decoder only where the message's table had no room for it.
     pub fn written(&self) -> Option<MessageRef<'_>> {
         let table = self.copy.as_ref()?;
         (!table.is_empty()).then(|| table.get(0))
