@@ -134,11 +134,15 @@ pub trait Filter {
         Ok(())
     }
 
-    /// The filter ends: nothing comes any more. Called once before it is dropped, unless it has failed.
-    fn end(&mut self) -> Result<(), Fault> {
-        Ok(())
+    /// The filter ends: nothing comes any more. Called once before it is dropped, unless it has failed. What must wait for a disk it leaves
+    /// to others, who do it before the next filter stands in its place, and before the daemon ends.
+    fn end(&mut self) -> Result<Option<LastWork>, Fault> {
+        Ok(None)
     }
 }
+
+/// What a filter leaves to be done when it is gone. It is done on a thread that may wait.
+pub type LastWork = Box<dyn FnOnce() -> Result<(), Fault> + Send>;
 
 /// Makes filters. One per filter section.
 pub trait FilterFactory: Send + Sync {

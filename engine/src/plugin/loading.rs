@@ -28,11 +28,14 @@ pub trait FilterLoader {
     /// Names of the filters that a manager has loaded and that run.
     fn loaded(&self, manager: &str) -> Vec<String>;
 
+    /// Whether the daemon stops: what fails now may work at the next start.
+    fn is_stopping(&self) -> bool;
+
     /// Has the manager inject a message of the daemon: Type, Payload and text fields.
     fn say(&self, manager: &str, message: Said);
 
-    /// Tells the operator.
-    fn notice(&self, manager: &str, text: String);
+    /// Tells the operator of something about a plugin.
+    fn notice(&self, plugin: &str, text: String);
 }
 
 /// What is to be loaded.
@@ -128,6 +131,8 @@ pub struct LoadedFilter {
     pub ticker_interval: Option<Duration>,
     /// How it is started again.
     pub retries: Retries,
+    /// Which of all that were ever put into a place it is, from 1; 0 for one that was not.
+    pub serial: u64,
 }
 
 impl std::fmt::Debug for LoadedFilter {

@@ -24,7 +24,7 @@ pub use codec::{
     encode_protobuf,
 };
 pub use consumer::{
-    Filter, FilterContext, FilterFactory, Output, OutputFactory, Refusal, Selection,
+    Filter, FilterContext, FilterFactory, LastWork, Output, OutputFactory, Refusal, Selection,
 };
 pub use input::{
     Input, InputFactory, InputLoader, LoadedInput, MakeDecoder, Placement, Survey, Wanted,

@@ -12,8 +12,8 @@ use codecs::message::{Draft, Header, MessageRef, NewValue};
 use engine::event::DropCause;
 use engine::plugin::options::FilterOptions;
 use engine::plugin::{
-    Fault, Figure, Filter, FilterContext, FilterFactory, FilterPlugin, PluginSpec, Refusal,
-    Section, Selection,
+    Fault, Figure, Filter, FilterContext, FilterFactory, FilterPlugin, LastWork, PluginSpec,
+    Refusal, Section, Selection,
 };
 use sandbox::{Batch, Host, InjectError, Injected, Kind, Subject, Terminated};
 
@@ -413,10 +413,9 @@ impl Filter for SandboxFilter {
         ticked.map_err(|ended| Fault::for_good(format!("FATAL: {}", told(&ended))))
     }
 
-    fn end(&mut self) -> Result<(), Fault> {
-        match &mut self.running {
-            Some(running) => running.preserve().map_err(Fault::for_good),
-            None => Ok(()),
-        }
+    fn end(&mut self) -> Result<Option<LastWork>, Fault> {
+        let state = self.running.as_mut().and_then(Running::last_state);
+        Ok(state
+            .map(|state| -> LastWork { Box::new(move || state.write().map_err(Fault::for_good)) }))
     }
 }

@@ -125,6 +125,7 @@ impl FilterReader for Reader {
                 factory: factory.into(),
                 ticker_interval: (seconds > 0).then(|| Duration::from_secs(seconds)),
                 retries: common.retries,
+                serial: 0,
             },
             matcher: common.message_matcher,
             signer: common.message_signer,
