@@ -318,6 +318,19 @@ impl Loader {
         self.drain(place);
     }
 
+    /// Says in a message that a filter has ended because it was told to.
+    fn say_unloaded(&self, manager: &str, filter: &ReadFilter) {
+        if !self.is_stopping() {
+            let LoadedFilter {
+                name, type_name, ..
+            } = &filter.loaded;
+            self.say(
+                manager,
+                Said::terminated(name, type_name, "Filter unloaded."),
+            );
+        }
+    }
+
     /// Puts a filter into an empty place and routes to it. After an error the place is empty.
     fn put(&self, place: ConsumerId, mut filter: ReadFilter) -> Result<(), String> {
         self.serial.set(self.serial.get() + 1);
@@ -364,6 +377,7 @@ impl FilterLoader for Loader {
             return self.put(*place, filter);
         };
         self.clear(*place)?;
+        self.say_unloaded(manager, before);
         self.put(*place, filter)
             .map_err(|error| match self.put(*place, before.clone()) {
                 Ok(()) => format!("{error}; the filter of that name goes on as it was"),
@@ -376,7 +390,13 @@ impl FilterLoader for Loader {
         let found =
             places.find(|(_, standing)| matches!(standing, Some(it) if it.loaded.name == name));
         match found {
-            Some((place, _)) => self.clear(place).map(|()| true),
+            Some((place, standing)) => {
+                self.clear(place)?;
+                if let Some(standing) = standing {
+                    self.say_unloaded(manager, &standing);
+                }
+                Ok(true)
+            }
             None => Ok(false),
         }
     }

@@ -79,6 +79,17 @@ pub struct Said {
     pub fields: Vec<(&'static str, String)>,
 }
 
+impl Said {
+    /// That a plugin of this name and type has ended.
+    pub fn terminated(name: &str, type_name: &str, why: &str) -> Said {
+        Said {
+            message_type: "heka.terminated",
+            payload: format!("{name} (type {type_name}) terminated. Error: {why}"),
+            fields: vec![("plugin", name.to_owned())],
+        }
+    }
+}
+
 /// Understands sections of filters while the daemon runs, by the same rules as the configuration.
 pub trait FilterReader: Send + Sync {
     /// Names of the sections of a text, in its order. An error is for people, with file, line and caret.
@@ -125,6 +136,8 @@ pub struct ReadFilter {
 pub struct LoadedFilter {
     /// Its name.
     pub name: String,
+    /// Its type.
+    pub type_name: &'static str,
     /// Makes its instances.
     pub factory: Arc<dyn FilterFactory>,
     /// Between ticks.

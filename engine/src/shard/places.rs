@@ -15,6 +15,7 @@ use super::pulse::Running;
 use super::restarts::Failure;
 use super::run::ToControl;
 use super::{Shard, run};
+use crate::event::DropCause;
 use crate::pack::ConsumerId;
 use crate::plugin::{
     CodecEnd, Fault, Filter, FilterContext, FilterFactory, LastWork, LoadJob, LoadedFilter, Said,
@@ -101,13 +102,17 @@ impl Shard {
     }
 
     /// The filter in a place has failed for good.
-    pub(super) fn loaded_ended(&self, consumer: ConsumerId, error: String) {
+    pub(super) fn loaded_ended(&self, consumer: ConsumerId, error: String, is_told: bool) {
+        let loaded = self.loaded(consumer);
         let name = self.name_of(consumer);
-        let serial = self.loaded(consumer).map_or(0, |loaded| loaded.serial);
+        let serial = loaded.as_ref().map_or(0, |loaded| loaded.serial);
         // Nothing is left of one that has failed.
         drop(self.vacate(consumer));
         if let Some(place) = &self.topology.consumer(consumer).place {
             place.ended.store(serial, Ordering::Release);
+        }
+        if let Some(loaded) = loaded.filter(|_| !is_told) {
+            self.say_terminated(consumer, (&name, loaded.type_name), &error);
         }
         let ended = ToControl::LoadedEnded { name, error };
         if self.notices.try_send(ended).is_err() {
@@ -139,10 +144,18 @@ impl Shard {
         }
     }
 
-    /// Injects a message of the daemon in the name of a filter of this shard, which does not get it.
+    /// Says in a message that a filter or output has ended, unless the daemon stops.
+    #[cold]
+    pub(super) fn say_terminated(&self, by: ConsumerId, (name, kind): (&str, &str), why: &str) {
+        if !self.stopping() {
+            self.say(by, &Said::terminated(name, kind, why));
+        }
+    }
+
+    /// Injects a message of the daemon in the name of a filter or output of this shard, which does not get it.
     pub(super) fn say(&self, by: ConsumerId, said: &Said) {
         let Some(mut batch) = self.injections.borrow_mut().take() else {
-            self.probe.borrow_mut().notices_lost += 1;
+            self.drop_injection(by, DropCause::NoCredit);
             return;
         };
         let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
@@ -161,6 +174,7 @@ impl Shard {
         });
         if filled.is_err() {
             unique.table.clear();
+            self.drop_injection(by, DropCause::DoesNotFit);
         } else {
             self.count_consumer(by, |counters| counters.injected += 1);
         }

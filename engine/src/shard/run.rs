@@ -454,7 +454,7 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<Plugins>) {
             crate::io::spawn(async move {
                 let error = restarts::run_output(&shard, id).await;
                 running.outputs.update(|count| count - 1);
-                shard.consumer_ended(id, error);
+                shard.consumer_ended(id, error, false);
             });
         }
     }

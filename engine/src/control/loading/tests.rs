@@ -32,6 +32,7 @@ impl FilterReader for Reader {
         Ok(ReadFilter {
             loaded: LoadedFilter {
                 name: wanted.name.to_owned(),
+                type_name: "Test",
                 factory: Arc::new(Vacancy),
                 ticker_interval: None,
                 retries: retries(),
@@ -151,6 +152,7 @@ fn answer(topology: &Topology, told: &flume::Receiver<ToShard>, heard: &Heard) {
                     probe: Probe::new(0, 0),
                 });
             }
+            ToShard::Say(by, said) => note(format!("say {} {}", by.0, said.payload)),
             other => panic!("unexpected {other:?}"),
         }
     }
@@ -215,15 +217,19 @@ fn what_a_filter_leaves_is_done_before_the_next_one_stands_there() {
     assert_eq!(load(&loader, "one", "TRUE"), Ok(()));
     assert_eq!(load(&loader, "one", "TRUE"), Ok(()));
     assert_eq!(loader.unload("manager", "one"), Ok(true));
+    // Orders are taken in turn.
+    assert_eq!(loader.under_way(ConsumerId(1)), Some(0));
     assert_eq!(
         *heard.lock().expect("no panic"),
         [
             "fill 1 one",
             "vacate 1",
             "its state is written",
+            "say 0 one (type Test) terminated. Error: Filter unloaded.",
             "fill 1 one",
             "vacate 1",
             "its state is written",
+            "say 0 one (type Test) terminated. Error: Filter unloaded.",
         ]
     );
 }
