@@ -75,7 +75,7 @@ impl Loading {
         std::thread::Builder::new()
             .name("load".into())
             .spawn(move || {
-                loader.run(waiting);
+                loader.run(&waiting);
                 drop(running);
             })?;
         Ok(Some(Loading {
@@ -131,7 +131,7 @@ impl Loader {
         }
     }
 
-    fn run(&self, waiting: flume::Receiver<Task>) {
+    fn run(&self, waiting: &flume::Receiver<Task>) {
         for unit in &self.topology.consumers {
             if let Role::Filter(factory) = &unit.role
                 && let Some(job) = factory.first_load()
