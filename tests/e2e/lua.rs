@@ -140,10 +140,7 @@ fn a_filter_that_dies_says_why_and_the_daemon_goes_on() {
     let filter = "[Dies]\ntype = 'SandboxFilter'\nfilename = 'dies.lua'\nmessage_matcher = \"Logger == 'In'\"\n";
     let daemon = Daemon::start(
         &place,
-        &config(
-            "Type == 'heka.sandbox-terminated' || Payload == 'after'",
-            filter,
-        ),
+        &config("Type =~ /^heka.*terminated$/ || Payload == 'after'", filter),
     );
     send(&place, "first\n");
     daemon.wait_for("heka.sandbox-terminated|hekad|process_message() ");
@@ -158,7 +155,10 @@ fn a_filter_that_dies_says_why_and_the_daemon_goes_on() {
     );
     send(&place, "after\n");
     daemon.wait_for("In|In|after\n");
-    assert_eq!(daemon.stop().status, 0);
+    let ended = daemon.stop();
+    assert_eq!(ended.status, 0);
+    // It has told of its end itself.
+    assert!(!ended.said.contains("heka.terminated|"), "{}", ended.said);
 }
 
 #[test]
@@ -575,6 +575,9 @@ fn an_output_that_dies_leaves_the_rest() {
     let daemon = Daemon::start(&place, &config("TRUE", output));
     send(&place, "a\n");
     daemon.wait_for("Plugin 'Dies' terminated. Error: FATAL: no more");
+    daemon.wait_for(
+        "heka.terminated|hekad|Dies (type SandboxOutput) terminated. Error: FATAL: no more\n",
+    );
     send(&place, "b\n");
     daemon.wait_for("In|In|b\n");
     assert_eq!(daemon.stop().status, 0);

@@ -81,6 +81,9 @@ pub trait FilterContext {
         fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), codecs::error::Full>,
     ) -> Result<(), Refusal>;
 
+    /// Whether it was loaded into the running daemon by another filter.
+    fn is_loaded(&self) -> bool;
+
     /// Counts a message that the filter has made and gives up.
     fn give_up(&mut self, cause: DropCause);
 
