@@ -267,7 +267,10 @@ impl Run {
 
     fn finish(&mut self) -> Result<(), String> {
         match &mut self.filter {
-            Some(filter) => filter.end().map_err(|fault| fault.to_string()),
+            Some(filter) => {
+                let last = filter.end().map_err(|fault| fault.to_string())?;
+                last.map_or(Ok(()), |last| last().map_err(|fault| fault.to_string()))
+            }
             None => Ok(()),
         }
     }

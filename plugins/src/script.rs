@@ -177,6 +177,22 @@ fn numbered(path: &std::path::Path, number: usize) -> PathBuf {
     file.into()
 }
 
+/// The state of a machine that has ended, to be written.
+pub(crate) struct LastState {
+    state: sandbox::LastState,
+    script: Arc<Script>,
+}
+
+impl LastState {
+    /// Writes it. An error says what is lost.
+    pub(crate) fn write(self) -> Result<(), String> {
+        self.state.write().map_err(|error| {
+            self.script.counted.unpreserved();
+            format!("{error}; the script begins anew at the next start")
+        })
+    }
+}
+
 /// One machine that runs a script. Dropped, it preserves its state where that is wanted and good.
 pub(crate) struct Running {
     sandbox: Sandbox,
@@ -200,16 +216,19 @@ impl Running {
 
     /// Preserves the script's state at its end, where that is wanted and good. An error says what is lost.
     pub(crate) fn preserve(&mut self) -> Result<(), String> {
+        self.last_state().map_or(Ok(()), LastState::write)
+    }
+
+    /// The script's state at its end, where it is wanted and good, for somebody who can wait for the disk.
+    pub(crate) fn last_state(&mut self) -> Option<LastState> {
         if std::mem::replace(&mut self.is_preserved, true) {
-            return Ok(());
+            return None;
         }
-        match self.sandbox.preserve() {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.script.counted.unpreserved();
-                Err(format!("{error}; the script begins anew at the next start"))
-            }
-        }
+        let state = self.sandbox.last_state()?;
+        Some(LastState {
+            state,
+            script: Arc::clone(&self.script),
+        })
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Subject<'a, 't> {
     Message(MessageRef<'a>),
     /// The decoder's message, to read and write.
     Draft(&'a mut Draft<'t>),
-    /// The copy of the message that an encoder has changed. The sandbox makes it.
+    /// The copy of the message that an encoder has changed, or a decoder whose table has no room. The sandbox makes it.
     Copy(Draft<'a>),
 }
 
@@ -44,6 +44,14 @@ impl Subject<'_, '_> {
             Subject::Message(message) => Some(*message),
             Subject::Draft(draft) => Some(draft.view()),
             Subject::Copy(draft) => Some(draft.view()),
+        }
+    }
+
+    /// The message, as long as there is no copy.
+    pub(crate) fn original(&self) -> Option<MessageRef<'_>> {
+        match self {
+            Subject::Copy(_) => None,
+            _ => self.view(),
         }
     }
 }
@@ -77,7 +85,7 @@ pub enum InjectError {
     Circular,
     /// The daemon ends.
     Aborted,
-    /// The message table has no room: the whole call is to be repeated in a fresh one, see `Cause::Full`.
+    /// The message table has no room, see `Cause::Full`.
     Full,
 }
 
@@ -145,6 +153,6 @@ pub(crate) struct Call<'a, 't> {
     pub(crate) batch: Option<&'a dyn Batch>,
     /// Fields that `read_next_field` has gone past.
     pub(crate) next_field: usize,
-    /// Where an encoder's copy is made; taken when it is.
+    /// Where a copy is made; taken when it is.
     pub(crate) copy: Option<&'a mut Option<MessageTable>>,
 }

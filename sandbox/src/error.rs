@@ -51,7 +51,7 @@ pub enum Cause {
     Interface,
     /// Its preserved state could not be read.
     Preservation,
-    /// The message table has no room for what a decoder writes. The sandbox goes on: the call is to be repeated in a fresh table.
+    /// No message table has room for what a decoder writes or injects. The sandbox goes on; nothing of the call is to be used.
     Full,
     /// An injection was told that the daemon ends: the state is still good and is preserved.
     Aborted,

@@ -56,5 +56,5 @@ pub use figures::Figures;
 pub use limits::SandboxLimits;
 pub use preserve::STATE_BYTES_MAX;
 pub use program::{Program, SOURCE_BYTES_MAX};
-pub use sandbox::{Returned, Sandbox};
+pub use sandbox::{LastState, Returned, Sandbox};
 pub use watchdog::Stopper;

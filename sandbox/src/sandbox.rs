@@ -1,11 +1,12 @@
 //! A script that runs: one Lua machine on one core.
 //!
-//! Owns:    `Sandbox`, `Returned`.
+//! Owns:    `Sandbox`, `Returned`, `LastState`.
 //! Runs on: the shard of the plugin.            Plane: data.
 //! Bounds:  `Settings::limits`.
 //! Never:   goes on after an error that the script did not catch.
 
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,6 +37,28 @@ pub struct Returned<'a> {
     pub text: Option<&'a [u8]>,
 }
 
+/// The globals of a sandbox that ends, on their way to the file.
+#[derive(Debug)]
+#[must_use]
+pub struct LastState {
+    path: PathBuf,
+    state: Result<Vec<u8>, String>,
+}
+
+impl LastState {
+    /// Writes the file, which is the old one or the new one at any time. Waits for the disk.
+    pub fn write(self) -> Result<(), PreserveError> {
+        let LastState { path, state } = self;
+        let written = state
+            .and_then(|bytes| preserve::replace(&path, &bytes).map_err(|error| error.to_string()));
+        written.map_err(|message| {
+            // It may not have been there.
+            let _ = std::fs::remove_file(&path);
+            PreserveError { path, message }
+        })
+    }
+}
+
 /// A script that runs.
 pub struct Sandbox {
     machine: Machine,
@@ -48,7 +71,7 @@ pub struct Sandbox {
     loaded: mlua::Table,
     /// Heap of the machine before the script: what the script uses is counted from there.
     base_memory: usize,
-    /// The copy that an encoder changes.
+    /// The copy that is changed where the message itself cannot be.
     copy: Option<MessageTable>,
     /// The last text that a script returned.
     text: Vec<u8>,
@@ -371,25 +394,20 @@ impl Sandbox {
     ///
     /// Where the state cannot be written the file is removed, as Heka does: an older state would be worse than none.
     pub fn preserve(&mut self) -> Result<bool, PreserveError> {
-        let Some(path) = self.settings.preserve.clone() else {
-            return Ok(false);
-        };
+        match self.last_state() {
+            Some(state) => state.write().map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// As `preserve`, but for the writing, which may be done elsewhere. `None` where there is nothing to do.
+    pub fn last_state(&mut self) -> Option<LastState> {
+        let path = self.settings.preserve.clone()?;
         if self.ended.is_some() {
-            return Ok(false);
+            return None;
         }
         let state = self.unlimited(preserve::write_state);
-        let written = match state {
-            Ok(bytes) => preserve::replace(&path, &bytes).map_err(|error| error.to_string()),
-            Err(why) => Err(why),
-        };
-        match written {
-            Ok(()) => Ok(true),
-            Err(message) => {
-                // It may not have been there.
-                let _ = std::fs::remove_file(&path);
-                Err(PreserveError { path, message })
-            }
-        }
+        Some(LastState { path, state })
     }
 
     /// Does something in the machine that is the host's own, without limits.
@@ -420,7 +438,8 @@ impl Sandbox {
         self.ended.as_ref()
     }
 
-    /// What an encoder's script made of the message of the last call by `write_message`; `None` where it wrote nothing.
+    /// What the script made by `write_message` of the message of the last call, where that is a copy: in an encoder, unless it wrote nothing;
+    /// in a decoder only where the message's table had no room for it.
     pub fn written(&self) -> Option<MessageRef<'_>> {
         let table = self.copy.as_ref()?;
         (!table.is_empty()).then(|| table.get(0))

@@ -1,6 +1,6 @@
 //! What scripts change: `write_message`.
 //!
-//! Owns:    headers and fields of the decoder's message, and of the copy that an encoder changes.
+//! Owns:    headers and fields of the decoder's message, and of the copy that is changed in place of an encoder's, or of one without room.
 //! Runs on: the shard of the plugin.            Plane: data.
 //! Bounds:  the arena of the message's table.
 //! Never:   changes the message that an encoder was given.
@@ -134,13 +134,20 @@ fn until_zero(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 
-/// Hands over the message to write to; an encoder's is copied first.
+/// Hands over the message to write to. An encoder's is copied first; a decoder's where its table has no room for what is written, so that the
+/// script need not run again.
 fn with_draft(
     call: &mut Call<'_, '_>,
     state: &State,
-    work: impl FnOnce(&mut Draft<'_>) -> Result<(), Fault>,
+    mut work: impl FnMut(&mut Draft<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    if let Subject::Message(message) = call.subject {
+    if let Subject::Draft(draft) = &mut call.subject {
+        match work(draft) {
+            Err(Fault::Full) => {}
+            other => return other,
+        }
+    }
+    if let Some(message) = call.subject.original() {
         let table = call.copy.take().ok_or("there is no message to write to")?;
         let bytes = 2 * state.message_bytes_max + codecs::limits::TABLE_ARENA_BYTES;
         let table = table.get_or_insert_with(|| {
@@ -154,9 +161,8 @@ fn with_draft(
         call.subject = Subject::Copy(table.copy(message)?);
     }
     match &mut call.subject {
-        Subject::Draft(draft) => work(draft),
         Subject::Copy(draft) => work(draft),
-        Subject::Nothing | Subject::Message(_) => Err("there is no message to write to".into()),
+        _ => Err("there is no message to write to".into()),
     }
 }
 

@@ -5,6 +5,7 @@
 //! Bounds:  a few filters a test.
 //! Never:   sends an order twice.
 
+use std::io::Write;
 use std::path::Path;
 
 use tests::{Daemon, Place, tools};
@@ -36,7 +37,7 @@ address = "{host}:5565"
 
 [Print]
 type = "LogOutput"
-message_matcher = "Type =~ /^heka.sandbox/ || Type == 'shown'"
+message_matcher = "Type =~ /^heka.(sandbox|terminated)/"
 encoder = "Payload"
 [Payload]
 type = "PayloadEncoder"
@@ -157,6 +158,7 @@ fn a_filter_is_loaded_replaced_unloaded_and_there_again_after_a_restart() {
     });
     order(&place, &["--action", "unload", "--filtername", "Count"]);
     daemon.wait_for("Unloaded: Manager-Count");
+    daemon.wait_for("Manager-Count (type SandboxFilter) terminated. Error: Filter unloaded.\n");
     daemon.wait_for_count("RunningFilters", 0);
     daemon.stop();
     let daemon = start(&place, shards);
@@ -209,6 +211,39 @@ fn orders_are_taken_from_the_signer_alone_and_limits_hold() {
     daemon.wait_for_count("RunningFilters", 0);
     let ended = daemon.stop();
     assert_eq!(ended.dropped("Orders"), [("wrong_signature".to_owned(), 1)]);
+}
+
+#[test]
+fn a_filter_that_is_slow_and_holds_up_its_shard_is_ended() {
+    let place = place();
+    let lines = "[Lines]\ntype = 'TcpInput'\naddress = '{host}:5567'\nsplitter = 'Cut'\ndecoder = ''\n[Cut]\ntype = 'RegexSplitter'\ndelimiter = '\\n'\n";
+    let shown = "Type == 'heka.sandbox-terminated' && Fields[plugin] == 'Manager-Slow' && Fields[ProcessMessageSamples] >= 30 && \
+                 Fields[ProcessMessageAvgDuration] > 1 && Fields[ProcessMessageCount] > 0";
+    let config = CONFIG
+        .replace("{shards}", "1")
+        .replace("log_flags = 0", "log_flags = 0\nmax_process_duration = 1")
+        .replace("Type =~ /^heka.(sandbox|terminated)/", shown);
+    let daemon = Daemon::start(&place, &format!("{config}{lines}"));
+    // With as many messages as it is sent it would go on for much longer than the second in which it is found out.
+    place.write(
+        "slow.lua",
+        "function process_message() for i = 1, 300000 do end return 0 end",
+    );
+    place.write(
+        "slow.toml",
+        "[Slow]\ntype = 'SandboxFilter'\nmessage_matcher = \"Logger == 'Lines'\"\n",
+    );
+    load(&place, "slow.lua", "slow.toml");
+    daemon.wait_for_count("RunningFilters", 1);
+    let mut stream = tests::daemon::connect(place.at(5567));
+    stream
+        .write_all(&b"line\n".repeat(20_000))
+        .expect("the daemon reads");
+    drop(stream);
+    daemon.wait_for("sandbox is running slowly and blocking the router\n");
+    daemon.wait_for("Plugin 'Manager-Slow' terminated. Error: sandbox is running slowly and blocking the router: a message takes ");
+    daemon.wait_for_count("RunningFilters", 0);
+    assert_eq!(daemon.stop().status, 0);
 }
 
 #[test]

@@ -8,9 +8,13 @@
 //! A filter is ended in three steps: no shard routes to it any more; what is on its way to it has arrived; it is dropped. So no message that
 //! its matcher accepted is kept from it, and none that was meant for it reaches the next one in its place.
 
-use std::cell::RefCell;
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::placement::{NOTHING, wanted};
@@ -35,17 +39,23 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Between two looks at what is on its way.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// Between two looks at filters that have ended by themselves, at the most.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// Something to do.
 enum Task {
     /// A filter asks for it.
     Job(LoadJob),
-    /// The filter of a place has ended by itself.
-    Ended(ConsumerId),
+    /// A filter has ended by itself.
+    Sweep,
 }
 
 /// The thread that loads filters.
 pub(super) struct Loading {
     tasks: flume::Sender<Task>,
+    stopping: Arc<AtomicBool>,
+    /// Nothing comes; it is closed when the thread has ended.
+    ended: flume::Receiver<()>,
 }
 
 impl Loading {
@@ -59,16 +69,26 @@ impl Loading {
             return Ok(None);
         }
         let (tasks, waiting) = flume::bounded(JOBS);
-        let loader = Loader {
-            current: RefCell::new(Arc::clone(&topology.matchers)),
-            topology: Arc::clone(topology),
-            orders,
-            news,
-        };
+        let (running, ended) = flume::bounded(1);
+        let loader = Loader::new(topology, orders, news);
+        let stopping = Arc::clone(&loader.stopping);
         std::thread::Builder::new()
             .name("load".into())
-            .spawn(move || loader.run(waiting))?;
-        Ok(Some(Loading { tasks }))
+            .spawn(move || {
+                loader.run(&waiting);
+                drop(running);
+            })?;
+        Ok(Some(Loading {
+            tasks,
+            stopping,
+            ended,
+        }))
+    }
+
+    /// Ends the thread when it has done what it is doing; what waits is given up. What answers is closed when that has happened.
+    pub(super) fn stop(self) -> flume::Receiver<()> {
+        self.stopping.store(true, Ordering::Release);
+        self.ended
     }
 
     /// Has something done. What finds no room is given up, and whoever asked for it is told.
@@ -77,10 +97,10 @@ impl Loading {
         sent.map_err(|_| "too much is waiting to be loaded; an order to load or unload is dropped")
     }
 
-    /// The filter of a place has ended by itself.
-    pub(super) fn ended(&self, place: ConsumerId) {
-        // Where that finds no room its place stays taken, and takes nothing.
-        let _ = self.tasks.try_send(Task::Ended(place));
+    /// A filter has ended by itself.
+    pub(super) fn ended(&self) {
+        // Where that finds no room there is something to do, and before that the thread looks anyway.
+        let _ = self.tasks.try_send(Task::Sweep);
     }
 }
 
@@ -90,10 +110,28 @@ struct Loader {
     orders: Vec<flume::Sender<ToShard>>,
     news: flume::Sender<ToControl>,
     current: RefCell<Arc<Matchers>>,
+    /// Filters that were put into places so far.
+    serial: Cell<u64>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Loader {
-    fn run(&self, waiting: flume::Receiver<Task>) {
+    fn new(
+        topology: &Arc<Topology>,
+        orders: Vec<flume::Sender<ToShard>>,
+        news: flume::Sender<ToControl>,
+    ) -> Loader {
+        Loader {
+            current: RefCell::new(Arc::clone(&topology.matchers)),
+            topology: Arc::clone(topology),
+            orders,
+            news,
+            serial: Cell::new(0),
+            stopping: Arc::default(),
+        }
+    }
+
+    fn run(&self, waiting: &flume::Receiver<Task>) {
         for unit in &self.topology.consumers {
             if let Role::Filter(factory) = &unit.role
                 && let Some(job) = factory.first_load()
@@ -101,10 +139,17 @@ impl Loader {
                 job(self);
             }
         }
-        for task in waiting {
+        loop {
+            let task = waiting.recv_timeout(SWEEP);
+            if self.is_stopping() {
+                return;
+            }
+            // Before anything else: a place whose filter has ended is free.
+            self.sweep();
             match task {
-                Task::Job(job) => job(self),
-                Task::Ended(place) => self.forget(place),
+                Ok(Task::Job(job)) => job(self),
+                Ok(Task::Sweep) | Err(flume::RecvTimeoutError::Timeout) => {}
+                Err(flume::RecvTimeoutError::Disconnected) => return,
             }
         }
     }
@@ -124,6 +169,13 @@ impl Loader {
             let owner = &self.unit(place.manager).name;
             (owner == manager).then(|| (ConsumerId(index as u16), place.loaded.get()))
         })
+    }
+
+    /// The name of what stands in a place, or of whom the place is.
+    fn name(&self, place: ConsumerId) -> String {
+        let unit = self.unit(place);
+        let standing = unit.place.as_ref().and_then(|place| place.loaded.get());
+        standing.map_or_else(|| unit.name.clone(), |it| it.loaded.name)
     }
 
     fn set(&self, place: ConsumerId, what: Option<ReadFilter>) {
@@ -227,33 +279,68 @@ impl Loader {
 
     /// Ends the filter of a place, and leaves the place as if nobody had been there.
     fn clear(&self, place: ConsumerId) -> Result<(), String> {
+        let name = self.name(place);
         self.set(place, None);
         self.route()?;
         self.drain(place);
         let (reply, answer) = flume::bounded(1);
         self.order(place, ToShard::Vacate(place, reply))?;
-        answer
+        let last = answer
             .recv_timeout(ANSWER)
             .map_err(|_| "its shard does not answer".to_owned())?;
+        // Before the next one stands there, which may want to read what this writes.
+        if let Some(Err(fault)) = last.map(|last| last()) {
+            self.notice(&name, fault.to_string());
+        }
         self.drain(place);
         Ok(())
+    }
+
+    /// Forgets filters that have ended by themselves. One that stands in the place of such a filter since is another.
+    fn sweep(&self) {
+        for (index, unit) in self.topology.consumers.iter().enumerate() {
+            let Some(place) = &unit.place else {
+                continue;
+            };
+            let ended = place.ended.load(Ordering::Acquire);
+            if (place.loaded.get()).is_some_and(|standing| standing.loaded.serial == ended) {
+                self.forget(ConsumerId(index as u16));
+            }
+        }
     }
 
     /// A filter has ended by itself: nothing is routed to its place any more.
     fn forget(&self, place: ConsumerId) {
         self.set(place, None);
         if let Err(error) = self.route() {
-            let name = self.unit(place).name.clone();
-            self.notice(&name, error);
+            self.notice(&self.unit(place).name, error);
         }
         self.drain(place);
     }
 
-    /// Puts a filter into an empty place and routes to it.
-    fn put(&self, place: ConsumerId, filter: ReadFilter) -> Result<(), String> {
+    /// Says in a message that a filter has ended because it was told to.
+    fn say_unloaded(&self, manager: &str, filter: &ReadFilter) {
+        if !self.is_stopping() {
+            let LoadedFilter {
+                name, type_name, ..
+            } = &filter.loaded;
+            self.say(
+                manager,
+                Said::terminated(name, type_name, "Filter unloaded."),
+            );
+        }
+    }
+
+    /// Puts a filter into an empty place and routes to it. After an error the place is empty.
+    fn put(&self, place: ConsumerId, mut filter: ReadFilter) -> Result<(), String> {
+        self.serial.set(self.serial.get() + 1);
+        filter.loaded.serial = self.serial.get();
         self.fill(place, filter.loaded.clone())?;
         self.set(place, Some(filter));
-        self.route()
+        self.route().map_err(|error| match self.clear(place) {
+            Ok(()) => error,
+            Err(again) => format!("{error}; it stays in its place without messages: {again}"),
+        })
     }
 }
 
@@ -290,6 +377,7 @@ impl FilterLoader for Loader {
             return self.put(*place, filter);
         };
         self.clear(*place)?;
+        self.say_unloaded(manager, before);
         self.put(*place, filter)
             .map_err(|error| match self.put(*place, before.clone()) {
                 Ok(()) => format!("{error}; the filter of that name goes on as it was"),
@@ -302,7 +390,13 @@ impl FilterLoader for Loader {
         let found =
             places.find(|(_, standing)| matches!(standing, Some(it) if it.loaded.name == name));
         match found {
-            Some((place, _)) => self.clear(place).map(|()| true),
+            Some((place, standing)) => {
+                self.clear(place)?;
+                if let Some(standing) = standing {
+                    self.say_unloaded(manager, &standing);
+                }
+                Ok(true)
+            }
             None => Ok(false),
         }
     }
@@ -310,6 +404,10 @@ impl FilterLoader for Loader {
     fn loaded(&self, manager: &str) -> Vec<String> {
         let standing = self.places(manager).filter_map(|(_, standing)| standing);
         standing.map(|it| it.loaded.name).collect()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     fn say(&self, manager: &str, message: Said) {
@@ -322,8 +420,8 @@ impl FilterLoader for Loader {
         }
     }
 
-    fn notice(&self, manager: &str, text: String) {
-        let plugin = manager.to_owned();
+    fn notice(&self, plugin: &str, text: String) {
+        let plugin = plugin.to_owned();
         let notice = ToControl::Notice(Notice { plugin, text });
         // After the end of the main thread nobody listens.
         let _ = self.news.send_timeout(notice, ANSWER);

@@ -9,6 +9,7 @@
 //! share the work. One shard means that everything lives on it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -236,6 +237,7 @@ fn place_unit(manager: ConsumerId, consumers: &[ConsumerUnit], home: ShardId) ->
         place: Some(Place {
             manager,
             loaded: InPlace::default(),
+            ended: AtomicU64::new(0),
         }),
         role: Role::Filter(Box::new(Vacancy)),
         ticker_interval: None,

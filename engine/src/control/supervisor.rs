@@ -382,16 +382,12 @@ impl Supervisor {
                         self.log.line(error);
                     }
                 }
-                Ok(ToControl::LoadedEnded {
-                    consumer,
-                    name,
-                    error,
-                }) => {
+                Ok(ToControl::LoadedEnded { name, error }) => {
                     self.log.line(&format!(
                         "Plugin '{name}' terminated. Error: {error}; it is unloaded, the daemon goes on without it"
                     ));
                     if let Some(loading) = &self.loading {
-                        loading.ended(consumer);
+                        loading.ended();
                     }
                 }
                 Err(_) => {

@@ -81,6 +81,9 @@ pub trait FilterContext {
         fill: &mut dyn FnMut(&mut Draft<'_>) -> Result<(), codecs::error::Full>,
     ) -> Result<(), Refusal>;
 
+    /// Whether it was loaded into the running daemon by another filter.
+    fn is_loaded(&self) -> bool;
+
     /// Counts a message that the filter has made and gives up.
     fn give_up(&mut self, cause: DropCause);
 
@@ -134,11 +137,15 @@ pub trait Filter {
         Ok(())
     }
 
-    /// The filter ends: nothing comes any more. Called once before it is dropped, unless it has failed.
-    fn end(&mut self) -> Result<(), Fault> {
-        Ok(())
+    /// The filter ends: nothing comes any more. Called once before it is dropped, unless it has failed. What must wait for a disk it leaves
+    /// to others, who do it before the next filter stands in its place, and before the daemon ends.
+    fn end(&mut self) -> Result<Option<LastWork>, Fault> {
+        Ok(None)
     }
 }
+
+/// What a filter leaves to be done when it is gone. It is done on a thread that may wait.
+pub type LastWork = Box<dyn FnOnce() -> Result<(), Fault> + Send>;
 
 /// Makes filters. One per filter section.
 pub trait FilterFactory: Send + Sync {

@@ -28,11 +28,14 @@ pub trait FilterLoader {
     /// Names of the filters that a manager has loaded and that run.
     fn loaded(&self, manager: &str) -> Vec<String>;
 
+    /// Whether the daemon stops: what fails now may work at the next start.
+    fn is_stopping(&self) -> bool;
+
     /// Has the manager inject a message of the daemon: Type, Payload and text fields.
     fn say(&self, manager: &str, message: Said);
 
-    /// Tells the operator.
-    fn notice(&self, manager: &str, text: String);
+    /// Tells the operator of something about a plugin.
+    fn notice(&self, plugin: &str, text: String);
 }
 
 /// What is to be loaded.
@@ -74,6 +77,17 @@ pub struct Said {
     pub payload: String,
     /// Text fields.
     pub fields: Vec<(&'static str, String)>,
+}
+
+impl Said {
+    /// That a plugin of this name and type has ended.
+    pub fn terminated(name: &str, type_name: &str, why: &str) -> Said {
+        Said {
+            message_type: "heka.terminated",
+            payload: format!("{name} (type {type_name}) terminated. Error: {why}"),
+            fields: vec![("plugin", name.to_owned())],
+        }
+    }
 }
 
 /// Understands sections of filters while the daemon runs, by the same rules as the configuration.
@@ -122,12 +136,16 @@ pub struct ReadFilter {
 pub struct LoadedFilter {
     /// Its name.
     pub name: String,
+    /// Its type.
+    pub type_name: &'static str,
     /// Makes its instances.
     pub factory: Arc<dyn FilterFactory>,
     /// Between ticks.
     pub ticker_interval: Option<Duration>,
     /// How it is started again.
     pub retries: Retries,
+    /// Which of all that were ever put into a place it is, from 1; 0 for one that was not.
+    pub serial: u64,
 }
 
 impl std::fmt::Debug for LoadedFilter {

@@ -24,7 +24,7 @@ pub use codec::{
     encode_protobuf,
 };
 pub use consumer::{
-    Filter, FilterContext, FilterFactory, Output, OutputFactory, Refusal, Selection,
+    Filter, FilterContext, FilterFactory, LastWork, Output, OutputFactory, Refusal, Selection,
 };
 pub use input::{
     Input, InputFactory, InputLoader, LoadedInput, MakeDecoder, Placement, Survey, Wanted,
@@ -61,6 +61,8 @@ pub struct Fault {
     pub message: String,
     /// Another instance would fail likewise: only another configuration helps.
     pub for_good: bool,
+    /// The plugin has told of it in a message of its own, which takes the place of `heka.terminated`.
+    pub told: bool,
 }
 
 impl Fault {
@@ -69,6 +71,7 @@ impl Fault {
         Fault {
             message: message.into(),
             for_good: false,
+            told: false,
         }
     }
 
@@ -77,7 +80,13 @@ impl Fault {
         Fault {
             message: message.into(),
             for_good: true,
+            told: false,
         }
+    }
+
+    /// The same, of which the plugin has told in a message of its own.
+    pub fn told(self) -> Self {
+        Fault { told: true, ..self }
     }
 }
 

@@ -173,11 +173,11 @@ impl Shard {
                 DropCause::PluginFailed
             }
             Err(error) if self.loaded(consumer).is_some() => {
-                self.loaded_ended(consumer, error);
+                self.loaded_ended(consumer, error, failure.is_told());
                 DropCause::DestinationEnded
             }
             Err(error) => {
-                self.consumer_ended(consumer, Some(error));
+                self.consumer_ended(consumer, Some(error), failure.is_told());
                 DropCause::DestinationEnded
             }
         }

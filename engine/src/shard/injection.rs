@@ -184,6 +184,10 @@ impl FilterContext for Injection<'_> {
         refusal
     }
 
+    fn is_loaded(&self) -> bool {
+        self.loaded.is_some()
+    }
+
     fn give_up(&mut self, cause: DropCause) {
         self.shard.drop_injection(self.by, cause);
     }

@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use codecs::message::{Header, NewValue};
 
@@ -14,9 +15,11 @@ use super::pulse::Running;
 use super::restarts::Failure;
 use super::run::ToControl;
 use super::{Shard, run};
+use crate::event::DropCause;
 use crate::pack::ConsumerId;
 use crate::plugin::{
-    CodecEnd, Fault, Filter, FilterContext, FilterFactory, LoadJob, LoadedFilter, Said, Selection,
+    CodecEnd, Fault, Filter, FilterContext, FilterFactory, LastWork, LoadJob, LoadedFilter, Said,
+    Selection,
 };
 
 /// Logger of the daemon's own messages.
@@ -71,7 +74,7 @@ impl Shard {
             state.loaded = Some(Rc::clone(&loaded));
             state.filter.replace(filter)
         };
-        self.end_filter(consumer, before);
+        drop(self.end_filter(consumer, before));
         if let Some(interval) = loaded.ticker_interval {
             let shard = self.me.upgrade().expect("the shard is running");
             crate::io::spawn(run::tick_loaded(shard, consumer, loaded, interval));
@@ -79,8 +82,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Ends the filter in a place of this shard.
-    pub(super) fn vacate(&self, consumer: ConsumerId) {
+    /// Ends the filter in a place of this shard. Answers what is left to be done.
+    pub(super) fn vacate(&self, consumer: ConsumerId) -> Option<LastWork> {
         let name = self.name_of(consumer);
         let (before, loaded, held) = {
             let mut consumers = self.consumers.borrow_mut();
@@ -90,22 +93,28 @@ impl Shard {
             let before = state.filter.replace(Box::new(Vacant));
             (before, state.loaded.take(), held)
         };
-        self.end_named(consumer, &name, before);
+        let last = self.end_named(consumer, &name, before);
         drop(loaded);
         for (batch, delivery) in held {
             self.filter(batch, delivery);
         }
+        last
     }
 
     /// The filter in a place has failed for good.
-    pub(super) fn loaded_ended(&self, consumer: ConsumerId, error: String) {
+    pub(super) fn loaded_ended(&self, consumer: ConsumerId, error: String, is_told: bool) {
+        let loaded = self.loaded(consumer);
         let name = self.name_of(consumer);
-        self.vacate(consumer);
-        let ended = ToControl::LoadedEnded {
-            consumer,
-            name,
-            error,
-        };
+        let serial = loaded.as_ref().map_or(0, |loaded| loaded.serial);
+        // Nothing is left of one that has failed.
+        drop(self.vacate(consumer));
+        if let Some(place) = &self.topology.consumer(consumer).place {
+            place.ended.store(serial, Ordering::Release);
+        }
+        if let Some(loaded) = loaded.filter(|_| !is_told) {
+            self.say_terminated(consumer, (&name, loaded.type_name), &error);
+        }
+        let ended = ToControl::LoadedEnded { name, error };
         if self.notices.try_send(ended).is_err() {
             self.probe.borrow_mut().notices_lost += 1;
         }
@@ -135,10 +144,18 @@ impl Shard {
         }
     }
 
-    /// Injects a message of the daemon in the name of a filter of this shard, which does not get it.
+    /// Says in a message that a filter or output has ended, unless the daemon stops.
+    #[cold]
+    pub(super) fn say_terminated(&self, by: ConsumerId, (name, kind): (&str, &str), why: &str) {
+        if !self.stopping() {
+            self.say(by, &Said::terminated(name, kind, why));
+        }
+    }
+
+    /// Injects a message of the daemon in the name of a filter or output of this shard, which does not get it.
     pub(super) fn say(&self, by: ConsumerId, said: &Said) {
         let Some(mut batch) = self.injections.borrow_mut().take() else {
-            self.probe.borrow_mut().notices_lost += 1;
+            self.drop_injection(by, DropCause::NoCredit);
             return;
         };
         let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
@@ -157,6 +174,7 @@ impl Shard {
         });
         if filled.is_err() {
             unique.table.clear();
+            self.drop_injection(by, DropCause::DoesNotFit);
         } else {
             self.count_consumer(by, |counters| counters.injected += 1);
         }
@@ -201,30 +219,44 @@ impl Shard {
         self.pump_injected();
     }
 
-    /// Drops all filters of this shard, in order.
-    pub(super) fn end_filters(&self) {
+    /// Drops all filters of this shard, in order. Answers what is left to be done, and by whom.
+    pub(super) fn end_filters(&self) -> Vec<(ConsumerId, LastWork)> {
+        let mut left = Vec::new();
         for consumer in self.filters_here() {
             let filter = self.consumers.borrow_mut()[consumer.0 as usize]
                 .filter
                 .take();
-            self.end_filter(consumer, filter);
+            let last = self.end_filter(consumer, filter);
+            left.extend(last.map(|last| (consumer, last)));
         }
+        left
     }
 
-    /// Ends an instance in order.
-    fn end_filter(&self, consumer: ConsumerId, filter: Option<Box<dyn Filter>>) {
-        self.end_named(consumer, &self.name_of(consumer), filter);
+    /// Ends an instance in order. Answers what is left to be done.
+    fn end_filter(
+        &self,
+        consumer: ConsumerId,
+        filter: Option<Box<dyn Filter>>,
+    ) -> Option<LastWork> {
+        self.end_named(consumer, &self.name_of(consumer), filter)
     }
 
-    fn end_named(&self, consumer: ConsumerId, name: &str, filter: Option<Box<dyn Filter>>) {
-        let Some(mut filter) = filter else {
-            return;
+    fn end_named(
+        &self,
+        consumer: ConsumerId,
+        name: &str,
+        filter: Option<Box<dyn Filter>>,
+    ) -> Option<LastWork> {
+        let mut filter = filter?;
+        let ended = match self.contain(Running::Filter(consumer), || filter.end()) {
+            Ok(ended) => ended.map_err(Failure::from),
+            Err(panicked) => Err(panicked.into()),
         };
-        let ended = Failure::of(self.contain(Running::Filter(consumer), || filter.end()));
-        if let Err(failure) = ended {
-            self.notice(name, || failure.to_string());
-        }
         self.drop_filter(consumer, Some(filter));
+        ended.unwrap_or_else(|failure| {
+            self.notice(name, || failure.to_string());
+            None
+        })
     }
 
     fn filters_here(&self) -> Vec<ConsumerId> {

@@ -45,6 +45,11 @@ impl Failure {
         }
     }
 
+    /// Whether the plugin has told of it in a message of its own.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self, Failure::Fault(fault) if fault.told)
+    }
+
     fn is_for_good(&self) -> bool {
         matches!(self, Failure::Fault(fault) if fault.for_good)
     }
@@ -301,8 +306,13 @@ impl Shard {
         }
     }
 
-    /// A consumer of this shard has ended; what waits for it is dropped and counted.
-    pub(crate) fn consumer_ended(&self, consumer: ConsumerId, error: Option<String>) {
+    /// A consumer of this shard has ended; what waits for it is dropped and counted. `is_told`: it has told of that in a message of its own.
+    pub(crate) fn consumer_ended(
+        &self,
+        consumer: ConsumerId,
+        error: Option<String>,
+        is_told: bool,
+    ) {
         let (queued, held) = {
             let mut consumers = self.consumers.borrow_mut();
             let state = &mut consumers[consumer.0 as usize];
@@ -326,6 +336,10 @@ impl Shard {
         self.close_queue(consumer);
         self.pump_injected();
         let unit = self.topology.consumer(consumer);
+        if unit.can_exit && !is_told {
+            let why = error.as_deref().unwrap_or("Run exited.");
+            self.say_terminated(consumer, (&unit.name, unit.type_name), why);
+        }
         self.tell_ended(&unit.name, error, unit.can_exit);
     }
 }

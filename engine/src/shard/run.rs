@@ -24,7 +24,7 @@ use crate::event::{ConsumerCounters, InputCounters, QueueCounters};
 use crate::io::clock::Monotonic;
 use crate::io::{MeshReceiver, MeshSender, UnconnectedReceiver, UnconnectedSender, Worker};
 use crate::pack::{ConsumerId, InputId, ShardId};
-use crate::plugin::{Fault, Input, LoadJob, LoadedFilter, Said};
+use crate::plugin::{Fault, Input, LastWork, LoadJob, LoadedFilter, Said};
 use crate::queue::{Lane, OpenLane};
 
 /// What a shard tells the control plane.
@@ -63,8 +63,6 @@ pub enum ToControl {
     Load(Load),
     /// A filter that was loaded has failed for good; its place is vacant.
     LoadedEnded {
-        /// The place.
-        consumer: ConsumerId,
         /// The filter.
         name: String,
         /// Why.
@@ -104,8 +102,8 @@ pub enum ToShard {
     Matchers(Box<Exchange>),
     /// Put a filter into a place, and answer whether it can work.
     Fill(ConsumerId, LoadedFilter, flume::Sender<Result<(), String>>),
-    /// End the filter in a place, and answer when that is done.
-    Vacate(ConsumerId, flume::Sender<()>),
+    /// End the filter in a place, and answer when that is done: with what is left to be done.
+    Vacate(ConsumerId, flume::Sender<Option<LastWork>>),
     /// Inject a message of the daemon in the name of a filter that lives there.
     Say(ConsumerId, Said),
     /// Inputs bring nothing more: filters inject what they want to before the end.
@@ -239,7 +237,8 @@ async fn live(launch: Launch) -> io::Result<Snapshot> {
             ToShard::StopInputs => shard.stop_inputs(),
             ToShard::StopFilters => shard.stop_filters(),
             ToShard::EndOutputs => {
-                shard.end_filters();
+                let left = shard.end_filters();
+                do_last(&shard, left, &running);
                 shard.end_outputs();
             }
             ToShard::Reopen => shard.reopen(),
@@ -248,8 +247,7 @@ async fn live(launch: Launch) -> io::Result<Snapshot> {
                 let _ = reply.try_send(shard.fill_place(place, loaded));
             }
             ToShard::Vacate(place, reply) => {
-                shard.vacate(place);
-                let _ = reply.try_send(());
+                let _ = reply.try_send(shard.vacate(place));
             }
             ToShard::Say(by, said) => shard.say(by, &said),
             ToShard::Lost(other) => shard.lose(other),
@@ -353,7 +351,7 @@ fn open_filters(shard: &Rc<Shard>, errors: &mut Vec<(String, Fault)>) {
 struct Plugins {
     inputs: Cell<usize>,
     outputs: Cell<usize>,
-    /// Those who write to disk queues and keep their cursors.
+    /// Those who write to disk queues and keep their cursors, and what filters have left to be done.
     queues: Cell<usize>,
 }
 
@@ -400,6 +398,27 @@ fn work_for_queue(running: &Rc<Plugins>, task: impl Future<Output = ()> + 'stati
     });
 }
 
+/// Does what filters have left to be done, before the shard ends.
+fn do_last(shard: &Rc<Shard>, left: Vec<(ConsumerId, LastWork)>, running: &Rc<Plugins>) {
+    if left.is_empty() {
+        return;
+    }
+    let shard = Rc::clone(shard);
+    let worker = Worker::start("filters");
+    work_for_queue(running, async move {
+        for (consumer, last) in left {
+            let done = match &worker {
+                Ok(worker) => worker.run(last).await,
+                // Nothing flows any more that would have to wait.
+                Err(_) => last(),
+            };
+            if let Err(fault) = done {
+                shard.notice(&shard.name_of(consumer), || fault.to_string());
+            }
+        }
+    });
+}
+
 fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<Plugins>) {
     for index in 0..shard.topology.consumers.len() {
         let id = ConsumerId(index as u16);
@@ -435,7 +454,7 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<Plugins>) {
             crate::io::spawn(async move {
                 let error = restarts::run_output(&shard, id).await;
                 running.outputs.update(|count| count - 1);
-                shard.consumer_ended(id, error);
+                shard.consumer_ended(id, error, false);
             });
         }
     }

@@ -188,6 +188,8 @@ pub struct Place {
     pub manager: ConsumerId,
     /// What stands there.
     pub loaded: InPlace,
+    /// The serial number of the filter that has ended there by itself last. Written by its shard.
+    pub ended: AtomicU64,
 }
 
 /// Tells what somebody has counted.

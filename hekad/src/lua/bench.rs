@@ -119,6 +119,10 @@ impl FilterContext for Bench {
         0
     }
 
+    fn is_loaded(&self) -> bool {
+        false
+    }
+
     fn inject_as(
         &mut self,
         _: u8,

@@ -147,7 +147,11 @@ fn document(args: &LuaArgs, kind: ScriptKind) -> Result<Table, Failure> {
     let mut document = Table::new();
     document.insert(
         "hekad".into(),
-        table([("share_dir", args.share_dir.as_str().into())]),
+        table([
+            ("share_dir", args.share_dir.as_str().into()),
+            // There is nobody whom it could hold up.
+            ("max_process_duration", i64::MAX.into()),
+        ]),
     );
     let mut input = Table::new();
     input.insert("type".into(), "TcpInput".into());

@@ -3,7 +3,7 @@
 //! Owns:    the script's machine, which the streams of a shard share or have each for itself; its next life after an error.
 //! Runs on: every shard.            Plane: data.
 //! Bounds:  the script's limits; one record at a time.
-//! Never:   gives a record to the script again because a batch was full, as far as the script's messages were made by `inject_message`.
+//! Never:   gives a record to the script again because a batch was full.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,19 +11,21 @@ use std::sync::Arc;
 
 use codecs::error::Full;
 use codecs::field::Span;
-use codecs::message::{Draft, Header};
+use codecs::limits::{TABLE_ARENA_BYTES, TABLE_FIELDS_MAX, TABLE_MESSAGES_MAX, record_bytes_max};
+use codecs::message::{Draft, Header, MessageRef, MessageTable, TableLimits};
+use codecs::protobuf;
 use engine::plugin::options::CodecOptions;
 use engine::plugin::{
     CodecEnd, DecodeError, DecodeInput, Decoded, Decoder, DecoderFactory, DecoderPlugin, Fault,
     Figure, PluginSpec, Remark, Section,
 };
-use sandbox::{Host, InjectError, Injected, Kind, Subject, Terminated};
+use sandbox::{Cause, Host, InjectError, Injected, Kind, Subject, Terminated};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::script::{Last, Lives, Made, Script, fill, options, shared, told};
 
-/// Room of a batch that a script is run for, bytes. What needs more is made again in a batch of its own.
+/// Room of a batch that a script is run for, bytes. What needs more is placed in the next one.
 const ROOM_BYTES: usize = 8 * 1024;
 
 /// As the log and the field `decode_error` have it where nothing more is known.
@@ -120,6 +122,9 @@ struct Machine {
     can_exit: bool,
     /// What the call at hand has made.
     made: Made,
+    /// Where messages are made that a batch has no room for; made when the first one comes.
+    spill: Option<MessageTable>,
+    encoded: Vec<u8>,
     /// Ends that the log does not know of yet.
     ends: Last,
     /// The end that the daemon must not go on after.
@@ -132,6 +137,8 @@ impl Machine {
             lives: Lives::new(script),
             can_exit,
             made: Made::default(),
+            spill: None,
+            encoded: Vec::new(),
             ends: Last::default(),
             end: None,
         }
@@ -151,6 +158,8 @@ impl Machine {
 /// What the script injects into during one call.
 struct Record<'a> {
     made: &'a mut Made,
+    /// What an empty batch has room for, bytes.
+    bytes_max: usize,
     last: &'a mut Last,
     now: i64,
 }
@@ -161,6 +170,9 @@ impl Host for Record<'_> {
         injected: Injected<'_>,
         _subject: &mut Subject<'_, '_>,
     ) -> Result<(), InjectError> {
+        if self.made.len() == TABLE_MESSAGES_MAX || self.made.bytes() > self.bytes_max {
+            return Err(InjectError::Full);
+        }
         self.made.push(0, injected);
         Ok(())
     }
@@ -179,7 +191,7 @@ struct SandboxDecoder {
     machine: Rc<RefCell<Machine>>,
     name: Box<str>,
     /// What the script has made of the record that found no room; it comes again.
-    again: Option<Made>,
+    again: Option<Again>,
     /// What the last record was refused for.
     failed: Last,
 }
@@ -228,6 +240,55 @@ impl Original {
         }
         Ok(())
     }
+}
+
+/// What is known of a record that comes again.
+enum Again {
+    /// What the script has injected; it replaces the message.
+    Injected(Made),
+    /// The messages that it becomes.
+    Messages(Made),
+    /// No batch has room for it.
+    TooLong,
+}
+
+impl Again {
+    /// Whether the first message is the record's own, with something added.
+    fn adds(&self) -> bool {
+        let Again::Injected(made) = self else {
+            return false;
+        };
+        matches!(
+            made.first().map(|item| item.what),
+            Some(Injected::Payload { .. })
+        )
+    }
+
+    fn place(&self, draft: &mut Draft<'_>, script: &Script) -> Result<(), Unmade> {
+        match self {
+            Again::Injected(made) => place(draft, made, script),
+            Again::Messages(messages) => place_whole(draft, messages),
+            Again::TooLong => Err(Unmade::Full),
+        }
+    }
+
+    /// The memory, to be used again.
+    fn into_made(self) -> Made {
+        match self {
+            Again::Injected(made) | Again::Messages(made) => made,
+            Again::TooLong => Made::default(),
+        }
+    }
+}
+
+/// What a run of the script has come to.
+enum Ran {
+    /// The message is in the draft, or to be made of what was injected.
+    InDraft,
+    /// As that, but the draft has no room for what the script has written: the message is a copy that the machine has.
+    InCopy,
+    /// It has written or injected more than any batch has room for.
+    TooLong,
 }
 
 /// Why what was made is no message.
@@ -294,6 +355,57 @@ fn place_one(
     Ok(())
 }
 
+/// Replaces the draft by the first of these messages, and adds the others.
+fn place_whole(draft: &mut Draft<'_>, messages: &Made) -> Result<(), Unmade> {
+    for (number, item) in messages.iter().enumerate() {
+        let Injected::Message(bytes) = item.what else {
+            continue;
+        };
+        let is_message = match number {
+            0 => fill::message(draft, bytes)?,
+            _ => fill::message(&mut draft.table().begin()?, bytes)?,
+        };
+        if !is_message {
+            return Err(Unmade::NotAMessage);
+        }
+    }
+    Ok(())
+}
+
+/// Makes the messages of a record apart from its batch, and encodes them.
+fn spilled(
+    table: &mut Option<MessageTable>,
+    encoded: &mut Vec<u8>,
+    message: MessageRef<'_>,
+    injected: &Made,
+    script: &Script,
+) -> Result<Made, Unmade> {
+    let table = table.get_or_insert_with(|| {
+        MessageTable::new(TableLimits {
+            received_bytes: 0,
+            arena_bytes: 2 * record_bytes_max(script.message_bytes_max()) + TABLE_ARENA_BYTES,
+            messages: TABLE_MESSAGES_MAX,
+            fields: TABLE_FIELDS_MAX,
+        })
+    });
+    table.clear();
+    let mut draft = table.copy(message)?;
+    if draft.view().header_opt(Header::Uuid).is_none() {
+        draft.set(Header::Uuid, &random_uuid()[..])?;
+    }
+    if draft.view().timestamp_opt().is_none() {
+        draft.set_timestamp(0);
+    }
+    place(&mut draft, injected, script)?;
+    let mut messages = Made::default();
+    for index in 0..table.len() {
+        encoded.clear();
+        protobuf::encode(table.get(index), encoded);
+        messages.push(0, Injected::Message(encoded));
+    }
+    Ok(messages)
+}
+
 impl SandboxDecoder {
     /// Runs the script over a record. What it injects is in `made`.
     fn run(
@@ -301,11 +413,13 @@ impl SandboxDecoder {
         machine: &mut Machine,
         draft: &mut Draft<'_>,
         now: i64,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Ran, DecodeError> {
         machine.made.clear();
         if let Err(ended) = machine.lives.renew(now) {
             machine.ended(&ended);
         }
+        let script = machine.lives.script();
+        let bytes_max = record_bytes_max(script.message_bytes_max()) + TABLE_ARENA_BYTES;
         let Some(running) = machine.lives.running() else {
             let text = machine.ends.text();
             self.failed
@@ -314,6 +428,7 @@ impl SandboxDecoder {
         };
         let mut host = Record {
             made: &mut machine.made,
+            bytes_max,
             last: &mut self.failed,
             now,
         };
@@ -321,14 +436,67 @@ impl SandboxDecoder {
         let returned = running.sandbox().process_message(subject, &mut host);
         let judged = judge(returned, draft, &mut self.failed);
         running.count();
-        judged.map_err(|ended| {
-            if let Some(ended) = ended {
+        match judged {
+            Ok(()) if running.sandbox().written().is_some() => Ok(Ran::InCopy),
+            Ok(()) => Ok(Ran::InDraft),
+            Err(Some(ended)) if ended.cause == Cause::Full => Ok(Ran::TooLong),
+            Err(Some(ended)) => {
                 self.failed.set(&[b"FATAL: ", ended.text.as_bytes()]);
                 machine.lives.end(now);
                 machine.ended(&ended);
+                Err(FAILED)
             }
-            FAILED
-        })
+            Err(None) => Err(FAILED),
+        }
+    }
+
+    /// Runs the script over a record. What is still to be placed, if anything is.
+    fn ask(
+        &mut self,
+        machine: &mut Machine,
+        draft: &mut Draft<'_>,
+        now: i64,
+    ) -> Result<Option<Again>, DecodeError> {
+        match self.run(machine, draft, now)? {
+            Ran::InDraft if machine.made.is_empty() => Ok(None),
+            Ran::InDraft => Ok(Some(Again::Injected(std::mem::take(&mut machine.made)))),
+            Ran::InCopy => self.spill(machine, None).map(Some),
+            Ran::TooLong => Ok(Some(Again::TooLong)),
+        }
+    }
+
+    /// Makes the messages of a record apart from its batch: of the copy that the script has written to, or of a draft and what was injected.
+    #[cold]
+    fn spill(
+        &mut self,
+        machine: &mut Machine,
+        draft: Option<(MessageRef<'_>, &Made)>,
+    ) -> Result<Again, DecodeError> {
+        let Machine {
+            lives,
+            made,
+            spill,
+            encoded,
+            ..
+        } = machine;
+        let script = Arc::clone(lives.script());
+        let copy = lives.running().and_then(|it| it.sandbox().written());
+        let source = draft.or(copy.map(|message| (message, &*made)));
+        let Some((message, injected)) = source else {
+            return Ok(Again::TooLong);
+        };
+        match spilled(spill, encoded, message, injected, &script) {
+            Ok(messages) => Ok(Again::Messages(messages)),
+            Err(Unmade::Full) => Ok(Again::TooLong),
+            Err(Unmade::NotAMessage) => Err(self.is_no_message()),
+        }
+    }
+
+    #[cold]
+    fn is_no_message(&mut self) -> DecodeError {
+        self.failed
+            .set(&[b"inject_message() protobuf unmarshal failed"]);
+        FAILED
     }
 }
 
@@ -366,40 +534,33 @@ impl Decoder for SandboxDecoder {
             return Err(DecodeError::Full);
         }
         let machine = Rc::clone(&self.machine);
-        let mut machine = machine.borrow_mut();
-        let made = match self.again.take() {
-            Some(made) => made,
-            None => {
-                self.run(&mut machine, draft, input.now)?;
-                if machine.made.is_empty() {
-                    return Ok(Decoded::Message);
-                }
-                std::mem::take(&mut machine.made)
-            }
+        let machine = &mut *machine.borrow_mut();
+        let found = match self.again.take() {
+            Some(again) => Some(again),
+            None => self.ask(machine, draft, input.now)?,
         };
-        let placed = place(draft, &made, machine.lives.script());
-        let replaces = matches!(
-            made.first().map(|item| item.what),
-            Some(Injected::Message(_))
-        );
-        match placed {
+        let Some(found) = found else {
+            return Ok(Decoded::Message);
+        };
+        let saved = found.adds().then(|| draft.save());
+        match found.place(draft, machine.lives.script()) {
             Ok(()) => {
-                machine.made = made;
+                machine.made = found.into_made();
                 Ok(Decoded::Message)
             }
+            // In an empty batch it is dropped; otherwise it comes again.
+            Err(Unmade::Full) if is_first => Err(DecodeError::Full),
             Err(Unmade::Full) => {
-                // In an empty batch it is dropped; otherwise it comes again.
-                if !is_first && replaces {
-                    self.again = Some(made);
-                }
+                self.again = Some(match (found, saved) {
+                    (Again::Injected(made), Some(saved)) => {
+                        draft.restore(&saved);
+                        self.spill(machine, Some((draft.view(), &made)))?
+                    }
+                    (found, _) => found,
+                });
                 Err(DecodeError::Full)
             }
-            Err(Unmade::NotAMessage) => {
-                machine.made = made;
-                self.failed
-                    .set(&[b"inject_message() protobuf unmarshal failed"]);
-                Err(FAILED)
-            }
+            Err(Unmade::NotAMessage) => Err(self.is_no_message()),
         }
     }
 

@@ -177,6 +177,10 @@ mod tests {
             self.has_credit
         }
 
+        fn is_loaded(&self) -> bool {
+            false
+        }
+
         fn loops(&self) -> u8 {
             0
         }

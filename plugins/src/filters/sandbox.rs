@@ -5,22 +5,37 @@
 //! Bounds:  the script's limits; `max_process_inject` and `max_timer_inject`; `HELD_BYTES` of injections that wait.
 //! Never:   goes on after an error of the script: it says so in a message of type `heka.sandbox-terminated`, and ends.
 
+mod pace;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use codecs::error::Full;
 use codecs::message::{Draft, Header, MessageRef, NewValue};
 use engine::event::DropCause;
+use engine::io::clock::Monotonic;
 use engine::plugin::options::FilterOptions;
 use engine::plugin::{
-    Fault, Figure, Filter, FilterContext, FilterFactory, FilterPlugin, PluginSpec, Refusal,
-    Section, Selection,
+    Fault, Figure, Filter, FilterContext, FilterFactory, FilterPlugin, LastWork, PluginSpec,
+    Refusal, Section, Selection,
 };
 use sandbox::{Batch, Host, InjectError, Injected, Kind, Subject, Terminated};
 
+use self::pace::{Pace, Slow};
 use crate::script::{Item, Last, Made, Running, Script, fill, options, told};
 
 /// Injections that wait until there is credit for them, bytes.
 const HELD_BYTES: usize = 1024 * 1024;
+
+/// Messages between two looks at how slow the script is: enough that a clock costs nothing, and few enough that a shard does not stand still.
+const LOOK: usize = 8;
+
+/// A filter of the configuration itself may be slower by this factor: who wrote it has the daemon's trust, but not so much that the shard
+/// counts as standing still.
+const OWN_FACTOR: u64 = 100;
+
+/// What is said of a script that is too slow.
+const SLOW: &str = "sandbox is running slowly and blocking the router";
 
 /// Type of what `inject_payload` makes.
 const OUTPUT: &str = "heka.sandbox-output";
@@ -56,6 +71,8 @@ pub const SPEC: PluginSpec = PluginSpec::filter::<Options>(
      `[hekad]` says in `max_process_inject` and `max_timer_inject` (`process_messages`: so many for each message).",
     "An error of the script, a limit that it exceeds or a status above 0 ends the filter; a message of Type `heka.sandbox-terminated` says why. \
      A status below 0 is counted; its text is in the log, at most once a second.",
+    "A filter that a SandboxManagerFilter has loaded ends when a message takes it more than `[hekad] max_process_duration` on average while it \
+     holds up its shard: over a second at least, in which its calls take more than half of the time. Any other may take a hundred times as long.",
     "It lives on one shard, so that the script sees every message that it matches.",
 ]);
 
@@ -75,6 +92,7 @@ impl FilterPlugin for Options {
             rules: Rules {
                 process_injections: hekad.max_process_inject,
                 timer_injections: hekad.max_timer_inject,
+                average_max: hekad.max_process_duration,
                 ticks_at_the_end: self.timer_event_on_shutdown,
             },
         }))
@@ -88,6 +106,8 @@ struct Rules {
     process_injections: u32,
     /// Injections for each tick.
     timer_injections: u32,
+    /// Nanoseconds that a message may take on average.
+    average_max: u64,
     ticks_at_the_end: bool,
 }
 
@@ -104,6 +124,8 @@ impl FilterFactory for Factory {
             running: None,
             held: Made::default(),
             last: Last::default(),
+            made: Monotonic::now(),
+            pace: None,
         })
     }
 
@@ -124,6 +146,21 @@ struct SandboxFilter {
     /// Injections that wait for credit.
     held: Made,
     last: Last,
+    made: Monotonic,
+    /// Since the first message.
+    pace: Option<Pace>,
+}
+
+/// Why a filter ends.
+enum End {
+    Script(Terminated),
+    Slow(Slow),
+}
+
+impl From<Terminated> for End {
+    fn from(ended: Terminated) -> End {
+        End::Script(ended)
+    }
 }
 
 /// What the script injects into during one call.
@@ -282,16 +319,57 @@ impl SandboxFilter {
 
     /// The script has ended: says so in a message. Answers the fault that ends the filter.
     #[cold]
-    fn terminated(&mut self, ended: &Terminated, context: &mut dyn FilterContext) -> Fault {
+    fn terminated(&mut self, ended: &End, context: &mut dyn FilterContext) -> Fault {
         let name = self.script.name();
-        // Where there is no credit the log tells of it all the same.
-        context.inject(&mut |draft| {
+        let figures = self.running.as_mut().map(|it| it.sandbox().figures());
+        let count = |number: u64, unit: &'static str| {
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            (NewValue::Integer(number), Some(unit.into()))
+        };
+        let sent = context.inject_as(0, &mut |draft| {
             draft.set(Header::Type, TERMINATED)?;
             draft.set(Header::Logger, DAEMON)?;
-            draft.set(Header::Payload, ended.text.as_str())?;
-            draft.add_field("plugin", NewValue::String(name.into()), None)
+            draft.add_field("plugin", NewValue::String(name.into()), None)?;
+            let slow = match ended {
+                End::Script(ended) => return draft.set(Header::Payload, ended.text.as_str()),
+                End::Slow(slow) => slow,
+            };
+            draft.set(Header::Payload, SLOW)?;
+            let figures = figures.unwrap_or_default();
+            for (field, number, unit) in [
+                (
+                    "ProcessMessageCount",
+                    figures.process_message_count,
+                    "count",
+                ),
+                (
+                    "ProcessMessageFailures",
+                    figures.process_message_failures,
+                    "count",
+                ),
+                ("ProcessMessageSamples", slow.samples, "count"),
+                ("ProcessMessageAvgDuration", slow.average, "ns"),
+            ] {
+                let (value, unit) = count(number, unit);
+                draft.add_field(field, value, unit)?;
+            }
+            Ok(())
         });
-        Fault::for_good(told(ended))
+        // The log tells of it all the same.
+        match sent {
+            Ok(()) => {}
+            Err(Refusal::NoCredit) => context.give_up(DropCause::NoCredit),
+            Err(Refusal::Loops | Refusal::Circular) => context.give_up(DropCause::LoopLimit),
+            Err(Refusal::DoesNotFit) => context.give_up(DropCause::DoesNotFit),
+        }
+        let why = match ended {
+            End::Script(ended) => told(ended),
+            End::Slow(slow) => format!(
+                "{SLOW}: a message takes {:?} on average",
+                Duration::from_nanos(slow.average)
+            ),
+        };
+        Fault::for_good(why).told()
     }
 
     /// Gives the script the messages of a batch.
@@ -299,10 +377,15 @@ impl SandboxFilter {
         &mut self,
         messages: Selection<'_>,
         context: &mut dyn FilterContext,
-    ) -> Result<(), Terminated> {
+    ) -> Result<(), End> {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
+        let pace = self.pace.get_or_insert_with(|| {
+            let factor = if context.is_loaded() { 1 } else { OWN_FACTOR };
+            Pace::new(self.rules.average_max.saturating_mul(factor))
+        });
+        let mut begun = self.made.elapsed();
         let sandbox = running.sandbox();
         let each = u64::from(self.rules.process_injections);
         let mut shard = Shard {
@@ -314,12 +397,23 @@ impl SandboxFilter {
         if sandbox.takes_batches() {
             shard.left = each * messages.len() as u64;
             let returned = sandbox.process_messages(&Messages(messages), &mut shard)?;
-            return judge(returned, shard.last);
+            judge(returned, shard.last)?;
+            let slow = pace.call(begun, self.made.elapsed(), messages.len());
+            return slow.map_or(Ok(()), |slow| Err(End::Slow(slow)));
         }
-        for message in messages.iter() {
+        let mut unseen = 0;
+        for (index, message) in messages.iter().enumerate() {
             shard.left = each;
             let returned = sandbox.process_message(Subject::Message(message), &mut shard)?;
             judge(returned, shard.last)?;
+            unseen += 1;
+            if unseen == LOOK || index + 1 == messages.len() {
+                let now = self.made.elapsed();
+                if let Some(slow) = pace.call(begun, now, unseen) {
+                    return Err(End::Slow(slow));
+                }
+                (begun, unseen) = (now, 0);
+            }
         }
         Ok(())
     }
@@ -395,7 +489,7 @@ impl Filter for SandboxFilter {
         let ticked = self.timer_event(context);
         self.count();
         self.tell(context);
-        ticked.map_err(|ended| self.terminated(&ended, context))
+        ticked.map_err(|ended| self.terminated(&End::Script(ended), context))
     }
 
     fn resume(&mut self, context: &mut dyn FilterContext) -> Result<(), Fault> {
@@ -413,10 +507,9 @@ impl Filter for SandboxFilter {
         ticked.map_err(|ended| Fault::for_good(format!("FATAL: {}", told(&ended))))
     }
 
-    fn end(&mut self) -> Result<(), Fault> {
-        match &mut self.running {
-            Some(running) => running.preserve().map_err(Fault::for_good),
-            None => Ok(()),
-        }
+    fn end(&mut self) -> Result<Option<LastWork>, Fault> {
+        let state = self.running.as_mut().and_then(Running::last_state);
+        Ok(state
+            .map(|state| -> LastWork { Box::new(move || state.write().map_err(Fault::for_good)) }))
     }
 }

@@ -192,8 +192,8 @@ impl Manager {
             let written = self.files.write(&name, config.as_bytes(), script);
             let loaded = written.and_then(|()| self.run(loader, &name, &section, config));
             loaded.map_err(|error| {
-                // A filter that goes on must be there at the next start as well.
-                let is_there = loader.loaded(&self.name).contains(&name);
+                // A filter that goes on, or that ends with the daemon, must be there at the next start as well.
+                let is_there = loader.is_stopping() || loader.loaded(&self.name).contains(&name);
                 match before.filter(|_| is_there) {
                     Some((config, script)) => {
                         if let Err(error) = self.files.write(&name, &config, &script) {
@@ -245,6 +245,9 @@ impl Manager {
             }
         };
         for name in names {
+            if loader.is_stopping() {
+                return;
+            }
             let Some((config, _)) = self.files.read(&name) else {
                 continue;
             };

@@ -46,7 +46,7 @@ impl Reader {
         document: &Document,
         wanted: &WantedFilter<'_>,
         problems: &mut Vec<Problem>,
-    ) -> Option<(Box<dyn FilterFactory>, FilterOptions)> {
+    ) -> Option<(&'static str, Box<dyn FilterFactory>, FilterOptions)> {
         let mut sections = document.sections.iter();
         let Some(written) = sections.find(|section| section.name == wanted.section) else {
             let start = Place {
@@ -59,7 +59,8 @@ impl Reader {
         };
         let section = adapted(written, wanted);
         let made = sections::one(document, self.specs, &self.hekad, &section, problems);
-        if made.spec.is_some_and(|spec| spec.name != wanted.type_name) {
+        let type_name = made.spec.map_or("", |spec| spec.name);
+        if made.spec.is_some() && type_name != wanted.type_name {
             let message = format!("only the type {} can be loaded", wanted.type_name);
             problems.push(Problem::error(message).at(section.place.clone()));
             return None;
@@ -75,7 +76,7 @@ impl Reader {
                 "`use_buffering` has no effect: filters that are loaded have no disk queue";
             problems.push(Problem::warning(message).at(section.place.clone()));
         }
-        Some((factory, common))
+        Some((type_name, factory, common))
     }
 }
 
@@ -115,16 +116,18 @@ impl FilterReader for Reader {
         let mut problems = document.warnings.clone();
         let filter = self.filter(&document, wanted, &mut problems);
         let problems = Problems::new(Arc::clone(&document.sources), problems);
-        let (Some((factory, common)), 0) = (filter, problems.errors()) else {
+        let (Some((type_name, factory, common)), 0) = (filter, problems.errors()) else {
             return Err(problems.render(false));
         };
         let seconds = u64::from(common.ticker_interval);
         Ok(ReadFilter {
             loaded: LoadedFilter {
                 name: wanted.name.to_owned(),
+                type_name,
                 factory: factory.into(),
                 ticker_interval: (seconds > 0).then(|| Duration::from_secs(seconds)),
                 retries: common.retries,
+                serial: 0,
             },
             matcher: common.message_matcher,
             signer: common.message_signer,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::SIGUSR1;
 
 use super::{ANSWER, Outcome, Supervisor};
+use crate::control::loading::Loading;
 use crate::control::report::{self, Report};
 use crate::limits;
 use crate::shard::run::{Snapshot, ToControl, ToShard};
@@ -43,7 +44,7 @@ impl Supervisor {
         self.tell(|| ToShard::StopInputs);
         let mut phase = self.wait_until("inputs", timeout, inputs_have_stopped);
         let mut outputs = timeout;
-        self.loading = None;
+        let loading = self.loading.take().map(Loading::stop);
         if phase != Phase::Aborted {
             let deadline = Instant::now() + timeout;
             phase = self.wait_for_deliveries(timeout);
@@ -70,7 +71,11 @@ impl Supervisor {
         self.watchdog = None;
         self.tell(|| ToShard::Quit);
         let at_once = phase == Phase::Aborted;
-        let complete = self.join(if at_once { AT_ONCE } else { ANSWER });
+        let patience = if at_once { AT_ONCE } else { ANSWER };
+        let complete = self.join(patience);
+        if let Some(ended) = loading {
+            self.join_loading(&ended, patience);
+        }
         self.finish(&before, complete)
     }
 
@@ -171,7 +176,7 @@ impl Supervisor {
             Ok(ToControl::Died { shard, error }) => self.died(shard, &error),
             Ok(ToControl::Stalled { shard, running }) => self.stalled(shard, running),
             Ok(ToControl::Panicked(sentence)) => self.log.line(&sentence),
-            Ok(ToControl::LoadedEnded { name, error, .. }) => {
+            Ok(ToControl::LoadedEnded { name, error }) => {
                 self.log
                     .line(&format!("Plugin '{name}' terminated. Error: {error}"));
             }
@@ -213,6 +218,18 @@ impl Supervisor {
             }
         }
         complete
+    }
+
+    /// Waits until the thread that loads filters has written what one left that it has just ended.
+    fn join_loading(&mut self, ended: &flume::Receiver<()>, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while ended.recv_timeout(DRAIN_LOOK) == Err(flume::RecvTimeoutError::Timeout) {
+            if self.hear(Duration::ZERO, deadline).is_some() {
+                self.log
+                    .line("the thread that loads filters does not end; it is left behind");
+                return;
+            }
+        }
     }
 
     /// Says what there is to say at the end.

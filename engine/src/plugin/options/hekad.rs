@@ -42,7 +42,7 @@ pub struct HekadOptions {
     pub max_message_loops: u32,
     /// Injections per process_message call of a sandbox filter
     pub max_process_inject: u32,
-    /// Nanoseconds that a process_message call may take on average
+    /// Nanoseconds that a process_message call of a loaded sandbox filter may take on average while it holds up its shard
     pub max_process_duration: u64,
     /// Injections per timer_event call of a sandbox filter
     pub max_timer_inject: u32,
@@ -53,8 +53,8 @@ pub struct HekadOptions {
     pub base_dir: String,
     /// Root for relative paths of scripts and other resources
     pub share_dir: String,
-    /// One in this many messages is timed
-    #[schemars(range(min = 1), extend("x-no-effect" = "one batch in 64 is timed"))]
+    /// One in this many calls of a script's process_message is timed; of anything else one batch in 64 is, whatever this says
+    #[schemars(range(min = 1))]
     pub sample_denominator: i64,
     /// File receiving the process id
     pub pid_file: String,
