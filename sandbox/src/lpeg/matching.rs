@@ -305,7 +305,8 @@ impl Matcher<'_, '_> {
             _ => {}
         }
         let end = self.stack.number(first).unwrap_or(0.0).trunc() - 1.0;
-        if end < at as f64 || end > self.frame.subject.len() as f64 {
+        // What is no number is in no range.
+        if !(at as f64..=self.frame.subject.len() as f64).contains(&end) {
             return Err("invalid position returned by match-time capture".into());
         }
         Ok(Some(end as usize))

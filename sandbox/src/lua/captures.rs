@@ -561,10 +561,14 @@ pub(crate) fn register(
             fill(&[(c"__pow", length)]);
             ffi::lua_setmetatable(state, -2);
             ffi::lua_rawsetfield(state, -2, c"length".as_ptr());
-            ffi::lua_createtable(state, 0, operators.len() as c_int + 1);
+            ffi::lua_createtable(state, 0, operators.len() as c_int + 2);
             fill(operators);
             ffi::lua_pushvalue(state, 2);
             ffi::lua_rawsetfield(state, -2, c"__index".as_ptr());
+            // What scripts are shown is a copy: a pattern's own metatable holds its values, and must not change.
+            ffi::lua_clonetable(state, -1);
+            ffi::lua_setreadonly(state, -1, 1);
+            ffi::lua_rawsetfield(state, -2, c"__metatable".as_ptr());
             ffi::lua_setuserdatametatable(state, Pattern::TAG);
             ffi::lua_replace(state, 1);
             ffi::lua_settop(state, 1);

@@ -48,6 +48,33 @@ fn captures_inside_each_other_are_limited() {
 }
 
 #[test]
+fn what_a_pattern_holds_is_out_of_reach() {
+    run(r#"
+        local patt = lpeg.C(1) / "x"
+        is("x", patt:match("a"))
+        local shown = getmetatable(patt)
+        assert(shown.__index == lpeg and type(shown.__mul) == "function" and #shown == 0 and shown[0] == nil)
+        for key, value in pairs({ [0] = 5, [1] = 5, __index = {}, __metatable = 1 }) do
+            fails("readonly", function() shown[key] = value end)
+            fails("readonly", rawset, shown, key, value)
+        end
+        fails("table expected", setmetatable, patt, {})
+        is("x", patt:match("a"))
+        is("x", (patt + lpeg.Cc("y")):match("a"))
+    "#);
+}
+
+#[test]
+fn a_position_that_is_no_number_is_none() {
+    run(r#"
+        for _, at in ipairs({ 0 / 0, -1 / 0, 1 / 0, -1, 0, 4, 8 }) do
+            local odd = lpeg.C(lpeg.P(1) * lpeg.Cmt(lpeg.P(1), function() return at end))
+            fails("invalid position", lpeg.match, odd, "abcdef", 3)
+        end
+    "#);
+}
+
+#[test]
 fn patterns_have_a_size_and_a_depth() {
     run(r##"
         local deep = lpeg.P("a")
