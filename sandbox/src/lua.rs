@@ -5,8 +5,8 @@
 //! Bounds:  a call into a script takes a few words of the machine's stack, a function of ours at most `DEPTH` slots beyond its arguments.
 //! Never:   lets a panic cross a frame of the machine, or a Rust value with a destructor stand where the machine throws.
 //!
-//! Luau is C++ and raises errors by C++ exceptions (the build of `luau0-src` leaves `LUA_USE_LONGJMP` at 0). Every function of ours runs in two
-//! steps: the first, in Rust and under `catch_unwind`, uses only entries of Luau's API that never raise; the second pushes results or
+//! Luau is C++ and raises errors by C++ exceptions (the build of `luau0-src` leaves `LUA_USE_LONGJMP` at 0). Functions of modules may raise anywhere,
+//! behind `guard`. Those of the host, which are called for every message, run in two steps: the first, in Rust and under `catch_unwind`, uses only entries of Luau's API that never raise; the second pushes results or
 //! raises the error, and holds nothing but plain words. The proofs below refer to these two steps as the *quiet* and the *loud* one.
 
 #![expect(
@@ -16,6 +16,7 @@
 
 pub(crate) mod captures;
 pub(crate) mod frame;
+mod guard;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -425,6 +426,16 @@ thread_local! {
     static RUNNING: Cell<*const State> = const { Cell::new(ptr::null()) };
 }
 
+/// The state of the machine that runs on this thread.
+///
+/// # Safety
+///
+/// The answer must be gone when the function returns that asks.
+unsafe fn running_state<'a>() -> Option<&'a State> {
+    // SAFETY: not null only while `Machine::running` runs, which holds the state.
+    unsafe { RUNNING.get().as_ref() }
+}
+
 /// What is called.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
@@ -668,9 +679,8 @@ unsafe extern "C-unwind" fn interrupt(machine: *mut lua_State, collecting: c_int
         // The collector's own steps are no safepoints of the script, and must not raise.
         return;
     }
-    let running = RUNNING.get();
-    // SAFETY: not null only while `Machine::running` runs, which holds the state.
-    let Some(state) = (unsafe { running.as_ref() }) else {
+    // SAFETY: it is not kept.
+    let Some(state) = (unsafe { running_state() }) else {
         return;
     };
     if state.may_go_on() {

@@ -25,6 +25,7 @@ use std::ptr::NonNull;
 use mlua::ffi::{self, lua_State};
 use mlua::{Lua, Table};
 
+use super::guard::{answer, guarded};
 use crate::lpeg::Library;
 use crate::lpeg::tree::Pattern;
 
@@ -99,26 +100,12 @@ where
         floor: 0,
         call: PhantomData,
     };
-    match function(&mut stack) {
-        Ok(results) => results,
-        Err(said) => stack.raise(said),
-    }
+    let ended = guarded(|| function(&mut stack));
+    // SAFETY: the function ends.
+    unsafe { answer(state, ended) }
 }
 
 impl<'s> Stack<'s> {
-    /// Raises an error with the place of the caller before its text.
-    fn raise(&mut self, said: String) -> ! {
-        // SAFETY: the frame is this function's (fact 2); the calls push two values, join them, and raise the result. What
-        // raises before has the text dropped (fact 1).
-        unsafe {
-            ffi::luaL_where(self.state, 1);
-            ffi::lua_pushlstring_(self.state, said.as_ptr().cast(), said.len());
-            drop(said);
-            ffi::lua_concat(self.state, 2);
-            ffi::lua_error(self.state)
-        }
-    }
-
     #[inline]
     pub(crate) fn top(&self) -> i32 {
         // SAFETY: reads a number of a live state.

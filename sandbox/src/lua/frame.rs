@@ -9,7 +9,7 @@
 //!
 //! 1. Luau raises errors as C++ exceptions (luau0-src builds it so). They pass through `extern "C-unwind"` functions and through
 //!    Rust frames, whose values are dropped on the way. So a call that raises is like one that panics: nothing may be left half-made
-//!    across it. Nothing here catches panics, so none of them meets a `catch_unwind`.
+//!    across it. What a function does runs in `guarded`, where panics end, too.
 //! 2. The slots of a running function belong to it alone, and a value in a slot is not collected; strings and userdata do not move. `Frame`
 //!    never changes the slots of the arguments, but for numbers that become their text, so what they hold lives as long as the call.
 //! 3. `Frame` counts in `top` what is on its part of the stack, and in `room` the slots that there are. Every slot that is read or
@@ -26,6 +26,8 @@ use std::ops::Deref;
 
 use mlua::ffi::{self, lua_State};
 use mlua::{AnyUserData, Lua, Table};
+
+use super::guard::{answer, guarded};
 
 /// Bytes of an object.
 pub(crate) const OBJECT_BYTES_MAX: usize = 1 << 30;
@@ -202,28 +204,18 @@ unsafe extern "C-unwind" fn enter(machine: *mut lua_State) -> c_int {
         room: count + SLOTS_AT_FIRST,
         call: PhantomData,
     };
-    match (entry.run)(&mut frame) {
-        Ok(results) => {
+    let ended = guarded(|| {
+        let answer = (entry.run)(&mut frame);
+        if let Ok(results) = answer {
             assert!(results <= frame.top - count, "{results} results");
-            results
         }
-        Err(said) => frame.raise(said),
-    }
+        answer
+    });
+    // SAFETY: the function ends.
+    unsafe { answer(machine, ended) }
 }
 
 impl<'s> Frame<'s> {
-    fn raise(&mut self, said: String) -> ! {
-        self.reserve(3);
-        // SAFETY: room was made; two values are pushed and joined. What raises before has the text dropped (fact 1).
-        unsafe {
-            ffi::luaL_where(self.machine, 1);
-            ffi::lua_pushlstring_(self.machine, said.as_ptr().cast(), said.len());
-            drop(said);
-            ffi::lua_concat(self.machine, 2);
-            ffi::lua_error(self.machine)
-        }
-    }
-
     /// Makes room, or raises.
     pub(crate) fn reserve(&mut self, slots: i32) {
         if !self.try_reserve(slots) {
