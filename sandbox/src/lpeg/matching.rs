@@ -140,7 +140,7 @@ fn prepare<'s>(stack: &mut Stack<'s>, pattern: &'s Pattern) -> Result<&'s Code, 
     // What the compiler needs while it runs, at least.
     let needs = compile::size(pattern).saturating_mul(2 * size_of::<Inst>());
     stack.push_ballast(needs.min(1 << 30));
-    let code = match compile::compile(pattern) {
+    let code = match compile::compile(pattern, &mut || stack.safepoint()) {
         Ok(code) => code,
         Err(Fault::TooLarge) => return Err("pattern code too large".into()),
         Err(Fault::Open(key)) => {
