@@ -488,25 +488,9 @@ impl<'s> Stack<'s> {
 
     /// Lets the host stop what runs, by Luau's interrupt, if one is set.
     pub(crate) fn safepoint(&mut self) {
-        // SAFETY: reads a pointer of the live state. The interrupt is run from a function of its own, below which nothing can
-        // yield, so that it returns or raises.
-        unsafe {
-            if (*ffi::lua_callbacks(self.state)).interrupt.is_some() {
-                ffi::lua_pushcfunction(self.state, interrupt);
-                ffi::lua_call(self.state, 0, 0);
-            }
-        }
+        // SAFETY: this is a function that Lua has called.
+        unsafe { super::frame::safepoint(self.state) }
     }
-}
-
-unsafe extern "C-unwind" fn interrupt(state: *mut lua_State) -> c_int {
-    // SAFETY: the state is live; -1 is what Luau itself says where it is not collecting garbage.
-    unsafe {
-        if let Some(interrupt) = (*ffi::lua_callbacks(state)).interrupt {
-            interrupt(state, -1);
-        }
-    }
-    0
 }
 
 unsafe extern "C" fn drop_tagged<T: Tagged>(_: *mut lua_State, value: *mut c_void) {

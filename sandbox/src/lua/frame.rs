@@ -593,6 +593,22 @@ impl<'s> Frame<'s> {
         Some(next)
     }
 
+    /// Lets the host stop what runs, by Luau's interrupt, if one is set.
+    pub(crate) fn safepoint(&mut self) {
+        self.reserve(1);
+        // SAFETY: there is room; the call leaves nothing (see `interrupt`).
+        unsafe { safepoint(self.machine) }
+    }
+
+    /// Pushes memory of so many bytes that nobody uses: what Rust holds for the script, on the script's account.
+    pub(crate) fn push_ballast(&mut self, bytes: usize) {
+        self.pushes(1);
+        // SAFETY: there is room; plain userdata without a destructor; raises for want of memory.
+        unsafe {
+            ffi::lua_newuserdatatagged(self.machine, bytes, 0);
+        }
+    }
+
     /// Makes an object with so many cells, which all are `fill`, and pushes it. Refuses what is larger than `OBJECT_BYTES_MAX`.
     pub(crate) fn push_object<K: Kind>(
         &mut self,
@@ -624,6 +640,32 @@ impl<'s> Frame<'s> {
             Ok(handle(place, bytes))
         }
     }
+}
+
+/// Lets the host stop what runs, by Luau's interrupt, if one is set.
+///
+/// # Safety
+///
+/// In a function that Lua has called.
+pub(super) unsafe fn safepoint(machine: *mut lua_State) {
+    // SAFETY: reads a pointer of the live machine. The interrupt is run from a function of its own, below which nothing can yield, so that it
+    // returns or raises.
+    unsafe {
+        if (*ffi::lua_callbacks(machine)).interrupt.is_some() {
+            ffi::lua_pushcfunction(machine, interrupt);
+            ffi::lua_call(machine, 0, 0);
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn interrupt(machine: *mut lua_State) -> c_int {
+    // SAFETY: the machine is live; -1 is what Luau itself says where it is not collecting garbage.
+    unsafe {
+        if let Some(interrupt) = (*ffi::lua_callbacks(machine)).interrupt {
+            interrupt(machine, -1);
+        }
+    }
+    0
 }
 
 /// Lends what an object is to somebody outside of a call.
