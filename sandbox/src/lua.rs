@@ -317,7 +317,7 @@ unsafe extern "C-unwind" fn enter<F: Function>(machine: *mut lua_State) -> c_int
         }
     };
     // SAFETY: loud step: pushing text may raise for want of memory, and what `Next` calls for whatever it likes; `returns` and `state` are
-    // plain words. Only closures of `before` answer `Next`; others have no second upvalue, and calling that nil raises. A C function has room for
+    // plain words. Only closures of `before` answer `Next`; others have no second upvalue, and none is called. A C function has room for
     // `LUA_MINSTACK` values above its arguments, and what the quiet step pushed was taken off again.
     unsafe {
         match returns {
@@ -338,12 +338,11 @@ unsafe extern "C-unwind" fn enter<F: Function>(machine: *mut lua_State) -> c_int
                 }
                 5
             }
-            Returns::Next => {
-                ffi::lua_pushvalue(machine, ffi::lua_upvalueindex(2));
-                ffi::lua_insert(machine, 1);
-                ffi::lua_call(machine, ffi::lua_gettop(machine) - 1, ffi::LUA_MULTRET);
-                ffi::lua_gettop(machine)
-            }
+            Returns::Next => match ffi::lua_tocfunction(machine, ffi::lua_upvalueindex(2)) {
+                // In the place of this one, so that it finds its arguments, and its caller where it says who is wrong.
+                Some(next) => next(machine),
+                None => 0,
+            },
         }
     }
 }
@@ -528,7 +527,7 @@ impl Machine {
         }
     }
 
-    /// Makes a function that stands before another one, and may leave a call to it.
+    /// Makes a function that stands before one in C without upvalues, and may leave a call to it.
     pub(crate) fn before<F: Function>(&self, next: mlua::Function) -> mlua::Result<mlua::Function> {
         // SAFETY: as in `new`; `next` is the closure's second upvalue, which `enter` calls for `Returns::Next`.
         unsafe {
