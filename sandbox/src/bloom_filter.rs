@@ -18,6 +18,9 @@ use crate::lua::frame::{
 };
 use crate::objects::{Object, preserve_bytes, preserve_if_missing, restore_cells, restored_count};
 
+/// Bytes of a key from which on the host is asked before each of its hashes, of which there may be a thousand.
+const LONG_KEY: usize = 64 * 1024;
+
 /// What a filter is; behind it stand its bits.
 pub(crate) struct BloomFilter {
     items: u32,
@@ -102,11 +105,18 @@ fn places<'s>(
     })
 }
 
+fn pause(frame: &mut Frame<'_>, key: &HashedKey<'_>) {
+    if key.bytes().len() >= LONG_KEY {
+        frame.safepoint();
+    }
+}
+
 fn add(frame: &mut Frame<'_>) -> Answer {
     let filter = frame.receiver::<BloomFilter>(2..=2)?;
     let key = HashedKey::of(frame, 2)?;
     let mut added = false;
     for (byte, mask) in places(filter, &key) {
+        pause(frame, &key);
         added |= byte.get() & mask == 0;
         byte.set(byte.get() | mask);
     }
@@ -120,7 +130,10 @@ fn add(frame: &mut Frame<'_>) -> Answer {
 fn query(frame: &mut Frame<'_>) -> Answer {
     let filter = frame.receiver::<BloomFilter>(2..=2)?;
     let key = HashedKey::of(frame, 2)?;
-    let found = places(filter, &key).all(|(byte, mask)| byte.get() & mask != 0);
+    let found = places(filter, &key).all(|(byte, mask)| {
+        pause(frame, &key);
+        byte.get() & mask != 0
+    });
     frame.push_boolean(found);
     Ok(1)
 }

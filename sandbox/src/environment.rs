@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use mlua::{Function, Lua, Table, Value};
 
 use crate::config::Kind;
+use crate::costly::{Match, MatchAll, Replace, Sort};
 use crate::error::ProgramError;
 use crate::find::Find;
 use crate::lua::Machine;
@@ -118,6 +119,12 @@ pub(crate) fn install(machine: &Machine, kind: Kind) -> mlua::Result<Libraries> 
     }
     let string: Table = hidden.raw_get("string")?;
     string.raw_set("find", machine.before::<Find>(string.raw_get("find")?)?)?;
+    string.raw_set("match", machine.before::<Match>(string.raw_get("match")?)?)?;
+    let all = machine.before::<MatchAll>(string.raw_get("gmatch")?)?;
+    string.raw_set("gmatch", all)?;
+    string.raw_set("gsub", machine.before::<Replace>(string.raw_get("gsub")?)?)?;
+    let table: Table = hidden.raw_get("table")?;
+    table.raw_set("sort", machine.before::<Sort>(table.raw_get("sort")?)?)?;
     hidden.raw_set("os", operating_system::open(machine, kind.is_trusted())?)?;
     if kind.is_trusted() {
         hidden.raw_set("io", crate::files::open(lua)?)?;

@@ -11,6 +11,7 @@
 use std::ffi::CStr;
 
 use crate::call::Call;
+use crate::costly::check_pattern;
 use crate::lua::{Arguments, Function, Push, Refused, Returns, Value};
 use crate::state::State;
 
@@ -24,7 +25,7 @@ impl Function for Find {
 
     fn call<'s>(
         arguments: Arguments<'s>,
-        _state: &'s State,
+        state: &'s State,
         _call: Option<&'s mut Call<'_, '_>>,
     ) -> Result<Returns<'s>, Refused> {
         let (Value::Text(text), Value::Text(wanted)) = (arguments.get(1), arguments.get(2)) else {
@@ -38,11 +39,16 @@ impl Function for Find {
             Value::None | Value::Nil | Value::Boolean(false)
         );
         if !plain && wanted.iter().any(|byte| b"^$*+?.([%-".contains(byte)) {
+            check_pattern(arguments, state, "find")?;
             return Ok(Returns::Next);
         }
         let start = match arguments.get(3) {
             Value::None | Value::Nil => 1.0,
             Value::Number(number) => number.trunc(),
+            Value::Text(text) => match crate::number::parse(text) {
+                Some(number) => number.trunc(),
+                None => return Ok(Returns::Next),
+            },
             _ => return Ok(Returns::Next),
         };
         let start = match start {

@@ -191,7 +191,9 @@ fn add(
         }
         state.note_output(out.len());
         if limit != 0 && out.len() > limit {
+            // An object may have printed far more than is ever kept.
             out.truncate(before);
+            out.shrink_to(limit);
             return Err(over(state));
         }
     }

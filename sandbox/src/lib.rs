@@ -14,6 +14,7 @@ mod circular_buffer;
 mod cjson;
 mod clock;
 mod config;
+mod costly;
 mod cuckoo_filter;
 mod decode;
 mod encode;

@@ -21,6 +21,7 @@ pub(crate) mod lengths;
 mod loops;
 mod machine;
 mod matching;
+mod pace;
 mod patterns;
 mod set;
 pub(crate) mod tree;

@@ -5,8 +5,8 @@
 //! Bounds:  a call into a script takes a few words of the machine's stack, a function of ours at most `DEPTH` slots beyond its arguments.
 //! Never:   lets a panic cross a frame of the machine, or a Rust value with a destructor stand where the machine throws.
 //!
-//! Luau is C++ and raises errors by C++ exceptions (the build of `luau0-src` leaves `LUA_USE_LONGJMP` at 0). Every function of ours runs in two
-//! steps: the first, in Rust and under `catch_unwind`, uses only entries of Luau's API that never raise; the second pushes results or
+//! Luau is C++ and raises errors by C++ exceptions (the build of `luau0-src` leaves `LUA_USE_LONGJMP` at 0). Functions of modules may raise anywhere,
+//! behind `guard`. Those of the host, which are called for every message, run in two steps: the first, in Rust and under `catch_unwind`, uses only entries of Luau's API that never raise; the second pushes results or
 //! raises the error, and holds nothing but plain words. The proofs below refer to these two steps as the *quiet* and the *loud* one.
 
 #![expect(
@@ -16,6 +16,7 @@
 
 pub(crate) mod captures;
 pub(crate) mod frame;
+mod guard;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -316,7 +317,7 @@ unsafe extern "C-unwind" fn enter<F: Function>(machine: *mut lua_State) -> c_int
         }
     };
     // SAFETY: loud step: pushing text may raise for want of memory, and what `Next` calls for whatever it likes; `returns` and `state` are
-    // plain words. Only closures of `before` answer `Next`; others have no second upvalue, and calling that nil raises. A C function has room for
+    // plain words. Only closures of `before` answer `Next`; others have no second upvalue, and none is called. A C function has room for
     // `LUA_MINSTACK` values above its arguments, and what the quiet step pushed was taken off again.
     unsafe {
         match returns {
@@ -337,12 +338,11 @@ unsafe extern "C-unwind" fn enter<F: Function>(machine: *mut lua_State) -> c_int
                 }
                 5
             }
-            Returns::Next => {
-                ffi::lua_pushvalue(machine, ffi::lua_upvalueindex(2));
-                ffi::lua_insert(machine, 1);
-                ffi::lua_call(machine, ffi::lua_gettop(machine) - 1, ffi::LUA_MULTRET);
-                ffi::lua_gettop(machine)
-            }
+            Returns::Next => match ffi::lua_tocfunction(machine, ffi::lua_upvalueindex(2)) {
+                // In the place of this one, so that it finds its arguments, and its caller where it says who is wrong.
+                Some(next) => next(machine),
+                None => 0,
+            },
         }
     }
 }
@@ -423,6 +423,16 @@ impl Lent {
 thread_local! {
     /// The state of the machine that runs on this thread: what an interrupt belongs to.
     static RUNNING: Cell<*const State> = const { Cell::new(ptr::null()) };
+}
+
+/// The state of the machine that runs on this thread.
+///
+/// # Safety
+///
+/// The answer must be gone when the function returns that asks.
+unsafe fn running_state<'a>() -> Option<&'a State> {
+    // SAFETY: not null only while `Machine::running` runs, which holds the state.
+    unsafe { RUNNING.get().as_ref() }
 }
 
 /// What is called.
@@ -517,7 +527,7 @@ impl Machine {
         }
     }
 
-    /// Makes a function that stands before another one, and may leave a call to it.
+    /// Makes a function that stands before one in C without upvalues, and may leave a call to it.
     pub(crate) fn before<F: Function>(&self, next: mlua::Function) -> mlua::Result<mlua::Function> {
         // SAFETY: as in `new`; `next` is the closure's second upvalue, which `enter` calls for `Returns::Next`.
         unsafe {
@@ -668,9 +678,8 @@ unsafe extern "C-unwind" fn interrupt(machine: *mut lua_State, collecting: c_int
         // The collector's own steps are no safepoints of the script, and must not raise.
         return;
     }
-    let running = RUNNING.get();
-    // SAFETY: not null only while `Machine::running` runs, which holds the state.
-    let Some(state) = (unsafe { running.as_ref() }) else {
+    // SAFETY: it is not kept.
+    let Some(state) = (unsafe { running_state() }) else {
         return;
     };
     if state.may_go_on() {

@@ -28,6 +28,9 @@ use crate::watchdog::{self, Place, Stopper};
 use crate::write::WriteMessage;
 use crate::{clock, decode, environment, failure, preserve, require};
 
+/// Memory that reading a preserved state may take besides what follows from the script's own and the file.
+const RESTORE_BYTES_FREE: usize = 16 * 1024 * 1024;
+
 /// What `process_message` answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Returned<'a> {
@@ -383,7 +386,18 @@ impl Sandbox {
             Ok(None) => return Ok(()),
             Err(error) => return Err(self.end(failed(format!("{name}: {error}")))),
         };
-        let restored = self.unlimited(|lua, loaded| preserve::restore(lua, loaded, &name, &bytes));
+        // What a file makes was within the script's memory once, and is there twice while it becomes global.
+        let room = match self.settings.limits.memory_bytes as usize {
+            0 => 0,
+            limit => {
+                let more = limit.saturating_add(bytes.len().saturating_mul(4));
+                let more = more.saturating_mul(2).saturating_add(RESTORE_BYTES_FREE);
+                self.machine.lua().used_memory().saturating_add(more)
+            }
+        };
+        let restored = self.own(room, |lua, loaded| {
+            preserve::restore(lua, loaded, &name, &bytes)
+        });
         restored.map_err(|why| self.end(failed(why)))?;
         self.note_memory();
         Ok(())
@@ -406,18 +420,19 @@ impl Sandbox {
         if self.ended.is_some() {
             return None;
         }
-        let state = self.unlimited(preserve::write_state);
+let state = self.own(0, preserve::write_state);
         Some(LastState { path, state })
     }
 
-    /// Does something in the machine that is the host's own, without limits.
-    fn unlimited<R>(
+    /// Does something in the machine that is the host's own: with so much memory, 0 for as much as it takes, and `State::own`'s time.
+    fn own<R>(
         &mut self,
+        memory: usize,
         work: impl FnOnce(&Lua, &mlua::Table) -> Result<R, String>,
     ) -> Result<R, String> {
         let lua = self.machine.lua();
         let told = |error: mlua::Error| failure::describe_error(&error);
-        let limit = lua.set_memory_limit(0).map_err(told)?;
+        let limit = lua.set_memory_limit(memory).map_err(told)?;
         let state = self.machine.state();
         let done = self
             .machine

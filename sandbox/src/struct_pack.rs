@@ -2,7 +2,7 @@
 //!
 //! Owns:    the format's options.
 //! Runs on: the shard of the plugin.            Plane: data.
-//! Bounds:  what is packed is at most eleven bytes for each of the format, and the texts handed in.
+//! Bounds:  what is packed is on the script's account while it grows.
 //! Never:   reads beyond the text.
 
 use mlua::{Lua, Value};
@@ -11,6 +11,9 @@ use crate::lua::frame::{Answer, Entry, Frame, Is, Nothing, function, register};
 
 /// Largest size of an integer.
 const INTEGER_BYTES_MAX: usize = 32;
+
+/// Bytes that are packed without asking the account.
+const FREE_BYTES: usize = 4096;
 
 /// Alignment of `!` without a number: that of a double.
 const ALIGN_DEFAULT: usize = 8;
@@ -165,6 +168,7 @@ fn pack(frame: &mut Frame<'_>) -> Answer {
     let mut out = Vec::new();
     let mut argument = 1;
     while let Some(item) = format.next(frame)? {
+        make_room(frame, &mut out, 2 * INTEGER_BYTES_MAX);
         out.resize(out.len() + format.padding(item, out.len()), 0);
         if item == Item::Padding {
             out.push(0);
@@ -188,10 +192,13 @@ fn pack(frame: &mut Frame<'_>) -> Answer {
                         .get(..bytes)
                         .ok_or_else(|| frame.refuse(argument, "string too short"))?,
                 };
+                make_room(frame, &mut out, text.len());
                 out.extend_from_slice(text);
             }
             Item::Terminated => {
-                out.extend_from_slice(frame.text(argument)?);
+                let text = frame.text(argument)?;
+                make_room(frame, &mut out, text.len() + 1);
+                out.extend_from_slice(text);
                 out.push(0);
             }
             Item::Padding => {}
@@ -199,6 +206,19 @@ fn pack(frame: &mut Frame<'_>) -> Answer {
     }
     frame.push_text(&out);
     Ok(1)
+}
+
+/// Makes room for so many bytes more, on the script's account: one text may be packed many times.
+fn make_room(frame: &mut Frame<'_>, out: &mut Vec<u8>, more: usize) {
+    let needed = out.len() + more;
+    if needed > out.capacity() {
+        let capacity = needed.max(2 * out.capacity());
+        if capacity > FREE_BYTES {
+            frame.pop_to(frame.len());
+            frame.push_ballast(capacity);
+        }
+        out.reserve_exact(capacity - out.len());
+    }
 }
 
 fn put<const N: usize>(mut bytes: [u8; N], big: bool, out: &mut Vec<u8>) {

@@ -13,6 +13,7 @@ use super::code::{Code, Inst};
 use super::facts::{self, Fact};
 use super::first::{Empty, First, Firsts};
 use super::loops;
+use super::pace::Pace;
 use super::set::Set;
 use super::tree::{Kind, Node, Pattern, children, set_of};
 
@@ -52,8 +53,8 @@ pub(crate) fn size(pattern: &Pattern) -> usize {
     sizes[0]
 }
 
-/// Compiles a pattern.
-pub(crate) fn compile(pattern: &Pattern) -> Result<Code, Fault> {
+/// Compiles a pattern. `ask` is called now and then, and does not come back where the script is to be stopped.
+pub(crate) fn compile(pattern: &Pattern, ask: &mut dyn FnMut()) -> Result<Code, Fault> {
     if let Some(key) = pattern.nodes.iter().find_map(|node| match node {
         Node::Open { key } => Some(*key),
         _ => None,
@@ -63,11 +64,12 @@ pub(crate) fn compile(pattern: &Pattern) -> Result<Code, Fault> {
     if size(pattern) > CODE_MAX / 4 {
         return Err(Fault::TooLarge);
     }
-    let facts = facts::of_nodes(&pattern.nodes);
+    let mut pace = Pace::new(ask);
+    let facts = facts::of_nodes(&pattern.nodes, &mut pace);
     let mut compiler = Compiler {
         pattern,
         facts: &facts,
-        firsts: Firsts::new(&pattern.nodes, &pattern.sets, &facts),
+        firsts: Firsts::new(&pattern.nodes, &pattern.sets, &facts, pace),
         code: Code::default(),
         rules: Default::default(),
         calls: Vec::new(),
@@ -148,6 +150,7 @@ impl Compiler<'_> {
         follow: &Set,
         known: Option<&Set>,
     ) -> Result<(), Fault> {
+        self.firsts.pace.pass(1);
         if let Some(set) = self.set_at(at) {
             return self.take(&set, known);
         }

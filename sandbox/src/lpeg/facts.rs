@@ -5,6 +5,7 @@
 //! Bounds:  passes over the nodes, backwards, until nothing changes: at most a few more than there are rules.
 //! Never:   recurses.
 
+use super::pace::Pace;
 use super::tree::{Kind, Node, children};
 
 const NULLABLE: u8 = 1;
@@ -164,11 +165,12 @@ impl Fact {
 }
 
 /// The fact of every node. `Open` is taken for a rule that may fail and takes a byte.
-pub(crate) fn of_nodes(nodes: &[Node]) -> Vec<Fact> {
+pub(super) fn of_nodes(nodes: &[Node], pace: &mut Pace<'_>) -> Vec<Fact> {
     let mut facts = vec![Fact::NOTHING; nodes.len()];
     loop {
         let mut changed = false;
         for at in (0..nodes.len()).rev() {
+            pace.pass(1);
             let fact = of_node(nodes, at, &facts);
             // Only what is called can be asked for before it was looked at.
             changed |= fact != facts[at] && matches!(nodes[at], Node::Rule { .. });

@@ -2,12 +2,13 @@
 //!
 //! Owns:    `Firsts`, with what was found out for every rule.
 //! Runs on: the shard of the plugin, while patterns are compiled.            Plane: control.
-//! Bounds:  `LOOKS`; recursion as deep as a pattern may be, times `RULES_DEEP`.
+//! Bounds:  `LOOKS`; recursion by `DEEP_MAX`.
 //! Never:   leaves out a byte; says more bytes than there are where it would take long to know.
 
 use super::facts::Fact;
+use super::pace::Pace;
 use super::set::Set;
-use super::tree::{Node, children, set_of};
+use super::tree::{DEPTH_MAX, Node, children, set_of};
 
 /// How a pattern may succeed where no byte of its first set follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +33,9 @@ const UNKNOWN: First = First {
     empty: Empty::Decides,
 };
 
-/// Rules that are looked into from within each other.
-const RULES_DEEP: u32 = 20;
+/// Nodes that are looked into from within each other, through rules: what a thread of two megabytes has room for by far, and deeper than a
+/// pattern without rules can be.
+const DEEP_MAX: u32 = 2 * DEPTH_MAX;
 
 /// Looks at nodes, for each node of a pattern; a pattern that needs more is not known so well.
 const LOOKS: usize = 256;
@@ -58,10 +60,16 @@ pub(crate) struct Firsts<'a> {
     deep: u32,
     /// Nodes that may still be looked at.
     looks: usize,
+    pub(super) pace: Pace<'a>,
 }
 
 impl<'a> Firsts<'a> {
-    pub(crate) fn new(nodes: &'a [Node], sets: &'a [Set], facts: &'a [Fact]) -> Firsts<'a> {
+    pub(super) fn new(
+        nodes: &'a [Node],
+        sets: &'a [Set],
+        facts: &'a [Fact],
+        pace: Pace<'a>,
+    ) -> Firsts<'a> {
         Firsts {
             nodes,
             sets,
@@ -69,6 +77,7 @@ impl<'a> Firsts<'a> {
             rules: Default::default(),
             deep: 0,
             looks: nodes.len().max(64) * LOOKS,
+            pace,
         }
     }
 
@@ -77,7 +86,18 @@ impl<'a> Firsts<'a> {
         let Some(looks) = self.looks.checked_sub(1) else {
             return UNKNOWN;
         };
+        if self.deep >= DEEP_MAX {
+            return UNKNOWN;
+        }
         self.looks = looks;
+        self.pace.pass(1);
+        self.deep += 1;
+        let first = self.look(at, follow);
+        self.deep -= 1;
+        first
+    }
+
+    fn look(&mut self, at: usize, follow: &Set) -> First {
         let node = self.nodes[at];
         if let Some(set) = set_of(node, self.sets) {
             let empty = Empty::Fails;
@@ -142,6 +162,7 @@ impl<'a> Firsts<'a> {
 
     fn of_seq(&mut self, at: usize, follow: &Set) -> First {
         let parts: Vec<usize> = children(self.nodes, at).collect();
+        self.pace.pass(parts.len());
         self.of_parts(&parts, follow)
     }
 
@@ -195,14 +216,11 @@ impl<'a> Firsts<'a> {
         let full = *follow == Set::FULL || !nullable;
         let known = match self.rules.get(&(rule, full)) {
             Some(known) => *known,
-            None if self.deep >= RULES_DEEP => UNKNOWN,
             None => {
-                self.deep += 1;
                 // Whoever asks again before it is known learns nothing.
                 self.rules.insert((rule, full), UNKNOWN);
                 let found = self.of(rule + 1, if full { &Set::FULL } else { &Set::EMPTY });
                 self.rules.insert((rule, full), found);
-                self.deep -= 1;
                 found
             }
         };

@@ -6,6 +6,7 @@
 //! Never:   lets a grammar through that could run for ever without taking a byte.
 
 use super::facts::{self, Fact};
+use super::pace::Pace;
 use super::tree::{NODES_MAX, Node, Pattern, children};
 
 /// Rules of a grammar.
@@ -30,11 +31,20 @@ pub(crate) enum Fault {
     Tree(String),
 }
 
-/// Makes a grammar whose initial rule is the first. `resolve` finds the rule of a name.
+/// What the construction asks of whoever wants the grammar.
+pub(crate) trait Names {
+    /// The rule of a name.
+    fn rule(&mut self, name: u32) -> Option<usize>;
+
+    /// Whether to go on: if not, this does not come back.
+    fn pause(&mut self);
+}
+
+/// Makes a grammar whose initial rule is the first.
 pub(crate) fn build(
     rules: &[Rule<'_>],
     values: u32,
-    mut resolve: impl FnMut(u32) -> Option<usize>,
+    names: &mut impl Names,
 ) -> Result<Pattern, Fault> {
     if rules.len() > RULES_MAX {
         return Err(Fault::TooManyRules);
@@ -63,12 +73,13 @@ pub(crate) fn build(
     }
     for (at, node) in nodes.iter_mut().enumerate() {
         if let Node::Open { key } = *node {
-            let rule = resolve(key).ok_or(Fault::Undefined(key))?;
+            let rule = names.rule(key).ok_or(Fault::Undefined(key))?;
             let away = places[rule] as i64 - at as i64;
             *node = Node::Call { away: away as i32 };
         }
     }
-    let facts = facts::of_nodes(&nodes);
+    let mut ask = || names.pause();
+    let facts = facts::of_nodes(&nodes, &mut Pace::new(&mut ask));
     check_left_recursion(&nodes, &facts, &places)?;
     check_loops(&nodes, &facts, &places)?;
     Pattern::new(nodes, sets, values, facts[0], depth + 2).map_err(Fault::Tree)

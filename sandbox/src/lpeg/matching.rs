@@ -140,7 +140,7 @@ fn prepare<'s>(stack: &mut Stack<'s>, pattern: &'s Pattern) -> Result<&'s Code, 
     // What the compiler needs while it runs, at least.
     let needs = compile::size(pattern).saturating_mul(2 * size_of::<Inst>());
     stack.push_ballast(needs.min(1 << 30));
-    let code = match compile::compile(pattern) {
+    let code = match compile::compile(pattern, &mut || stack.safepoint()) {
         Ok(code) => code,
         Err(Fault::TooLarge) => return Err("pattern code too large".into()),
         Err(Fault::Open(key)) => {
@@ -305,7 +305,8 @@ impl Matcher<'_, '_> {
             _ => {}
         }
         let end = self.stack.number(first).unwrap_or(0.0).trunc() - 1.0;
-        if end < at as f64 || end > self.frame.subject.len() as f64 {
+        // What is no number is in no range.
+        if !(at as f64..=self.frame.subject.len() as f64).contains(&end) {
             return Err("invalid position returned by match-time capture".into());
         }
         Ok(Some(end as usize))

@@ -6,7 +6,7 @@
 //! Never:   keeps a Lua value outside of Lua: a pattern's values are in its metatable, so that what refers to itself is collected.
 
 use super::arguments;
-use super::grammar::{self, Fault, RULES_MAX, Rule};
+use super::grammar::{self, Fault, Names, RULES_MAX, Rule};
 use super::tree::{NODES_MAX, Pattern};
 use crate::lua::captures::{Is, Stack};
 
@@ -263,14 +263,15 @@ fn build(stack: &mut Stack<'_>, before: i32, count: i32) -> Result<Pattern, Stri
         });
         values = name;
     }
-    let resolve = |key: u32| {
-        stack.push_index(table, key as i32);
-        stack.raw_index(numbers);
-        let number = stack.number(table + 1);
-        stack.pop(1);
-        number.map(|number| number as usize - 1)
-    };
-    let built = grammar::build(&rules, values, resolve);
+    let built = grammar::build(
+        &rules,
+        values,
+        &mut InTables {
+            stack,
+            table,
+            numbers,
+        },
+    );
     built.map_err(|fault| {
         let mut name = |key: u32| {
             stack.push_index(table, key as i32);
@@ -284,4 +285,25 @@ fn build(stack: &mut Stack<'_>, before: i32, count: i32) -> Result<Pattern, Stri
             Fault::Tree(said) => said,
         }
     })
+}
+
+/// Names are values of the grammar, in one table; the rules' numbers are in another.
+struct InTables<'a, 's> {
+    stack: &'a mut Stack<'s>,
+    table: i32,
+    numbers: i32,
+}
+
+impl Names for InTables<'_, '_> {
+    fn rule(&mut self, name: u32) -> Option<usize> {
+        self.stack.push_index(self.table, name as i32);
+        self.stack.raw_index(self.numbers);
+        let number = self.stack.number(self.table + 1);
+        self.stack.pop(1);
+        number.map(|number| number as usize - 1)
+    }
+
+    fn pause(&mut self) {
+        self.stack.safepoint();
+    }
 }

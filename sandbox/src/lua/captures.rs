@@ -25,6 +25,7 @@ use std::ptr::NonNull;
 use mlua::ffi::{self, lua_State};
 use mlua::{Lua, Table};
 
+use super::guard::{answer, guarded};
 use crate::lpeg::Library;
 use crate::lpeg::tree::Pattern;
 
@@ -99,26 +100,12 @@ where
         floor: 0,
         call: PhantomData,
     };
-    match function(&mut stack) {
-        Ok(results) => results,
-        Err(said) => stack.raise(said),
-    }
+    let ended = guarded(|| function(&mut stack));
+    // SAFETY: the function ends.
+    unsafe { answer(state, ended) }
 }
 
 impl<'s> Stack<'s> {
-    /// Raises an error with the place of the caller before its text.
-    fn raise(&mut self, said: String) -> ! {
-        // SAFETY: the frame is this function's (fact 2); the calls push two values, join them, and raise the result. What
-        // raises before has the text dropped (fact 1).
-        unsafe {
-            ffi::luaL_where(self.state, 1);
-            ffi::lua_pushlstring_(self.state, said.as_ptr().cast(), said.len());
-            drop(said);
-            ffi::lua_concat(self.state, 2);
-            ffi::lua_error(self.state)
-        }
-    }
-
     #[inline]
     pub(crate) fn top(&self) -> i32 {
         // SAFETY: reads a number of a live state.
@@ -501,25 +488,9 @@ impl<'s> Stack<'s> {
 
     /// Lets the host stop what runs, by Luau's interrupt, if one is set.
     pub(crate) fn safepoint(&mut self) {
-        // SAFETY: reads a pointer of the live state. The interrupt is run from a function of its own, below which nothing can
-        // yield, so that it returns or raises.
-        unsafe {
-            if (*ffi::lua_callbacks(self.state)).interrupt.is_some() {
-                ffi::lua_pushcfunction(self.state, interrupt);
-                ffi::lua_call(self.state, 0, 0);
-            }
-        }
+        // SAFETY: this is a function that Lua has called.
+        unsafe { super::frame::safepoint(self.state) }
     }
-}
-
-unsafe extern "C-unwind" fn interrupt(state: *mut lua_State) -> c_int {
-    // SAFETY: the state is live; -1 is what Luau itself says where it is not collecting garbage.
-    unsafe {
-        if let Some(interrupt) = (*ffi::lua_callbacks(state)).interrupt {
-            interrupt(state, -1);
-        }
-    }
-    0
 }
 
 unsafe extern "C" fn drop_tagged<T: Tagged>(_: *mut lua_State, value: *mut c_void) {
@@ -561,10 +532,14 @@ pub(crate) fn register(
             fill(&[(c"__pow", length)]);
             ffi::lua_setmetatable(state, -2);
             ffi::lua_rawsetfield(state, -2, c"length".as_ptr());
-            ffi::lua_createtable(state, 0, operators.len() as c_int + 1);
+            ffi::lua_createtable(state, 0, operators.len() as c_int + 2);
             fill(operators);
             ffi::lua_pushvalue(state, 2);
             ffi::lua_rawsetfield(state, -2, c"__index".as_ptr());
+            // What scripts are shown is a copy: a pattern's own metatable holds its values, and must not change.
+            ffi::lua_clonetable(state, -1);
+            ffi::lua_setreadonly(state, -1, 1);
+            ffi::lua_rawsetfield(state, -2, c"__metatable".as_ptr());
             ffi::lua_setuserdatametatable(state, Pattern::TAG);
             ffi::lua_replace(state, 1);
             ffi::lua_settop(state, 1);

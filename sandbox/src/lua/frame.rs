@@ -9,7 +9,7 @@
 //!
 //! 1. Luau raises errors as C++ exceptions (luau0-src builds it so). They pass through `extern "C-unwind"` functions and through
 //!    Rust frames, whose values are dropped on the way. So a call that raises is like one that panics: nothing may be left half-made
-//!    across it. Nothing here catches panics, so none of them meets a `catch_unwind`.
+//!    across it. What a function does runs in `guarded`, where panics end, too.
 //! 2. The slots of a running function belong to it alone, and a value in a slot is not collected; strings and userdata do not move. `Frame`
 //!    never changes the slots of the arguments, but for numbers that become their text, so what they hold lives as long as the call.
 //! 3. `Frame` counts in `top` what is on its part of the stack, and in `room` the slots that there are. Every slot that is read or
@@ -26,6 +26,8 @@ use std::ops::Deref;
 
 use mlua::ffi::{self, lua_State};
 use mlua::{AnyUserData, Lua, Table};
+
+use super::guard::{answer, guarded};
 
 /// Bytes of an object.
 pub(crate) const OBJECT_BYTES_MAX: usize = 1 << 30;
@@ -202,28 +204,18 @@ unsafe extern "C-unwind" fn enter(machine: *mut lua_State) -> c_int {
         room: count + SLOTS_AT_FIRST,
         call: PhantomData,
     };
-    match (entry.run)(&mut frame) {
-        Ok(results) => {
+    let ended = guarded(|| {
+        let answer = (entry.run)(&mut frame);
+        if let Ok(results) = answer {
             assert!(results <= frame.top - count, "{results} results");
-            results
         }
-        Err(said) => frame.raise(said),
-    }
+        answer
+    });
+    // SAFETY: the function ends.
+    unsafe { answer(machine, ended) }
 }
 
 impl<'s> Frame<'s> {
-    fn raise(&mut self, said: String) -> ! {
-        self.reserve(3);
-        // SAFETY: room was made; two values are pushed and joined. What raises before has the text dropped (fact 1).
-        unsafe {
-            ffi::luaL_where(self.machine, 1);
-            ffi::lua_pushlstring_(self.machine, said.as_ptr().cast(), said.len());
-            drop(said);
-            ffi::lua_concat(self.machine, 2);
-            ffi::lua_error(self.machine)
-        }
-    }
-
     /// Makes room, or raises.
     pub(crate) fn reserve(&mut self, slots: i32) {
         if !self.try_reserve(slots) {
@@ -601,6 +593,22 @@ impl<'s> Frame<'s> {
         Some(next)
     }
 
+    /// Lets the host stop what runs, by Luau's interrupt, if one is set.
+    pub(crate) fn safepoint(&mut self) {
+        self.reserve(1);
+        // SAFETY: there is room; the call leaves nothing (see `interrupt`).
+        unsafe { safepoint(self.machine) }
+    }
+
+    /// Pushes memory of so many bytes that nobody uses: what Rust holds for the script, on the script's account.
+    pub(crate) fn push_ballast(&mut self, bytes: usize) {
+        self.pushes(1);
+        // SAFETY: there is room; plain userdata without a destructor; raises for want of memory.
+        unsafe {
+            ffi::lua_newuserdatatagged(self.machine, bytes, 0);
+        }
+    }
+
     /// Makes an object with so many cells, which all are `fill`, and pushes it. Refuses what is larger than `OBJECT_BYTES_MAX`.
     pub(crate) fn push_object<K: Kind>(
         &mut self,
@@ -632,6 +640,32 @@ impl<'s> Frame<'s> {
             Ok(handle(place, bytes))
         }
     }
+}
+
+/// Lets the host stop what runs, by Luau's interrupt, if one is set.
+///
+/// # Safety
+///
+/// In a function that Lua has called.
+pub(super) unsafe fn safepoint(machine: *mut lua_State) {
+    // SAFETY: reads a pointer of the live machine. The interrupt is run from a function of its own, below which nothing can yield, so that it
+    // returns or raises.
+    unsafe {
+        if (*ffi::lua_callbacks(machine)).interrupt.is_some() {
+            ffi::lua_pushcfunction(machine, interrupt);
+            ffi::lua_call(machine, 0, 0);
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn interrupt(machine: *mut lua_State) -> c_int {
+    // SAFETY: the machine is live; -1 is what Luau itself says where it is not collecting garbage.
+    unsafe {
+        if let Some(interrupt) = (*ffi::lua_callbacks(machine)).interrupt {
+            interrupt(machine, -1);
+        }
+    }
+    0
 }
 
 /// Lends what an object is to somebody outside of a call.

@@ -150,9 +150,98 @@ fn a_plain_text_is_found_in_one_pass() {
         ("(('a'):rep(2000) .. '.'):find('a.', 1, true)", "2000"),
         ("(('a'):rep(2000)):find('a.', 1)", "1"),
         ("(('a'):rep(2000)):find('aa', 3000)", "nil"),
+        (
+            "('a'):rep(2000000):find(('a'):rep(1000000) .. 'b', '1', true)",
+            "nil",
+        ),
+        ("(('a'):rep(2000) .. 'b'):find('ab', ' 0x7 ', true)", "2000"),
     ] {
         assert_eq!(eval(Kind::Filter, expression), text, "{expression}");
     }
+}
+
+#[test]
+fn functions_in_c_that_would_run_for_hours_are_refused() {
+    for (body, said) in [
+        (
+            "string.match(('a'):rep(1000000), '[' .. ('b'):rep(1000000) .. 'a]*')",
+            "test.lua:1: bad argument #2 to 'match' (pattern too complex for a text so long)",
+        ),
+        (
+            "string.gsub(('a'):rep(1000000), '[' .. ('%]'):rep(1000000) .. 'a]*', '')",
+            "test.lua:1: bad argument #2 to 'gsub' (pattern too complex for a text so long)",
+        ),
+        (
+            "string.gmatch(('a'):rep(1000000), '[]' .. ('b'):rep(1000000) .. 'a]*')",
+            "test.lua:1: bad argument #2 to 'gmatch' (pattern too complex for a text so long)",
+        ),
+        (
+            "string.find(('a'):rep(1000000), '[^' .. ('b'):rep(1000000) .. ']*')",
+            "test.lua:1: bad argument #2 to 'find' (pattern too complex for a text so long)",
+        ),
+        (
+            "local s, t = ('a'):rep(1500000), {} for i = 1, 10000 do t[i] = s end table.sort(t)",
+            "test.lua:1: bad argument #1 to 'sort' (too much text to compare without a function)",
+        ),
+    ] {
+        let ended = eval(
+            Kind::Filter,
+            &format!("(function() require 'string' require 'table' {body} end)()"),
+        );
+        assert_eq!(ended, format!("process_message() {said}"), "{body}");
+    }
+    // What stands before them changes neither answers nor errors.
+    for (expression, said) in [
+        ("select(2, string.gsub('abc', '%w', '%0%0'))", "3"),
+        (
+            "string.gsub('abc', '%w', function(c) return c:upper() end)",
+            "ABC",
+        ),
+        ("string.gmatch('k=v', '(%w)=(%w)')()", "k"),
+        ("string.match('2026-01-02', '-(%d+)-')", "01"),
+        (
+            "(function() local t = { 'b', 'c', 'a' } table.sort(t) return table.concat(t) end)()",
+            "abc",
+        ),
+        (
+            "select(2, pcall(function() return string.find(nil, 'x') end))",
+            "test.lua:1: invalid argument #1 to 'find' (string expected, got nil)",
+        ),
+        (
+            "select(2, pcall(function() return ('x'):match() end))",
+            "test.lua:1: missing argument #2 to 'match' (string expected)",
+        ),
+        (
+            "select(2, pcall(function() table.sort({ 1, 'x' }) end))",
+            "attempt to compare string < number",
+        ),
+    ] {
+        let said_now = eval(
+            Kind::Filter,
+            &format!("(function() require 'string' require 'table' return {expression} end)()"),
+        );
+        assert_eq!(said_now, said, "{expression}");
+    }
+}
+
+#[test]
+fn long_keys_of_filters_can_be_stopped() {
+    let mut settings = Settings::new(Kind::Filter, "x");
+    settings.limits = SandboxLimits::default().with_instructions(500);
+    let source = "require 'string' require 'bloom_filter' local key, filter = ('x'):rep(100000), bloom_filter.new(2, 1e-300) \
+        function process_message() filter:add(key) return 0 end";
+    let mut one = start(settings, source).expect("loads");
+    let ended = process(&mut one, &mut Keeper::default()).expect_err("a thousand hashes");
+    assert_eq!(ended.cause, Cause::Instructions, "{ended}");
+}
+
+#[test]
+fn what_is_packed_many_times_is_on_the_account() {
+    let ended = eval(
+        Kind::Filter,
+        "(function() require 'string' require 'struct' local s, t = ('x'):rep(2000000), {} for i = 1, 7000 do t[i] = s end return #struct.pack(('s'):rep(7000), unpack(t)) end)()",
+    );
+    assert!(ended.contains("not enough memory"), "{ended}");
 }
 
 #[test]

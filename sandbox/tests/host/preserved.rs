@@ -135,6 +135,32 @@ fn a_failing_file_ends_the_sandbox() {
 }
 
 #[test]
+fn a_file_has_the_scripts_memory_and_little_of_the_stack() {
+    let deep = "{".repeat(100_000);
+    for (text, why) in [
+        ("_G[\"a\"] = (\"x\"):rep(1e9)\n", "not enough memory"),
+        (
+            "local t = {} for i = 1, 1e9 do t[i] = {} end\n",
+            "not enough memory",
+        ),
+        (
+            "for i = 1, 1e9 do _G[i] = bloom_filter.new(1000000, 0.01) end\n",
+            "not enough memory",
+        ),
+        (&format!("_G[\"a\"] = {deep}\n"), "recursion"),
+        (
+            "local function f() return 1 + f() end f()\n",
+            "stack overflow",
+        ),
+    ] {
+        let (_folder, path) = file(text);
+        let ended = with(&path, "require 'string' require 'bloom_filter'").expect_err(text);
+        assert_eq!(ended.cause, Cause::Preservation);
+        assert!(ended.text.contains(why), "{ended}");
+    }
+}
+
+#[test]
 fn a_file_reaches_nothing_but_its_own_values() {
     for text in [
         "_G.require('os')",

@@ -48,6 +48,33 @@ fn captures_inside_each_other_are_limited() {
 }
 
 #[test]
+fn what_a_pattern_holds_is_out_of_reach() {
+    run(r#"
+        local patt = lpeg.C(1) / "x"
+        is("x", patt:match("a"))
+        local shown = getmetatable(patt)
+        assert(shown.__index == lpeg and type(shown.__mul) == "function" and #shown == 0 and shown[0] == nil)
+        for key, value in pairs({ [0] = 5, [1] = 5, __index = {}, __metatable = 1 }) do
+            fails("readonly", function() shown[key] = value end)
+            fails("readonly", rawset, shown, key, value)
+        end
+        fails("table expected", setmetatable, patt, {})
+        is("x", patt:match("a"))
+        is("x", (patt + lpeg.Cc("y")):match("a"))
+    "#);
+}
+
+#[test]
+fn a_position_that_is_no_number_is_none() {
+    run(r#"
+        for _, at in ipairs({ 0 / 0, -1 / 0, 1 / 0, -1, 0, 4, 8 }) do
+            local odd = lpeg.C(lpeg.P(1) * lpeg.Cmt(lpeg.P(1), function() return at end))
+            fails("invalid position", lpeg.match, odd, "abcdef", 3)
+        end
+    "#);
+}
+
+#[test]
 fn patterns_have_a_size_and_a_depth() {
     run(r##"
         local deep = lpeg.P("a")
@@ -165,6 +192,61 @@ fn memory_is_the_scripts() {
         lua.set_memory_limit(0).expect("no limit");
         run_in(&lua, "is('2', lpeg.match(1, 'a'))");
     }
+}
+
+/// What takes long before anything matches: what is made first, and the call.
+const HEAVY: &[(&str, &str)] = &[
+    // What comes first is asked for on every level.
+    (
+        "p = lpeg.P(false) for n = 1, 2000 do p = p + ('x' .. n) end for _ = 1, 140 do p = (p * 'y') ^ -1 end",
+        "p:match('')",
+    ),
+    // What is known of a rule comes from the one before.
+    (
+        "p = { lpeg.V(400) } for n = 2, 400 do p[n] = lpeg.P(700) * lpeg.V(n - 1) ^ -1 end",
+        "lpeg.P(p)",
+    ),
+];
+
+#[test]
+fn patterns_can_be_stopped_before_they_match() {
+    for (made, call) in HEAVY {
+        let lua = lua();
+        run_in(&lua, made);
+        let asked = Cell::new(0);
+        lua.set_interrupt(move |_| {
+            asked.set(asked.get() + 1);
+            match asked.get() == 10 {
+                true => Err(mlua::Error::runtime("out of time")),
+                false => Ok(VmState::Continue),
+            }
+        });
+        let stopped = format!("fails('out of time', function() return {call} end)");
+        let done = lua.load(&stopped).exec();
+        lua.remove_interrupt();
+        assert!(done.is_ok(), "{call}: {done:?}");
+        run_in(&lua, "is('2', lpeg.match(1, 'a'))");
+    }
+}
+
+#[test]
+fn rules_inside_rules_need_little_of_the_stack() {
+    // As much as a thread has that nobody has given more.
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(|| {
+        run(r#"
+            local g = { lpeg.V(2) + lpeg.P("b") * "c" + lpeg.P("d") }
+            for n = 2, 60 do
+                local p = lpeg.V(n + 1)
+                for _ = 1, 148 do p = lpeg.P("x") ^ -1 * lpeg.Cg(p) end
+                g[n] = p
+            end
+            g[61] = lpeg.P("a")
+            local deep = lpeg.P(g)
+            lpeg.setmaxstack(100000)
+            is("nil", deep:match("e"))
+        "#);
+    });
+    thread.expect("a thread").join().expect("no panic");
 }
 
 #[test]

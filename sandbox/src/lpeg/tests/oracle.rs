@@ -8,7 +8,7 @@
 use proptest::prelude::*;
 
 use super::super::compile::compile;
-use super::super::grammar::{self, Rule};
+use super::super::grammar::{self, Names, Rule};
 use super::super::machine::{Capture, Host, Machine, OPEN};
 use super::super::set::Set;
 use super::super::tree::{Kind, Node, Pattern, children};
@@ -352,11 +352,7 @@ fn tied(rules: &[Recipe]) -> Made {
             name: names.len() as u32,
         });
     }
-    let rule_of = |key: u32| {
-        let rule = names[key as usize - 1];
-        (rule < RULES).then_some(rule)
-    };
-    let built = grammar::build(&parts, names.len() as u32, rule_of);
+    let built = grammar::build(&parts, names.len() as u32, &mut Numbers(&names));
     let pattern = match built {
         Ok(pattern) => pattern,
         Err(_) => {
@@ -369,6 +365,18 @@ fn tied(rules: &[Recipe]) -> Made {
     Made { pattern, names }
 }
 
+/// The rule of each name, or none.
+struct Numbers<'a>(&'a [usize]);
+
+impl Names for Numbers<'_> {
+    fn rule(&mut self, name: u32) -> Option<usize> {
+        let rule = self.0[name as usize - 1];
+        (rule < RULES).then_some(rule)
+    }
+
+    fn pause(&mut self) {}
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
@@ -378,7 +386,7 @@ proptest! {
         subjects in proptest::collection::vec("[a-c]{0,12}", 6),
     ) {
         let made = tied(&rules);
-        let code = compile(&made.pattern).expect("all rules are there");
+        let code = compile(&made.pattern, &mut || {}).expect("all rules are there");
         let mut machine = Machine::default();
         for subject in &subjects {
             let subject = subject.as_bytes();
