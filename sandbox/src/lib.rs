@@ -43,6 +43,7 @@ mod sandbox;
 mod sax;
 #[cfg(test)]
 mod scripts;
+mod socket;
 mod state;
 mod struct_pack;
 pub mod trial;
