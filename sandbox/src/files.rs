@@ -15,6 +15,19 @@ use std::io;
 use mlua::{IntoLua, Lua, LuaString, MultiValue, Value};
 use nix::errno::Errno;
 
+use crate::limits::SandboxLimits;
+
+/// Bytes of a read where the script's memory has no limit.
+const READ_BYTES_MAX: usize = 1 << 30;
+
+/// Bytes that one read, of a file or of a socket, may give.
+pub(crate) fn read_bytes_max(lua: &Lua) -> usize {
+    match lua.app_data_ref::<SandboxLimits>() {
+        Some(limits) if limits.memory_bytes > 0 => limits.memory_bytes as usize,
+        _ => READ_BYTES_MAX,
+    }
+}
+
 /// A failure as C tells it: text and number.
 pub(crate) struct Failed {
     pub(crate) text: String,

@@ -44,6 +44,7 @@ mod sandbox;
 mod sax;
 #[cfg(test)]
 mod scripts;
+mod socket;
 mod state;
 mod struct_pack;
 pub mod trial;

@@ -49,6 +49,22 @@ pub const MODULES: &[Shipped] = shipped!(
     "util",
 );
 
+/// Modules for inputs and outputs alone: LuaSocket's that are not in Rust.
+pub const IO_MODULES: &[Shipped] =
+    shipped!("io_modules", "lua_io_modules", "ltn12", "mime", "socket");
+
+/// The same, in the folder of the module that they belong to.
+pub const SOCKET_MODULES: &[Shipped] = shipped!(
+    "io_modules/socket",
+    "lua_io_modules/socket",
+    "ftp",
+    "headers",
+    "http",
+    "smtp",
+    "tp",
+    "url",
+);
+
 /// What the scripts and modules share among themselves: `require "hekad.NAME"`, a folder where no file of a user's is found by accident.
 const SHARED: &[Shipped] = shipped!(
     "hekad",
@@ -130,9 +146,26 @@ pub fn script(filename: &str) -> Option<&'static Shipped> {
 
 /// The module that `require` is asked for.
 pub fn module(name: &str) -> Option<&'static Shipped> {
+    find(MODULES.iter().chain(SHARED), "lua_modules/", name)
+}
+
+/// The same of those that only inputs and outputs have.
+pub fn io_module(name: &str) -> Option<&'static Shipped> {
+    find(
+        IO_MODULES.iter().chain(SOCKET_MODULES),
+        "lua_io_modules/",
+        name,
+    )
+}
+
+fn find(
+    mut modules: impl Iterator<Item = &'static Shipped>,
+    folder: &str,
+    name: &str,
+) -> Option<&'static Shipped> {
     let path = name.replace('.', "/");
-    MODULES.iter().chain(SHARED).find(|module| {
-        let file = module.name.strip_prefix("lua_modules/");
+    modules.find(|module| {
+        let file = module.name.strip_prefix(folder);
         file.and_then(|file| file.strip_suffix(".lua")) == Some(&path)
     })
 }
@@ -163,6 +196,8 @@ mod tests {
         let tables = [
             ("modules", MODULES),
             ("hekad", SHARED),
+            ("io_modules", IO_MODULES),
+            ("io_modules/socket", SOCKET_MODULES),
             ("lua_decoders", DECODERS),
             ("lua_filters", FILTERS),
             ("lua_encoders", ENCODERS),
@@ -170,7 +205,9 @@ mod tests {
         for (folder, table) in tables {
             let files: BTreeSet<String> = std::fs::read_dir(format!("{root}/{folder}"))
                 .expect("a folder")
-                .map(|entry| entry.expect("an entry").file_name())
+                .map(|entry| entry.expect("an entry"))
+                .filter(|entry| entry.path().is_file())
+                .map(|entry| entry.file_name())
                 .map(|name| name.into_string().expect("a name in ASCII"))
                 .collect();
             assert_eq!(files, listed(table), "{folder}");
@@ -184,6 +221,7 @@ mod tests {
         assert!(module("date_time").is_some());
         assert!(module("lua_modules/date_time").is_none());
         assert!(module("date_time.lua").is_none());
+        assert!(io_module("socket.http").is_some() && module("socket.http").is_none());
         assert!(module("hekad.access_log").is_some() && module("access_log").is_none());
     }
 }

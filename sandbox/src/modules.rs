@@ -15,6 +15,8 @@ pub(crate) struct Module {
     pub(crate) open: fn(&Lua) -> mlua::Result<Value>,
     /// Whether `require` also sets the global of that name, as Heka's C modules do.
     pub(crate) global: bool,
+    /// Whether only inputs and outputs have it.
+    pub(crate) trusted: bool,
 }
 
 impl Module {
@@ -34,50 +36,74 @@ pub(crate) const MODULES: &[Module] = &[
         name: "lpeg",
         open: crate::lpeg::open,
         global: true,
+        trusted: false,
     },
     Module {
         name: "re",
         open: crate::lpeg::open_re,
         global: true,
+        trusted: false,
     },
     Module {
         name: "bloom_filter",
         open: crate::bloom_filter::open,
         global: true,
+        trusted: false,
     },
     Module {
         name: "circular_buffer",
         open: crate::circular_buffer::open,
         global: true,
+        trusted: false,
     },
     Module {
         name: "cjson",
         open: crate::cjson::open,
         global: true,
+        trusted: false,
     },
     Module {
         name: "cuckoo_filter",
         open: crate::cuckoo_filter::open,
         global: true,
+        trusted: false,
     },
     Module {
         name: "hyperloglog",
         open: crate::hyperloglog::open,
         global: true,
+        trusted: false,
     },
     Module {
         name: "sax",
         open: crate::sax::open,
         global: true,
+        trusted: false,
     },
     Module {
         name: "struct",
         open: crate::struct_pack::open,
         global: true,
+        trusted: false,
+    },
+    Module {
+        name: "socket.core",
+        open: crate::socket::open,
+        global: false,
+        trusted: true,
+    },
+    Module {
+        name: "mime.core",
+        open: crate::socket::open_coders,
+        global: false,
+        trusted: true,
     },
 ];
 
-/// Names of the modules in Rust.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    MODULES.iter().map(|module| module.name)
+/// Names of the modules in Rust: those that every script has, or those that only inputs and outputs have.
+pub(crate) fn names(trusted: bool) -> impl Iterator<Item = &'static str> {
+    let modules = MODULES
+        .iter()
+        .filter(move |module| module.trusted == trusted);
+    modules.map(|module| module.name)
 }

@@ -186,27 +186,45 @@ pub fn page() -> String {
     table(&mut out, ENTRIES);
     out.push_str("\n## Offered to the script\n\n");
     table(&mut out, FUNCTIONS);
-    let list = |out: &mut String, title: &str, names: Vec<&str>| {
+    let list = |out: &mut String, title: &str, names: Vec<String>| {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         let _ = writeln!(out, "\n## {title}\n\n{}.", names.join(", "));
     };
-    let libraries = vec!["string", "table", "math", "os"];
+    let libraries = ["string", "table", "math", "os"]
+        .map(str::to_owned)
+        .to_vec();
     list(
         &mut out,
         "Base libraries, after `require`; inputs and outputs have `io` and `coroutine` too",
         libraries,
     );
-    list(&mut out, "Modules in Rust", modules::names().collect());
-    let module = |name: &'static str| {
-        let name = name.strip_prefix("lua_modules/").unwrap_or(name);
-        name.strip_suffix(".lua").unwrap_or(name)
+    list(
+        &mut out,
+        "Modules in Rust",
+        modules::names(false).map(str::to_owned).collect(),
+    );
+    let module = |shipped: &library::Shipped| {
+        let (_, name) = shipped.name.split_once('/').unwrap_or_default();
+        name.strip_suffix(".lua").unwrap_or(name).replace('/', ".")
     };
-    let names = library::MODULES.iter().map(|shipped| module(shipped.name));
-    list(&mut out, "Modules in Lua", names.collect());
+    list(
+        &mut out,
+        "Modules in Lua",
+        library::MODULES.iter().map(module).collect(),
+    );
+    let io_modules = library::IO_MODULES.iter().chain(library::SOCKET_MODULES);
+    list(
+        &mut out,
+        "LuaSocket, for inputs and outputs",
+        io_modules
+            .map(module)
+            .chain(modules::names(true).map(str::to_owned))
+            .collect(),
+    );
     list(
         &mut out,
         "Scripts that come with hekad, as `filename`",
-        library::scripts().collect(),
+        library::scripts().map(str::to_owned).collect(),
     );
     out
 }

@@ -48,7 +48,7 @@ impl Search {
             return Ok(loaded);
         }
         if name == "io" && !self.kind.is_trusted() {
-            return Err(mlua::Error::runtime("module 'io' disabled"));
+            return Err(disabled(name));
         }
         let library: Value = self.hidden.raw_get(name)?;
         if !library.is_nil() {
@@ -57,6 +57,9 @@ impl Search {
             return Ok(library);
         }
         if let Some(module) = MODULES.iter().find(|module| module.name == name) {
+            if module.trusted && !self.kind.is_trusted() {
+                return Err(disabled(name));
+            }
             let opened = module.require(lua)?;
             self.loaded.raw_set(name, &opened)?;
             return Ok(opened);
@@ -67,9 +70,15 @@ impl Search {
             )));
         }
         let mut tried = String::new();
-        match (self.find(name, &mut tried)?, library::module(name)) {
-            (Some((path, source)), _) => self.run(lua, name, &path, &source),
-            (None, Some(shipped)) => self.run(lua, name, shipped.name, shipped.source),
+        if let Some((path, source)) = self.find(name, &mut tried)? {
+            return self.run(lua, name, &path, &source);
+        }
+        match (library::module(name), library::io_module(name)) {
+            (Some(shipped), _) => self.run(lua, name, shipped.name, shipped.source),
+            (None, Some(shipped)) if self.kind.is_trusted() => {
+                self.run(lua, name, shipped.name, shipped.source)
+            }
+            (None, Some(_)) => Err(disabled(name)),
             (None, None) => Err(mlua::Error::runtime(format!(
                 "module '{name}' not found:{tried}"
             ))),
@@ -111,6 +120,11 @@ impl Search {
         }
         self.loaded.raw_get(name)
     }
+}
+
+/// The error about a module that the kind may not have.
+fn disabled(name: &str) -> mlua::Error {
+    mlua::Error::runtime(format!("module '{name}' disabled"))
 }
 
 /// Letters, digits, underscores and dots.

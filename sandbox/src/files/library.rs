@@ -18,12 +18,8 @@ use mlua::{
     UserDataMethods, Value,
 };
 
-use super::failure;
 use super::stream::{Buffering, Stream};
-use crate::limits::SandboxLimits;
-
-/// Bytes of a read where the script's memory has no limit.
-const READ_BYTES_MAX: usize = 1 << 30;
+use super::{failure, read_bytes_max};
 
 /// A file of a script; `None` once it is closed.
 struct FileObject {
@@ -188,14 +184,6 @@ fn done(lua: &Lua, result: io::Result<()>) -> mlua::Result<MultiValue> {
     }
 }
 
-/// Bytes that one read may give.
-fn limit(lua: &Lua) -> usize {
-    match lua.app_data_ref::<SandboxLimits>() {
-        Some(limits) if limits.memory_bytes > 0 => limits.memory_bytes as usize,
-        _ => READ_BYTES_MAX,
-    }
-}
-
 /// Reads what the formats say, up to the first that finds nothing.
 fn read_formats(lua: &Lua, file: &AnyUserData, formats: &[Value]) -> mlua::Result<MultiValue> {
     let line = [Value::Nil];
@@ -227,7 +215,7 @@ fn read_format(
     at: usize,
 ) -> mlua::Result<io::Result<Value>> {
     let mut bytes = Vec::new();
-    let limit = limit(lua);
+    let limit = read_bytes_max(lua);
     let read = match format {
         Value::Integer(_) | Value::Number(_) => {
             let count = number(format).max(0.0) as usize;
