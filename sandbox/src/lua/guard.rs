@@ -118,7 +118,7 @@ mod tests {
         frame::function(c"panics", |_| panic!("on purpose")),
         frame::function(c"refuses", |_| Err("no".into())),
         frame::function(c"raises", |frame| {
-            let _drops = vec![1];
+            let _drops = String::from("held");
             frame.reserve(1 << 20);
             Ok(0)
         }),
