@@ -137,9 +137,9 @@ impl Script {
         }
     }
 
-    /// What all machines have counted; `is_codec` where the engine does not count messages itself.
-    pub(crate) fn figures(&self, is_codec: bool, tell: &mut dyn FnMut(Figure)) {
-        self.counted.tell(is_codec, self.profile, tell);
+    /// What all machines have counted, without what the engine counts itself for a plugin of this kind.
+    pub(crate) fn figures(&self, tell: &mut dyn FnMut(Figure)) {
+        self.counted.tell(self.settings.kind, self.profile, tell);
     }
 
     /// Ends what machines are running now.

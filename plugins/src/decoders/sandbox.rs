@@ -106,7 +106,7 @@ impl DecoderFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(true, tell);
+        self.script.figures(tell);
     }
 
     fn abort(&self) {

@@ -70,7 +70,7 @@ impl EncoderFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(true, tell);
+        self.script.figures(tell);
     }
 
     fn abort(&self) {

@@ -108,7 +108,7 @@ impl FilterFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(false, tell);
+        self.script.figures(tell);
     }
 
     fn abort(&self) {

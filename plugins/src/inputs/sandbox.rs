@@ -102,7 +102,7 @@ impl InputFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(true, tell);
+        self.script.figures(tell);
     }
 }
 

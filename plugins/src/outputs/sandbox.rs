@@ -74,7 +74,7 @@ impl OutputFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(false, tell);
+        self.script.figures(tell);
     }
 }
 
