@@ -64,6 +64,7 @@ impl Script {
                 .help("the only type is \"lua\"");
         }
         let zone = chosen.zone(section);
+        chosen.warn_of_config(section);
         let program = source::program(&chosen, section);
         let hekad = section.hekad();
         let settings = Settings {
