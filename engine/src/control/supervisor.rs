@@ -413,7 +413,7 @@ impl Supervisor {
             }
             SIGUSR1 => {
                 if let Some(report) = self.report() {
-                    self.log.line(&report.text(&self.topology));
+                    self.log.lines(&report.text(&self.topology));
                 }
             }
             _ => return self.abort(),
@@ -449,7 +449,7 @@ impl Supervisor {
         }
         self.failed = true;
         if let Some(report) = self.report() {
-            self.log.line(&report.text(&self.topology));
+            self.log.lines(&report.text(&self.topology));
         }
         true
     }

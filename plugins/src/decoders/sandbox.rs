@@ -347,11 +347,7 @@ fn judge(
             failed.set(&[b"Failed parsing: ", text, b" payload: ", payload]);
             Err(None)
         }
-        1.. => Err(Some(Terminated {
-            cause: sandbox::Cause::Error,
-            text: String::from_utf8_lossy(text).into_owned(),
-            trace: String::new(),
-        })),
+        1.. => Err(Some(returned.end())),
     }
 }
 

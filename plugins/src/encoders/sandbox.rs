@@ -150,11 +150,7 @@ fn judge(
             failed.note(&[b"Failed serializing: ", text]);
             Outcome::Failed
         }
-        1.. => Outcome::Ended(Terminated {
-            cause: sandbox::Cause::Error,
-            text: String::from_utf8_lossy(text).into_owned(),
-            trace: String::new(),
-        }),
+        1.. => Outcome::Ended(returned.end()),
     }
 }
 
