@@ -41,10 +41,13 @@ pub(crate) fn lua(args: &LuaArgs) -> Result<ExitCode, Failure> {
         bench.watch(expression)?;
     }
     let mut run = Run::new(made, bench, args.format)?;
+    let ticks = args
+        .ticks
+        .unwrap_or_else(|| u32::from(section::has_timer(&args.script)));
     let mut stdout = io::stdout().lock();
     let result = run
         .all(&sample)
-        .and_then(|()| run.ticks(args.ticks))
+        .and_then(|()| run.ticks(ticks))
         .and_then(|()| run.finish());
     // A reader that has seen enough is no error.
     let _ = stdout.write_all(&run.printed).and_then(|()| stdout.flush());

@@ -59,3 +59,8 @@ pub fn pages() -> Vec<(String, String)> {
     pages.push(("lua.md".to_owned(), sandbox::reference::page()));
     pages
 }
+
+/// The text of a script that comes with the daemon, by its `filename`.
+pub fn script(filename: &str) -> Option<&'static [u8]> {
+    sandbox::library::script(filename).map(|shipped| shipped.source)
+}

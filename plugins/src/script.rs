@@ -64,6 +64,7 @@ impl Script {
                 .help("the only type is \"lua\"");
         }
         let zone = chosen.zone(section);
+        chosen.warn_of_config(section);
         let program = source::program(&chosen, section);
         let hekad = section.hekad();
         let settings = Settings {
@@ -137,9 +138,9 @@ impl Script {
         }
     }
 
-    /// What all machines have counted; `is_codec` where the engine does not count messages itself.
-    pub(crate) fn figures(&self, is_codec: bool, tell: &mut dyn FnMut(Figure)) {
-        self.counted.tell(is_codec, self.profile, tell);
+    /// What all machines have counted, without what the engine counts itself for a plugin of this kind.
+    pub(crate) fn figures(&self, tell: &mut dyn FnMut(Figure)) {
+        self.counted.tell(self.settings.kind, self.profile, tell);
     }
 
     /// Ends what machines are running now.

@@ -62,6 +62,20 @@ impl LastState {
     }
 }
 
+impl Returned<'_> {
+    /// The end that a status above 0 is, with the script's text, or one that says there is none.
+    pub fn end(&self) -> Terminated {
+        let text = match self.text {
+            Some(text) if !text.is_empty() => String::from_utf8_lossy(text).into_owned(),
+            _ => format!(
+                "process_message() returned {}, which ends the script, and no text",
+                self.status
+            ),
+        };
+        Terminated::new(Cause::Error, text)
+    }
+}
+
 /// A script that runs.
 pub struct Sandbox {
     machine: Machine,

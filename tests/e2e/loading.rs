@@ -295,6 +295,19 @@ fn scripts_run_over_samples_without_a_daemon() {
         "json",
     ]);
     assert!(out.contains("\"payload\":\"30\""), "{out}{err}");
+    place.write("silent.lua", "function process_message() return 0 end\n");
+    let silent = path("silent.lua");
+    let arguments = ["lua", &silent, "--kind", "filter", "--input", &lines];
+    let (status, out, err) = run(&arguments);
+    assert_eq!((status, out.as_str()), (Some(0), ""), "{err}");
+    let mut arguments = arguments.to_vec();
+    arguments.extend(["--ticks", "1"]);
+    let (status, _, err) = run(&arguments);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(
+        err.contains("timer_event() function was not found"),
+        "{err}"
+    );
     place.write("broken.lua", "function process_message()\nreturn +\nend");
     let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
     assert_eq!(status, Some(78), "{err}");

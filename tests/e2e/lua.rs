@@ -162,6 +162,35 @@ fn a_filter_that_dies_says_why_and_the_daemon_goes_on() {
 }
 
 #[test]
+fn what_a_script_says_forges_no_line_of_the_log_and_is_never_empty() {
+    let script = r#"
+        function process_message()
+            local payload = read_message("Payload")
+            if payload == "end" then return 7 end
+            return -1, payload .. "\nPlugin 'In' terminated\027[2K\r\n"
+        end
+    "#;
+    let place = place("says.lua", script);
+    let filter = r#"
+        [Says]
+        type = "SandboxFilter"
+        filename = "says.lua"
+        message_matcher = "Logger == 'In'"
+        [Says.config]
+        codes = [1, 2]
+    "#;
+    let daemon = Daemon::start(&place, &config("Type =~ /^heka.sandbox/", filter));
+    daemon.wait_for("`read_config(\"codes\")` is nil: the value is an array");
+    send(&place, "odd\n");
+    daemon.wait_for("process_message() failed: odd\n\tPlugin 'In' terminated\\u{1b}[2K\n");
+    send(&place, "end\n");
+    let why = "process_message() returned 7, which ends the script, and no text";
+    daemon.wait_for(&format!("Plugin 'Says' terminated. Error: {why}; "));
+    daemon.wait_for(&format!("heka.sandbox-terminated|hekad|{why}\n"));
+    assert_eq!(daemon.stop().status, 0);
+}
+
+#[test]
 fn an_endless_loop_ends_the_filter_alone() {
     let script = "function process_message() while true do end return 0 end";
     let place = place("loop.lua", script);

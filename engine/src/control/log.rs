@@ -61,8 +61,13 @@ impl Log {
         }
     }
 
-    /// Writes a line.
+    /// Writes what is to be said of one event. What it quotes may be anybody's text: further lines are set in, and nothing moves the cursor.
     pub fn line(&mut self, text: &str) {
+        self.lines(&quoted(text));
+    }
+
+    /// Writes a text of our own that has several lines: a report.
+    pub fn lines(&mut self, text: &str) {
         let mut lines = Vec::new();
         if self.left_out > 0 {
             let notice = format!(
@@ -110,6 +115,26 @@ impl Log {
     }
 }
 
+/// A text whose further lines begin with a tab, and whose control characters are written out.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for (index, part) in text.trim_end().split('\n').enumerate() {
+        if index > 0 {
+            quoted.push('\n');
+            if !part.starts_with('\t') {
+                quoted.push('\t');
+            }
+        }
+        for one in part.strip_suffix('\r').unwrap_or(part).chars() {
+            match one.is_control() && one != '\t' {
+                true => quoted.extend(one.escape_default()),
+                false => quoted.push(one),
+            }
+        }
+    }
+    quoted
+}
+
 impl Drop for Log {
     fn drop(&mut self) {
         let (done, written) = flume::bounded(1);
@@ -132,5 +157,23 @@ fn write_entries(waiting: &flume::Receiver<Entry>) {
             Entry::Text(text) => drop(std::io::stderr().write_all(&text)),
             Entry::Flush(done) => drop(done.try_send(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_within_its_event() {
+        assert_eq!(quoted("hekad is running"), "hekad is running");
+        assert_eq!(
+            quoted("no module:\n\tno file 'a'\r\n\tno file 'b'\n"),
+            "no module:\n\tno file 'a'\n\tno file 'b'"
+        );
+        assert_eq!(
+            quoted("payload: x\nPlugin 'y' terminated\n\n2026/01/01 hekad\x1b[2K\0\u{9b}"),
+            "payload: x\n\tPlugin 'y' terminated\n\t\n\t2026/01/01 hekad\\u{1b}[2K\\u{0}\\u{9b}"
+        );
     }
 }

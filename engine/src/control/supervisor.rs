@@ -409,7 +409,7 @@ impl Supervisor {
             }
             SIGUSR1 => {
                 if let Some(report) = self.report() {
-                    self.log.line(&report.text(&self.topology));
+                    self.log.lines(&report.text(&self.topology));
                 }
             }
             _ => return self.abort(),
@@ -445,7 +445,7 @@ impl Supervisor {
         }
         self.failed = true;
         if let Some(report) = self.report() {
-            self.log.line(&report.text(&self.topology));
+            self.log.lines(&report.text(&self.topology));
         }
         true
     }

@@ -102,6 +102,19 @@ pub struct Remark<'a> {
     pub count: u64,
 }
 
+/// How often something was so, behind its text: nothing for once.
+#[derive(Clone, Copy, Debug)]
+pub struct Times(pub u64);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => Ok(()),
+            count => write!(f, " ({count} times)"),
+        }
+    }
+}
+
 impl fmt::Display for Remark<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = if self.decoder.is_empty() {
@@ -109,7 +122,7 @@ impl fmt::Display for Remark<'_> {
         } else {
             self.decoder
         };
-        write!(f, "{by}: {} ({} times)", self.reason, self.count)
+        write!(f, "{by}: {}{}", self.reason.trim_end(), Times(self.count))
     }
 }
 

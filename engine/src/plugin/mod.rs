@@ -20,7 +20,7 @@ pub mod spec;
 pub use backoff::Backoff;
 pub use codec::{
     CodecEnd, DecodeError, DecodeFailure, DecodeInput, Decoded, Decoder, DecoderFactory,
-    EncodeContext, EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory,
+    EncodeContext, EncodeFailure, Encoded, Encoder, EncoderFactory, Remark, SplitterFactory, Times,
     encode_protobuf,
 };
 pub use consumer::{

@@ -80,9 +80,9 @@ pub(crate) struct LuaArgs {
     #[arg(long, value_enum, default_value_t = MessageFormat::Text)]
     pub(crate) format: MessageFormat,
 
-    /// How often `timer_event` is called at the end.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) ticks: u32,
+    /// How often `timer_event` is called at the end [default: 1 where the script has it].
+    #[arg(long, value_name = "N")]
+    pub(crate) ticks: Option<u32>,
 
     /// Limit of a call, in safepoints of the machine; 0 is none [default: the daemon's].
     #[arg(long, value_name = "N")]

@@ -73,16 +73,24 @@ fn named(script: &str) -> String {
     fs::canonicalize(script).map_or(script.to_owned(), |path| path.display().to_string())
 }
 
+/// Whether a script speaks of `timer_event`.
+pub(super) fn has_timer(script: &str) -> bool {
+    let text = match fs::read(script) {
+        Ok(text) => text,
+        Err(_) => plugins::script(script).unwrap_or_default().to_vec(),
+    };
+    String::from_utf8_lossy(&text).contains("timer_event")
+}
+
 fn kind(args: &LuaArgs) -> ScriptKind {
     if let Some(kind) = args.kind {
         return kind;
     }
-    let text = fs::read_to_string(&args.script).unwrap_or_default();
     let folder = Path::new(&args.script).parent();
     let folder = folder.map_or_else(String::new, |folder| folder.display().to_string());
     if folder.ends_with("encoders") {
         ScriptKind::Encoder
-    } else if folder.ends_with("filters") || text.contains("timer_event") {
+    } else if folder.ends_with("filters") || has_timer(&args.script) {
         ScriptKind::Filter
     } else {
         ScriptKind::Decoder

@@ -108,7 +108,7 @@ impl DecoderFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(true, tell);
+        self.script.figures(tell);
     }
 
     fn abort(&self) {
@@ -515,11 +515,7 @@ fn judge(
             failed.set(&[b"Failed parsing: ", text, b" payload: ", payload]);
             Err(None)
         }
-        1.. => Err(Some(Terminated {
-            cause: sandbox::Cause::Error,
-            text: String::from_utf8_lossy(text).into_owned(),
-            trace: String::new(),
-        })),
+        1.. => Err(Some(returned.end())),
     }
 }
 

@@ -70,7 +70,7 @@ impl EncoderFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(true, tell);
+        self.script.figures(tell);
     }
 
     fn abort(&self) {
@@ -150,11 +150,7 @@ fn judge(
             failed.note(&[b"Failed serializing: ", text]);
             Outcome::Failed
         }
-        1.. => Outcome::Ended(Terminated {
-            cause: sandbox::Cause::Error,
-            text: String::from_utf8_lossy(text).into_owned(),
-            trace: String::new(),
-        }),
+        1.. => Outcome::Ended(returned.end()),
     }
 }
 

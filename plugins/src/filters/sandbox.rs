@@ -17,7 +17,7 @@ use engine::io::clock::Monotonic;
 use engine::plugin::options::FilterOptions;
 use engine::plugin::{
     Fault, Figure, Filter, FilterContext, FilterFactory, FilterPlugin, LastWork, PluginSpec,
-    Refusal, Section, Selection,
+    Refusal, Section, Selection, Times,
 };
 use sandbox::{Batch, Host, InjectError, Injected, Kind, Subject, Terminated};
 
@@ -130,7 +130,7 @@ impl FilterFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(false, tell);
+        self.script.figures(tell);
     }
 
     fn abort(&self) {
@@ -313,7 +313,13 @@ impl SandboxFilter {
     /// Tells the log what the script has complained about.
     fn tell(&mut self, context: &mut dyn FilterContext) {
         if let Some((text, count)) = self.last.take(context.now()) {
-            context.notice(&mut || format!("process_message() failed: {text} ({count} times)"));
+            context.notice(&mut || {
+                format!(
+                    "process_message() failed: {}{}",
+                    text.trim_end(),
+                    Times(count)
+                )
+            });
         }
     }
 
@@ -450,11 +456,7 @@ fn judge(returned: sandbox::Returned<'_>, last: &mut Last) -> Result<(), Termina
             }
             Ok(())
         }
-        1.. => Err(Terminated {
-            cause: sandbox::Cause::Error,
-            text: String::from_utf8_lossy(returned.text.unwrap_or_default()).into_owned(),
-            trace: String::new(),
-        }),
+        1.. => Err(returned.end()),
     }
 }
 

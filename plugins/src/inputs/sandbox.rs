@@ -102,7 +102,7 @@ impl InputFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(true, tell);
+        self.script.figures(tell);
     }
 }
 
@@ -155,7 +155,7 @@ impl Machine {
                     0 => Outcome::Done(None),
                     ..0 => Outcome::Done(Some(text)),
                     1.. if text.ends_with("shutting down") => Outcome::Stopped,
-                    1.. => Outcome::Ended(text),
+                    1.. => Outcome::Ended(returned.end().text),
                 }
             }
             Err(ended) if matches!(ended.cause, Cause::Stopped | Cause::Aborted) => {

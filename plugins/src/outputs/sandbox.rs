@@ -12,7 +12,7 @@ use engine::io::{Resident, clock};
 use engine::plugin::options::OutputOptions;
 use engine::plugin::spec::EncoderUse;
 use engine::plugin::{
-    Fault, Figure, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
+    Fault, Figure, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section, Times,
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::parcel::Parcel;
@@ -74,7 +74,7 @@ impl OutputFactory for Factory {
     }
 
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
-        self.script.figures(false, tell);
+        self.script.figures(tell);
     }
 }
 
@@ -119,15 +119,15 @@ impl Machine {
                 let returned = running.sandbox().process_message(subject, &mut NoHost);
                 let text = match returned {
                     Ok(returned) if returned.status == 0 => continue,
+                    Ok(returned) if returned.status > 0 => {
+                        let text = returned.end().text;
+                        ended = Some(format!("FATAL: {text}"));
+                        text
+                    }
                     Ok(returned) => {
                         let text = returned.text.unwrap_or_default();
-                        let text = String::from_utf8_lossy(text).into_owned();
-                        if returned.status > 0 {
-                            ended = Some(format!("FATAL: {text}"));
-                        } else {
-                            self.last.note(&[text.as_bytes()]);
-                        }
-                        text
+                        self.last.note(&[text]);
+                        String::from_utf8_lossy(text).into_owned()
                     }
                     Err(end) => {
                         ended = Some(format!("FATAL: {}", told(&end)));
@@ -182,7 +182,11 @@ impl Output for SandboxOutput {
                         context.settle(delivered.parcel);
                         if let Some((text, count)) = delivered.complaint {
                             context.notice(|| {
-                                format!("process_message() failed: {text} ({count} times)")
+                                format!(
+                                    "process_message() failed: {}{}",
+                                    text.trim_end(),
+                                    Times(count)
+                                )
                             });
                         }
                         if let Some(ended) = delivered.ended {

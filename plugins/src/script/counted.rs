@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::plugin::Figure;
-use sandbox::{Figures, Stopper};
+use sandbox::{Figures, Kind, Stopper};
 
 /// Numbers that a machine tells, in the order of `values`.
 const NUMBERS: usize = 11;
@@ -131,7 +131,11 @@ impl Counted {
     }
 
     /// Tells all figures under Heka's names.
-    pub(super) fn tell(&self, is_codec: bool, profile: bool, tell: &mut dyn FnMut(Figure)) {
+    ///
+    /// The engine counts the messages of inputs, filters and outputs, and what a filter injects.
+    pub(super) fn tell(&self, kind: Kind, profile: bool, tell: &mut dyn FnMut(Figure)) {
+        let is_codec = matches!(kind, Kind::Decoder | Kind::Encoder);
+        let is_input = matches!(kind, Kind::Input);
         let mut sums = [0_u64; NUMBERS];
         for slot in lock(&self.slots).iter() {
             for (at, sum) in sums.iter_mut().enumerate() {
@@ -164,11 +168,13 @@ impl Counted {
         one("MaxOutput", max_output, "B");
         if is_codec {
             one("ProcessMessageCount", count, "count");
+        }
+        if is_codec || is_input {
             one("InjectMessageCount", injected, "count");
         }
         one("ProcessMessageFailures", failures, "count");
         one("ProcessMessageSamples", samples, "count");
-        if is_codec {
+        if is_codec || is_input {
             one("ProcessMessageAvgDuration", mean(duration, samples), "ns");
         }
         let unpreserved = self.unpreserved.load(Ordering::Relaxed);
@@ -183,5 +189,26 @@ impl Counted {
             one("TimerEventSamples", ticks, "count");
             one("TimerEventAvgDuration", mean(tick_duration, ticks), "ns");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_told_twice_beside_what_the_engine_counts() {
+        let counted = Counted::default();
+        let names = |kind| {
+            let mut names = Vec::new();
+            counted.tell(kind, false, &mut |figure| names.push(figure.name));
+            names
+        };
+        assert!(names(Kind::Decoder).contains(&"ProcessMessageCount"));
+        assert!(names(Kind::Input).contains(&"InjectMessageCount"));
+        for kind in [Kind::Input, Kind::Filter, Kind::Output] {
+            assert!(!names(kind).contains(&"ProcessMessageCount"), "{kind:?}");
+        }
+        assert!(!names(Kind::Filter).contains(&"InjectMessageCount"));
     }
 }

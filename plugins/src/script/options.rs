@@ -152,6 +152,24 @@ impl Chosen<'_> {
         values.collect()
     }
 
+    /// Warns of values that no script can read, as in Heka.
+    pub(super) fn warn_of_config<C>(&self, section: &mut Section<'_, C>) {
+        for (key, value) in self.config.iter() {
+            let what = match value {
+                Value::Array(_) => "an array",
+                Value::Object(_) => "a table",
+                Value::Null => "nothing",
+                Value::String(_) | Value::Number(_) | Value::Bool(_) => continue,
+            };
+            section
+                .warning(
+                    &["config", key],
+                    format!("`read_config(\"{key}\")` is nil: the value is {what}"),
+                )
+                .help("scripts read strings, numbers and truth values");
+        }
+    }
+
     fn tz(&self) -> &str {
         let tz = self.config.get(TZ).and_then(Value::as_str);
         tz.unwrap_or_default()

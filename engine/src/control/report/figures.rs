@@ -73,10 +73,11 @@ pub(super) fn of_codecs(topology: &Topology, kind: Kind) -> Vec<(&str, Vec<Figur
         .collect()
 }
 
-/// A line for each figure.
+/// A line for each figure; durations with their unit, as the report's own.
 pub(super) fn lines(out: &mut String, figures: &[Figure]) {
-    for figure in figures {
-        let _ = writeln!(out, "    {}: {}", figure.name, figure.value);
+    for Figure { name, value, unit } in figures {
+        let unit = if *unit == "ns" { " ns" } else { "" };
+        let _ = writeln!(out, "    {name}: {value}{unit}");
     }
 }
 
@@ -106,4 +107,26 @@ pub(super) fn codecs_json(codecs: &[(&str, Vec<Figure>)]) -> Value {
         .iter()
         .map(|(name, figures)| ((*name).to_owned(), json(figures)));
     Value::Object(by_name.collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_their_unit() {
+        let figure = |name, value, unit| Figure { name, value, unit };
+        let mut out = String::new();
+        lines(
+            &mut out,
+            &[
+                figure("MaxMemory", 16_360, "B"),
+                figure("TimerEventAvgDuration", 350, "ns"),
+            ],
+        );
+        assert_eq!(
+            out,
+            "    MaxMemory: 16360\n    TimerEventAvgDuration: 350 ns\n"
+        );
+    }
 }

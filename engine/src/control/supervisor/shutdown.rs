@@ -162,7 +162,7 @@ impl Supervisor {
     fn hear(&mut self, wait: Duration, deadline: Instant) -> Option<Phase> {
         match self.news.recv_timeout(wait) {
             // The counters of this moment may be hard to come by.
-            Ok(ToControl::Signal(SIGUSR1)) => self.log.line(&self.last.text(&self.topology)),
+            Ok(ToControl::Signal(SIGUSR1)) => self.log.lines(&self.last.text(&self.topology)),
             Ok(ToControl::Signal(signal)) => {
                 if self.signalled(signal) {
                     self.log.line("second signal: stopping at once");
@@ -236,7 +236,7 @@ impl Supervisor {
     fn finish(mut self, before: &Report, complete: bool) -> Outcome {
         let report = self.known();
         self.log.end_interval();
-        self.log.line(&report.text(&self.topology));
+        self.log.lines(&report.text(&self.topology));
         for line in report::kept_lines(&report, &self.topology) {
             self.log.line(&line);
         }
