@@ -74,6 +74,7 @@ const SHARED: &[Shipped] = shipped!(
     "cbufd_graphs",
     "influx_lines",
     "log_grammar",
+    "plain_text",
     "slow_query",
     "stats_text",
 );

@@ -1,16 +1,15 @@
 -- Decoder of the query log of BIND, with print-time, print-severity and print-category.
 --
 -- Config:  type.
--- Gives:   Timestamp, Severity (info), the line as Payload, and the captures of module `bind` as fields, the time among them.
+-- Gives:   Timestamp, the line as Payload, and the captures of module `bind` as fields, the time among them. Severity stays the message's.
 -- Refuses: any other line: -1 with the reason.
 
 local l = require "lpeg"
 local bind = require "bind"
 
-local INFO = 6
 local grammar = l.Ct(bind.query_log_grammar)
 
-local msg = {Type = read_config("type"), Severity = INFO}
+local msg = {Type = read_config("type")}
 
 function process_message()
     local line = read_message("Payload")

@@ -131,13 +131,12 @@ function M.parse_config(text)
     return config
 end
 
-local function out_of_range(name, test)
-    error(string.format("%s - algorithm: %s col: %d msg: arguments out of range", name, test.algorithm, test.col), 0)
-end
-
 -- Calls visit(first, last, s, e) for each older window from s to e, the newest first; the current one is from first to last. These are
 -- nwin - 1 windows: at a present time a double has no room for the one nanosecond, which leaves out the oldest for times near 1970.
-local function windows(buffer, test, row, visit)
+local function windows(name, buffer, test, rows, row, visit)
+    if test.win * test.nwin >= rows then
+        error(string.format("%s - algorithm: %s col: %d msg: arguments out of range", name, test.algorithm, test.col), 0)
+    end
     local now = buffer:current_time()
     local size = test.win * row
     for s = now - 2 * size, now - size * test.nwin + 1, -size do
@@ -146,11 +145,8 @@ local function windows(buffer, test, row, visit)
 end
 
 local function mww(name, buffer, test, rows, row)
-    if test.win * test.nwin >= rows then
-        out_of_range(name, test)
-    end
     local unlikely = 0
-    windows(buffer, test, row, function(first, last, s, e)
+    windows(name, buffer, test, rows, row, function(first, last, s, e)
         if test.trend ~= "any" then
             local change = (buffer:compute("avg", test.col, first, last) or NAN) - (buffer:compute("avg", test.col, s, e) or NAN)
             if test.trend == "decreasing" then
@@ -171,11 +167,8 @@ local function mww(name, buffer, test, rows, row)
 end
 
 local function mww_nonparametric(name, buffer, test, rows, row)
-    if test.win * test.nwin >= rows then
-        out_of_range(name, test)
-    end
     local sum = 0
-    windows(buffer, test, row, function(first, last, s, e)
+    windows(name, buffer, test, rows, row, function(first, last, s, e)
         local u = buffer:mannwhitneyu(test.col, first, last, s, e)
         if u then
             sum = sum + u / (test.win * test.win) - 0.5

@@ -8,10 +8,13 @@
 
 local math = require "math"
 local os = require "os"
+local plain_text = require "hekad.plain_text"
 local string = require "string"
 local table = require "table"
 
 local M = {}
+
+local as_text = plain_text.of
 
 local HEADERS = {
     Type = "Type", Hostname = "Hostname", Pid = "Pid", UUID = "Uuid", Logger = "Logger", EnvVersion = "EnvVersion",
@@ -44,16 +47,6 @@ local function date(layout, seconds)
     end
     last.seconds, last.text = seconds, text
     return text
-end
-
-local function as_text(value)
-    if type(value) ~= "number" then
-        return tostring(value)
-    end
-    if value % 1 == 0 and value > -1e15 and value < 1e15 then
-        return string.format("%d", value)
-    end
-    return string.format("%.14g", value)
 end
 
 -- What a template consists of: literal texts, and tables that say what to read.

@@ -23,10 +23,13 @@
 local field_util = require "field_util"
 local interpolate = require("msg_interpolate").interpolate_from_msg
 local math = require "math"
+local plain_text = require "hekad.plain_text"
 local string = require "string"
 local table = require "table"
 
 local M = {}
+
+local as_text = plain_text.of
 
 local TAG_HEADERS = {"Hostname", "Logger", "Severity", "Type"}
 local UNITS = {ms = true, s = true, m = true, h = true}
@@ -68,16 +71,6 @@ end
 
 local function finite(number)
     return number - number == 0
-end
-
-local function as_text(value)
-    if type(value) ~= "number" then
-        return tostring(value)
-    end
-    if value % 1 == 0 and value > -1e15 and value < 1e15 then
-        return format("%d", value)
-    end
-    return format("%.14g", value)
 end
 
 -- A line ends at a newline and a backslash at the end would swallow what follows: neither can be written.
