@@ -131,6 +131,11 @@ pub trait Filter {
         Ok(())
     }
 
+    /// Messages that it has made and keeps until there is injection credit. What it still has when it ends is counted as lost (`no_credit`).
+    fn kept(&self) -> usize {
+        0
+    }
+
     /// The daemon is stopping, and inputs bring nothing more: what is injected now is still delivered. Messages that other filters inject
     /// may still come.
     fn stop(&mut self, _context: &mut dyn FilterContext) -> Result<(), Fault> {

@@ -114,7 +114,7 @@ impl Shard {
                 Ok(())
             }
             Err(failure) => {
-                let _ = self.contain(Running::Filter(consumer), || drop(filter));
+                self.drop_filter(consumer, filter);
                 Err(self.filter_failed(consumer, &failure))
             }
         }

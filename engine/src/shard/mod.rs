@@ -79,6 +79,8 @@ struct Consumer {
     filter: Option<Box<dyn Filter>>,
     /// What was loaded into the place that it is.
     loaded: Option<Rc<LoadedFilter>>,
+    /// Dropped, it ends the ticks of what was loaded.
+    ticker: Option<flume::Sender<()>>,
     /// Outputs, on their home shard: parcels to deliver.
     queue: VecDeque<Box<Parcel>>,
     /// The task of the output, or the one that restarts the filter.
@@ -668,6 +670,7 @@ fn make_consumer(topology: &Topology, id: ConsumerId) -> Consumer {
         // It is made when the shard opens its plugins.
         filter: None,
         loaded: None,
+        ticker: None,
         queue: VecDeque::with_capacity(
             limits::CONSUMER_CREDITS as usize * topology.shards as usize,
         ),

@@ -256,6 +256,9 @@ impl Shard {
 
     /// Whether no batch is under way, but for those that only lost shards hold.
     pub(super) fn is_idle(&self) -> bool {
+        if self.filters_keep() {
+            return false;
+        }
         let (pool, injections) = (self.pool.borrow(), self.injections.borrow());
         if pool.in_use() == 0 && injections.in_use() == 0 {
             return true;

@@ -67,17 +67,19 @@ impl Shard {
         let loaded = Rc::new(loaded);
         let made = self.make_filter(consumer, &*loaded.factory);
         let filter = made.map_err(|failure| failure.to_string())?;
-        let before = {
+        let (before, _) = {
             let mut consumers = self.consumers.borrow_mut();
             let state = &mut consumers[consumer.0 as usize];
             state.standing.restart(&loaded.retries);
             state.loaded = Some(Rc::clone(&loaded));
-            state.filter.replace(filter)
+            (state.filter.replace(filter), state.ticker.take())
         };
         drop(self.end_filter(consumer, before));
         if let Some(interval) = loaded.ticker_interval {
             let shard = self.me.upgrade().expect("the shard is running");
-            crate::io::spawn(run::tick_loaded(shard, consumer, loaded, interval));
+            let (stays, leaves) = flume::bounded(1);
+            self.consumers.borrow_mut()[consumer.0 as usize].ticker = Some(stays);
+            crate::io::spawn(run::tick_loaded(shard, consumer, leaves, interval));
         }
         Ok(())
     }
@@ -90,6 +92,7 @@ impl Shard {
             let state = &mut consumers[consumer.0 as usize];
             let held = std::mem::take(&mut state.standing.held);
             state.standing.down = false;
+            state.ticker = None;
             let before = state.filter.replace(Box::new(Vacant));
             (before, state.loaded.take(), held)
         };
@@ -131,17 +134,27 @@ impl Shard {
         match Failure::of(self.contain(who, || filter.open())) {
             Ok(()) => Ok(filter),
             Err(failure) => {
-                self.drop_filter(consumer, Some(filter));
+                self.drop_filter(consumer, filter);
                 Err(failure)
             }
         }
     }
 
-    /// Drops an instance. What it says in doing so is of no interest any more.
-    pub(super) fn drop_filter(&self, consumer: ConsumerId, filter: Option<Box<dyn Filter>>) {
-        if let Some(filter) = filter {
-            let _ = self.contain(Running::Filter(consumer), || drop(filter));
+    /// Drops an instance, and counts what it has made and nobody has taken. What it says in doing so is of no interest any more.
+    pub(super) fn drop_filter(&self, consumer: ConsumerId, filter: Box<dyn Filter>) {
+        let who = Running::Filter(consumer);
+        let kept = self.contain(who, || filter.kept()).unwrap_or(0);
+        for _ in 0..kept {
+            self.drop_injection(consumer, DropCause::NoCredit);
         }
+        let _ = self.contain(who, || drop(filter));
+    }
+
+    /// Whether filters of this shard have made messages that nobody has taken yet.
+    pub(super) fn filters_keep(&self) -> bool {
+        let consumers = self.consumers.borrow();
+        let mut filters = consumers.iter().filter_map(|state| state.filter.as_ref());
+        filters.any(|filter| filter.kept() > 0)
     }
 
     /// Says in a message that a filter or output has ended, unless the daemon stops.
@@ -203,11 +216,25 @@ impl Shard {
 
     /// Injection credit has come back: the filter that waited longest goes on.
     pub(super) fn credit_for_injection(&self) {
-        let next = self.wanting.borrow_mut().pop_front();
-        if let Some(consumer) = next {
+        if !self.wanting.borrow().is_empty() {
             // Never inside another call.
             let shard = self.me.upgrade().expect("the shard is running");
-            crate::io::spawn(async move { shard.resume_filter(consumer) });
+            crate::io::spawn(async move { shard.resume_filters() });
+        }
+    }
+
+    /// Filters that wait for injection credit go on in their turn, as long as there is some: one may want none any more.
+    fn resume_filters(&self) {
+        let has_credit = || {
+            let pool = self.injections.borrow();
+            pool.in_use() < pool.size()
+        };
+        while has_credit() {
+            let next = self.wanting.borrow_mut().pop_front();
+            let Some(consumer) = next else {
+                return;
+            };
+            self.resume_filter(consumer);
         }
     }
 
@@ -252,7 +279,7 @@ impl Shard {
             Ok(ended) => ended.map_err(Failure::from),
             Err(panicked) => Err(panicked.into()),
         };
-        self.drop_filter(consumer, Some(filter));
+        self.drop_filter(consumer, filter);
         ended.unwrap_or_else(|failure| {
             self.notice(name, || failure.to_string());
             None

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_lite::future::or;
+
 use super::intake::InputContext;
 use super::matchers::Exchange;
 use super::mesh::Frame;
@@ -460,25 +462,17 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<Plugins>) {
     }
 }
 
-/// Ticks a loaded filter for as long as it stands in its place.
+/// Ticks a loaded filter for as long as it stands in its place: until `leaves` is closed.
 pub(super) async fn tick_loaded(
     shard: Rc<Shard>,
     id: ConsumerId,
-    loaded: Rc<LoadedFilter>,
+    leaves: flume::Receiver<()>,
     interval: Duration,
 ) {
-    let is_there = |shard: &Shard| {
-        let now = shard.loaded(id);
-        now.is_some_and(|now| Rc::ptr_eq(&now, &loaded))
+    let left = async {
+        let _ = leaves.recv_async().await;
     };
-    let mut due = Monotonic::now().after(interval);
-    loop {
-        crate::io::sleep(due.remaining()).await;
-        if shard.ending() || !is_there(&shard) || !shard.tick_filter(id) {
-            break;
-        }
-        due = due.next_after(interval);
-    }
+    or(left, tick_filter(shard, id, interval)).await;
 }
 
 async fn tick_filter(shard: Rc<Shard>, id: ConsumerId, interval: Duration) {

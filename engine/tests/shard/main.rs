@@ -11,6 +11,7 @@ mod failing;
 mod failing_queues;
 mod flaky;
 mod harness;
+mod keeping;
 mod many_streams;
 mod matchers;
 mod queueing;

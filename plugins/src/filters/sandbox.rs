@@ -499,6 +499,10 @@ impl Filter for SandboxFilter {
         Ok(())
     }
 
+    fn kept(&self) -> usize {
+        self.held.len()
+    }
+
     fn stop(&mut self, context: &mut dyn FilterContext) -> Result<(), Fault> {
         self.flush(context);
         if !self.rules.ticks_at_the_end {
