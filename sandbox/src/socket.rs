@@ -3,7 +3,7 @@
 //! Owns:    sockets of TCP and UDP, `select`, names of hosts, as scripts know them.
 //! Runs on: the thread of an input or output.            Plane: data.
 //! Bounds:  what one call receives is at most the script's memory; `stream::BUFFER_BYTES` are read ahead for each connection.
-//! Never:   waits where a stop does not reach it, and never for longer than `wait::SLICE` after one.
+//! Never:   waits for longer than `wait::SLICE` after a stop, but in `close` where the script has set `linger`, which is the system's to wait for.
 
 mod address;
 mod arguments;

@@ -2,13 +2,16 @@
 //!
 //! Owns:    a thread on which the script runs: it may use files, processes and sockets, and wait for them.
 //! Runs on: its home shard; the script on the thread.            Plane: data.
-//! Bounds:  the script's memory; one batch at a time, while further ones wait as for any output.
+//! Bounds:  the script's memory; one batch at a time, while further ones wait as for any output; `GRACE` for a call once the daemon stops.
 //! Never:   gives the script a message twice.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use engine::event::DropCause;
-use engine::io::{Resident, clock};
+use engine::io::{Resident, clock, sleep};
 use engine::plugin::options::OutputOptions;
 use engine::plugin::spec::EncoderUse;
 use engine::plugin::{
@@ -16,9 +19,16 @@ use engine::plugin::{
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::parcel::Parcel;
-use sandbox::{Kind, NoHost, Subject};
+use futures_lite::future::or;
+use sandbox::{Cause, Kind, NoHost, Stopper, Subject, Terminated};
 
 use crate::script::{Last, Running, Script, options, told};
+
+/// How long one call of the script may last once the daemon stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long an output sleeps that waits for the daemon to stop, which wakes it anyway.
+const LONG: Duration = Duration::from_secs(3600);
 
 options! {
     /// Options of `SandboxOutput`.
@@ -41,6 +51,8 @@ pub const SPEC: PluginSpec = PluginSpec::output::<Options>(
     "A status below 0 refuses the message: it is counted as `refused`, becomes a dead letter where the output keeps them, and the text is in the \
      log, at most once a second. It is not given to the script again.",
     "An error of the script, or a status above 0, ends the output.",
+    "A call that still lasts five seconds after the daemon was told to stop is ended at its next safepoint, or at once if it waits for a socket; \
+     its message, and those behind it, stay in the queue of an output that has one, and are dropped (`destination_ended`) otherwise.",
 ]);
 
 impl OutputPlugin for Options {
@@ -70,6 +82,8 @@ impl OutputFactory for Factory {
         Box::new(SandboxOutput {
             script: Arc::clone(&self.script),
             ticks_at_the_end: self.ticks_at_the_end,
+            calls: Arc::default(),
+            stopper: None,
         })
     }
 
@@ -81,6 +95,18 @@ impl OutputFactory for Factory {
 struct SandboxOutput {
     script: Arc<Script>,
     ticks_at_the_end: bool,
+    /// Calls that the script has come back from.
+    calls: Arc<AtomicU64>,
+    stopper: Option<Stopper>,
+}
+
+impl Drop for SandboxOutput {
+    fn drop(&mut self) {
+        // What a queue keeps is not waited for: the script may be in the middle of a call, whose batch must come back.
+        if let Some(stopper) = &self.stopper {
+            stopper.stop();
+        }
+    }
 }
 
 /// What lives on the thread.
@@ -88,6 +114,7 @@ struct SandboxOutput {
 struct Machine {
     running: Option<Running>,
     last: Last,
+    calls: Arc<AtomicU64>,
 }
 
 /// What has become of a batch.
@@ -100,12 +127,14 @@ struct Delivered {
 }
 
 impl Machine {
-    fn open(&mut self, script: &Arc<Script>) -> Result<(), Fault> {
+    fn open(&mut self, script: &Arc<Script>, calls: Arc<AtomicU64>) -> Result<Stopper, Fault> {
         match script.start() {
-            Ok(running) => {
+            Ok(mut running) => {
                 running.count();
+                let stopper = running.sandbox().stopper();
                 self.running = Some(running);
-                Ok(())
+                self.calls = calls;
+                Ok(stopper)
             }
             Err(ended) => Err(Fault::for_good(told(&ended))),
         }
@@ -117,6 +146,7 @@ impl Machine {
             for index in 0..parcel.len() {
                 let subject = Subject::Message(parcel.message(index));
                 let returned = running.sandbox().process_message(subject, &mut NoHost);
+                self.calls.fetch_add(1, Ordering::Relaxed);
                 let text = match returned {
                     Ok(returned) if returned.status == 0 => continue,
                     Ok(returned) if returned.status > 0 => {
@@ -128,6 +158,11 @@ impl Machine {
                         let text = returned.text.unwrap_or_default();
                         self.last.note(&[text]);
                         String::from_utf8_lossy(text).into_owned()
+                    }
+                    Err(end) if end.cause == Cause::Stopped => {
+                        ended = Some(stopped(running, &end));
+                        parcel.drop_from(index, DropCause::DestinationEnded);
+                        break;
                     }
                     Err(end) => {
                         ended = Some(format!("FATAL: {}", told(&end)));
@@ -155,8 +190,14 @@ impl Machine {
             return Ok(());
         };
         let ticked = running.sandbox().timer_event(clock::wall(), &mut NoHost);
+        self.calls.fetch_add(1, Ordering::Relaxed);
         running.count();
-        ticked.map_err(|ended| Fault::for_good(format!("FATAL: {}", told(&ended))))
+        ticked.map_err(|end| {
+            Fault::for_good(match end.cause {
+                Cause::Stopped => stopped(running, &end),
+                _ => format!("FATAL: {}", told(&end)),
+            })
+        })
     }
 
     fn end(&mut self, ticks: bool) -> Result<(), Fault> {
@@ -169,16 +210,64 @@ impl Machine {
     }
 }
 
+/// Preserves the state of a script that was ended because the daemon stops, which is as good as before the call. Answers what to tell.
+fn stopped(running: &mut Running, end: &Terminated) -> String {
+    let text = format!("its script did not come back from a call: {}", told(end));
+    match running.preserve() {
+        Ok(()) => text,
+        Err(why) => format!("{text}; {why}"),
+    }
+}
+
+/// Waits until a call of the script lasts for longer than it may while the daemon stops.
+async fn until_stuck(context: &OutputContext, calls: &AtomicU64) {
+    while !context.stopping() {
+        context.pause(LONG).await;
+    }
+    loop {
+        let before = calls.load(Ordering::Relaxed);
+        sleep(GRACE).await;
+        if calls.load(Ordering::Relaxed) == before {
+            return;
+        }
+    }
+}
+
+impl SandboxOutput {
+    /// Runs something on the script's thread; a call in it that does not come back when the daemon stops is ended.
+    async fn call<R: Send + 'static>(
+        &self,
+        context: &OutputContext,
+        machine: &Resident<Machine>,
+        work: impl FnOnce(&mut Machine) -> R + Send + 'static,
+    ) -> R {
+        let mut call = pin!(machine.run(work));
+        let stuck = async {
+            until_stuck(context, &self.calls).await;
+            None
+        };
+        if let Some(returned) = or(async { Some(call.as_mut().await) }, stuck).await {
+            return returned;
+        }
+        if let Some(stopper) = &self.stopper {
+            stopper.stop();
+        }
+        call.await
+    }
+}
+
 impl Output for SandboxOutput {
     fn run<'a>(&'a mut self, context: &'a mut OutputContext) -> LocalFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let machine = Resident::start(context.name(), Machine::default)?;
-            let script = Arc::clone(&self.script);
-            machine.run(move |machine| machine.open(&script)).await?;
+            let (script, calls) = (Arc::clone(&self.script), Arc::clone(&self.calls));
+            let opened = machine.run(move |machine| machine.open(&script, calls));
+            self.stopper = Some(opened.await?);
             loop {
                 match context.next(None).await {
                     OutputEvent::Parcel(parcel) => {
-                        let delivered = machine.run(move |machine| machine.deliver(parcel)).await;
+                        let work = move |machine: &mut Machine| machine.deliver(parcel);
+                        let delivered = self.call(context, &machine, work).await;
                         context.settle(delivered.parcel);
                         if let Some((text, count)) = delivered.complaint {
                             context.notice(|| {
@@ -193,10 +282,13 @@ impl Output for SandboxOutput {
                             return Err(Fault::for_good(ended));
                         }
                     }
-                    OutputEvent::Tick => machine.run(Machine::timer_event).await?,
+                    OutputEvent::Tick => {
+                        self.call(context, &machine, Machine::timer_event).await?;
+                    }
                     OutputEvent::End => {
                         let ticks = self.ticks_at_the_end;
-                        return machine.run(move |machine| machine.end(ticks)).await;
+                        let work = move |machine: &mut Machine| machine.end(ticks);
+                        return self.call(context, &machine, work).await;
                     }
                     OutputEvent::Deadline | OutputEvent::Reopen => {}
                 }

@@ -63,6 +63,8 @@ pub(super) struct End {
     /// `None` until the first address says which.
     pub(super) family: Option<Family>,
     pub(super) is_datagram: bool,
+    /// Of the addresses of a host, those of IPv4 come first: to scripts for older versions of LuaSocket it is a socket of IPv4.
+    pub(super) inet_first: bool,
 }
 
 impl End {
@@ -97,7 +99,11 @@ impl End {
             is_datagram: self.is_datagram,
             flags: if passive { libc::AI_PASSIVE } else { 0 },
         };
-        resolve(lua, question)
+        let mut addresses = resolve(lua, question)?;
+        if self.inet_first {
+            addresses.sort_by_key(SocketAddr::is_ipv6);
+        }
+        Ok(addresses)
     }
 
     /// Takes the first address of a host that can be had; `*` for any.

@@ -98,6 +98,7 @@ fn create(given: &Given<'_>, family: Option<Family>) -> mlua::Result<MultiValue>
         end: End {
             family,
             is_datagram: true,
+            inet_first: true,
             ..End::default()
         },
         patience: Patience::endless(),

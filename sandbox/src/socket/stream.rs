@@ -195,13 +195,20 @@ impl Stream {
     }
 
     /// Appends so many bytes; none still waits until some could be had, as LuaSocket does.
-    fn read_bytes(&mut self, lua: &Lua, wanted: usize, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn read_bytes(
+        &mut self,
+        lua: &Lua,
+        limit: usize,
+        wanted: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let mut left = wanted;
         loop {
             let ahead = self.next(lua)?;
             let taken = ahead.len().min(left);
             out.extend_from_slice(&ahead[..taken]);
             self.take(taken);
+            within(limit, out)?;
             left -= taken;
             if left == 0 {
                 return Ok(());
@@ -256,6 +263,7 @@ fn of(given: &Given<'_>, class: Class) -> mlua::Result<UserDataRefMut<Stream>> {
 
 fn create(given: &Given<'_>, family: Option<Family>) -> mlua::Result<MultiValue> {
     let mut stream = Stream::new(Class::Master);
+    stream.end.inet_first = true;
     if let Some(family) = family {
         stream.end.family = Some(family);
         if let Err(failure) = stream.end.create(given.lua, family) {
@@ -369,11 +377,9 @@ fn receive(given: &Given<'_>) -> mlua::Result<MultiValue> {
             return Err(given.refuse(1, BAD));
         }
         let wanted = wanted as usize;
-        if wanted > limit {
-            Err(Failure::Memory)
-        } else if out.is_empty() || wanted > out.len() {
+        if out.is_empty() || wanted > out.len() {
             let missing = wanted - out.len();
-            stream.read_bytes(lua, missing, &mut out)
+            stream.read_bytes(lua, limit, missing, &mut out)
         } else {
             Ok(())
         }

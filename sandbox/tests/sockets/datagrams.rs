@@ -95,6 +95,19 @@ fn options_of_datagrams_are_set_and_read() {
 }
 
 #[test]
+fn a_host_of_both_families_is_asked_by_ipv4() {
+    let text = run(
+        0,
+        r#"
+        local u = socket.udp()
+        u:setpeername("localhost", 8125)
+        return list(u:getpeername())
+        "#,
+    );
+    assert_eq!(text, "127.0.0.1|8125|inet");
+}
+
+#[test]
 fn misuse_of_datagrams_is_told() {
     for (body, said) in [
         (

@@ -74,6 +74,13 @@ fn what_is_received_stays_within_the_memory() {
 }
 
 #[test]
+fn a_number_of_bytes_is_no_wish_for_memory() {
+    let server = serve(1, |_, mut line| line.write("all of it"));
+    let body = "return list(assert(socket.connect('127.0.0.1', port)):receive(2^40))";
+    assert_eq!(run(server.port, body), "nil|closed|all of it");
+}
+
+#[test]
 fn what_is_coded_stays_within_the_memory() {
     let mut settings = settings(0);
     settings.limits.memory_bytes = 1024 * 1024;
