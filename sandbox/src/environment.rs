@@ -142,7 +142,10 @@ pub(crate) fn install(machine: &Machine, kind: Kind) -> mlua::Result<Libraries> 
     let mut left = GLOBALS.to_vec();
     if kind.is_trusted() {
         left.extend_from_slice(TRUSTED_GLOBALS);
-        keep(&globals.raw_get("coroutine")?, COROUTINE)?;
+        let coroutine: Table = globals.raw_get("coroutine")?;
+        keep(&coroutine, COROUTINE)?;
+        // It is there already, as in Lua 5.1, and may be required all the same.
+        loaded.raw_set("coroutine", coroutine)?;
         globals.raw_set("collectgarbage", collect_garbage(lua)?)?;
     }
     globals.raw_set("package", lua.create_table()?)?;

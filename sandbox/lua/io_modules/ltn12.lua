@@ -33,7 +33,7 @@ function M.filter.cycle(low, state, extra)
     end
 end
 
--- Two filters as one. Each piece of the first goes through the second, which is asked again until it has no more.
+-- Two filters as one. Each piece of the first goes through the second. Who has given something is asked for more with "", who has not is not.
 local function join(first, second)
     -- What the second has still to be asked for; whether the first was told of the end, and has said that it is there.
     local pending, told, ended = false, false, false
@@ -77,8 +77,8 @@ local function join(first, second)
                 if made == nil then
                     error("filter returned inappropriate nil")
                 end
-                pending = true
                 if made ~= "" then
+                    pending = true
                     return made
                 end
             end

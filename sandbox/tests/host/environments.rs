@@ -136,6 +136,14 @@ fn what_luau_has_not_is_there() {
 }
 
 #[test]
+fn coroutines_may_be_required_where_there_are_any() {
+    let required = "require 'coroutine' == coroutine";
+    assert_eq!(eval(Kind::Output, required), "true");
+    let said = eval(Kind::Filter, required);
+    assert!(said.contains("module 'coroutine' not found"), "{said}");
+}
+
+#[test]
 fn random_numbers_differ_between_sandboxes() {
     let number = || eval(Kind::Filter, "(require 'math').random()");
     let first = number();

@@ -237,6 +237,31 @@ fn filters_and_sinks_do_what_ltn12_says() {
 }
 
 #[test]
+fn a_filter_is_asked_for_more_only_where_it_gave_something() {
+    let body = format!(
+        r#"{LTN12}
+        local function strict(filter)
+            local gave = false
+            return function(chunk)
+                assert(chunk ~= "" or gave, "asked for nothing")
+                local made = filter(chunk)
+                gave = made ~= ""
+                return made
+            end
+        end
+        local function filters() return strict(upper), strict(hold()), strict(twice), strict(hold()) end
+        local sink, got = ltn12.sink.table()
+        local source = ltn12.source.table {{ "a", "b", "c" }}
+        local there = assert(ltn12.pump.all(source, ltn12.sink.chain(ltn12.filter.chain(filters()), sink)))
+        source = ltn12.source.table {{ "a", "b", "c" }}
+        local here = drain(ltn12.source.chain(source, filters()))
+        return list(there, table.concat(got), here)
+        "#
+    );
+    assert_eq!(run(0, &body), "1|ABCABC|ABCABC");
+}
+
+#[test]
 fn files_are_sources_and_sinks() {
     let text = run(
         0,

@@ -170,10 +170,10 @@ fn redirections_are_followed_as_far_as_is_wanted() {
         &server,
         r#"
         local body, code, headers = http.request(here .. "/a/x")
-        return list(body, code, (string.gsub(headers.location, port, "P")))
+        return list(body, code, headers.location)
         "#,
     );
-    assert_eq!(text, "there|200|http://127.0.0.1:P/c?d");
+    assert_eq!(text, "there|200|c?d");
     let lines: Vec<String> = server
         .end()
         .iter()

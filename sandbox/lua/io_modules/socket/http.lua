@@ -262,7 +262,7 @@ local function complete(given)
     return request
 end
 
--- The address that an answer sends on to, if it is to be followed.
+-- The address that an answer sends on to, its scheme, and how it was written, if it is to be followed.
 local function onwards(request, code, headers)
     local location = string.gsub(headers.location or "", "%s", "")
     if location == "" or request.redirect == false or not REDIRECTING[code] then
@@ -285,7 +285,7 @@ local function onwards(request, code, headers)
     if request.scheme == "https" and scheme ~= "https" then
         return nil
     end
-    return target, scheme
+    return target, scheme, location
 end
 
 local function has_body(method, code)
@@ -294,8 +294,7 @@ end
 
 local perform
 
-local function follow(given, request, target, scheme)
-    local moved = scheme ~= request.scheme
+local function follow(given, moved, target, location)
     local ok, code, headers, status = perform {
         url = target,
         method = given.method,
@@ -308,7 +307,8 @@ local function follow(given, request, target, scheme)
         create = not moved and given.create or nil,
     }
     headers = headers or {}
-    headers.location = headers.location or target
+    -- So that it is seen that the answer comes from elsewhere.
+    headers.location = headers.location or location
     return ok, code, headers, status
 end
 
@@ -331,10 +331,10 @@ function perform(given)
         code, status = connection:receivestatusline()
     end
     local headers = connection:receiveheaders()
-    local target, scheme = onwards(request, code, headers)
+    local target, scheme, location = onwards(request, code, headers)
     if target then
         connection:close()
-        return follow(given, request, target, scheme)
+        return follow(given, scheme ~= request.scheme, target, location)
     end
     if has_body(request.method, code) then
         connection:receivebody(headers, request.sink, request.step)
