@@ -49,7 +49,7 @@ pub(crate) fn expected(
     format: Format,
     case: Matchers,
 ) -> Result<Vec<u64>, String> {
-    if format == Format::Lines {
+    if format != Format::Frames {
         return Ok(vec![traffic.messages() as u64; case.count()]);
     }
     let matchers = case

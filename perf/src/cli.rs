@@ -97,6 +97,8 @@ pub(crate) enum Format {
     Frames,
     /// Lines as a syslog client writes them.
     Lines,
+    /// Lines of a web server's access log, in Nginx's format `combined`.
+    Access,
 }
 
 impl Format {
@@ -105,6 +107,7 @@ impl Format {
         match self {
             Format::Frames => "frames",
             Format::Lines => "lines",
+            Format::Access => "access",
         }
     }
 
@@ -113,6 +116,7 @@ impl Format {
         match self {
             Format::Frames => 0x1e,
             Format::Lines => b'<',
+            Format::Access => b'1',
         }
     }
 }

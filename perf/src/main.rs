@@ -10,6 +10,7 @@ mod bare;
 mod check;
 mod cli;
 mod clock;
+mod idle_sandboxes;
 mod match_scaling;
 mod measure;
 mod process;

@@ -8,7 +8,6 @@
 use std::env;
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -195,14 +194,6 @@ fn start_sink(scenario: &Scenario, port: u16, setting: &Setting) -> Result<Helpe
     start_receiver(Transport::Tcp, port, 1, &checks, setting.sender_cpu)
 }
 
-/// A port that nobody listens on now.
-fn free_port() -> Result<u16, String> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}"))
-}
-
 /// Measures what the scenario's programs are compared with.
 pub(crate) fn measure_raw(
     scenario: &Scenario,
@@ -250,7 +241,7 @@ fn measure_read(
     );
     let mut sink = None;
     if scenario.bare == Bare::Relay {
-        let port = free_port()?;
+        let port = process::free_port()?;
         sink = Some(start_sink(scenario, port, setting)?);
         command += &format!(" --port {port}");
     }
@@ -272,7 +263,7 @@ fn measure_receive(
     case: Matchers,
     setting: &Setting,
 ) -> Result<Measurement, String> {
-    let port = free_port()?;
+    let port = process::free_port()?;
     let (transport, cpu) = (scenario.transport, setting.receiver_cpu);
     let receiver = start_receiver(transport, port, setting.connections, "", cpu)?;
     let sender = start_sender(scenario, case, port, setting)?;
@@ -308,7 +299,7 @@ pub(crate) fn measure_program(
     setting: &Setting,
 ) -> Result<Measurement, String> {
     let dir = fresh_folder(&setting.dir, &candidate.name)?;
-    let (port, sink_port) = (free_port()?, free_port()?);
+    let (port, sink_port) = (process::free_port()?, process::free_port()?);
     let values = Values {
         port,
         sink_port,

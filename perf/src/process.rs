@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,15 +34,44 @@ pub(crate) fn cpu_seconds(pid: u32) -> io::Result<f64> {
     Ok(nanoseconds as f64 / 1e9)
 }
 
+/// CPU time so far in user and kernel as `/proc/PID/stat` has it, in ticks.
+pub(crate) fn cpu_ticks(pid: u32) -> io::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name of the program stands in brackets, and may have any character.
+    let (_, rest) = stat.rsplit_once(')').unwrap_or_default();
+    let mut times = rest.split_whitespace().skip(11).map(str::parse::<u64>);
+    match (times.next(), times.next()) {
+        (Some(Ok(user)), Some(Ok(system))) => Ok(user + system),
+        _ => Err(io::Error::other("no times in /proc/PID/stat")),
+    }
+}
+
 /// Largest resident size that the process ever had, bytes.
 pub(crate) fn peak_rss_bytes(pid: u32) -> io::Result<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// Its resident size now, bytes.
+pub(crate) fn rss_bytes(pid: u32) -> io::Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
         .map(|kibibytes| kibibytes * 1024)
-        .ok_or_else(|| io::Error::other("no VmHWM in /proc/PID/status"))
+        .ok_or_else(|| io::Error::other(format!("no {name} in /proc/PID/status")))
+}
+
+/// A port that nobody listens on now.
+pub(crate) fn free_port() -> Result<u16, String> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| format!("no free port: {error}"))
 }
 
 /// Bytes that the process has asked the kernel for with `read` and its kin, whatever of.

@@ -21,7 +21,7 @@ use crate::clock::spawn_pinned;
 use crate::process;
 
 /// Longest wait until a program listens.
-const START_MAX: Duration = Duration::from_secs(15);
+const START_MAX: Duration = Duration::from_secs(120);
 
 /// Longest wait for an orderly end.
 const STOP_MAX: Duration = Duration::from_secs(60);

@@ -15,7 +15,7 @@ use crate::measure::{Candidate, Measurement, Setting, measure_program, measure_r
 use crate::program::{find_hekad, find_peer, version};
 use crate::record::{self, Circumstances, Row, cpu_per_gib, median};
 use crate::scenario::{self, Matchers, Scenario};
-use crate::{match_scaling, route_memory};
+use crate::{idle_sandboxes, match_scaling, route_memory};
 
 /// Seconds of sending in a smoke run.
 const SMOKE_SECONDS: f64 = 0.2;
@@ -30,6 +30,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), String> {
     match args.scenario.as_str() {
         route_memory::NAME => finish(args, &route_memory::run(args, first)?),
         match_scaling::NAME => finish(args, &match_scaling::run(args, first)?),
+        idle_sandboxes::NAME => finish(args, &idle_sandboxes::run(args, first)?),
         name => {
             let scenario = scenario::find(name).ok_or_else(|| unknown(name))?;
             finish(args, &run_scenario(args, scenario, &cpus)?)
@@ -52,7 +53,11 @@ fn unknown(name: &str) -> String {
     let names: Vec<&str> = scenario::ALL
         .iter()
         .map(|scenario| scenario.name)
-        .chain([route_memory::NAME, match_scaling::NAME])
+        .chain([
+            route_memory::NAME,
+            match_scaling::NAME,
+            idle_sandboxes::NAME,
+        ])
         .collect();
     format!("no scenario {name:?}; there are: {}", names.join(", "))
 }
@@ -75,6 +80,7 @@ pub(crate) fn list() {
     }
     println!("{:<16} {}", route_memory::NAME, route_memory::ABOUT);
     println!("{:<16} {}", match_scaling::NAME, match_scaling::ABOUT);
+    println!("{:<16} {}", idle_sandboxes::NAME, idle_sandboxes::ABOUT);
 }
 
 fn run_scenario(args: &RunArgs, scenario: &Scenario, cpus: &[usize]) -> Result<Vec<Row>, String> {

@@ -68,6 +68,8 @@ pub(crate) enum Matchers {
     Mixed,
     /// One that accepts all, without looking at the message's own bytes.
     All,
+    /// One that accepts every line of an access log, if it was decoded.
+    Access,
     /// None: the destination is no filter.
     None,
 }
@@ -254,6 +256,19 @@ pub(crate) const ALL: &[Scenario] = &[
         programs: &[("hekad", include_str!("../scenarios/tail-tcp/hekad.toml"))],
     },
     Scenario {
+        name: "tail-nginx",
+        about: "a file of access log lines of 256 bytes -> LogstreamerInput -> lua_decoders/nginx_access.lua -> counted and dropped",
+        origin: Origin::File,
+        bare: Bare::Count,
+        transport: Transport::Tcp,
+        format: Format::Access,
+        message_bytes: 256,
+        destination: Destination::Counters,
+        cases: &[Matchers::Access],
+        bytes_max: 256 << 20,
+        programs: &[("hekad", include_str!("../scenarios/tail-nginx/hekad.toml"))],
+    },
+    Scenario {
         name: "durable-hop",
         about: "framed protobuf of 1,024 bytes, TcpInput -> disk queue, fdatasync before the ack -> TcpOutput -> a sink that shares the sender's processor",
         origin: Origin::Sender,
@@ -279,7 +294,7 @@ impl Matchers {
         match self {
             Matchers::ByType(count) => count,
             Matchers::Mixed => MIXED.len(),
-            Matchers::All => 1,
+            Matchers::All | Matchers::Access => 1,
             Matchers::None => 0,
         }
     }
@@ -298,6 +313,7 @@ impl Matchers {
             Matchers::ByType(_) => "by-type",
             Matchers::Mixed => "mixed",
             Matchers::All => "all",
+            Matchers::Access => "access",
             Matchers::None => "none",
         }
     }
@@ -311,6 +327,10 @@ impl Matchers {
             Matchers::Mixed => MIXED.iter().map(|&text| text.to_owned()).collect(),
             // Counting filters' own reports must not match.
             Matchers::All => vec!["Type != 'heka.counter-output'".to_owned()],
+            Matchers::Access => vec![
+                "Type == 'access' && Fields[status] >= 200 && Fields[http_user_agent] != NIL"
+                    .to_owned(),
+            ],
             Matchers::None => Vec::new(),
         }
     }

@@ -34,6 +34,7 @@ impl Traffic {
             match format {
                 Format::Frames => push_frame(index, message_bytes, types, &mut random, &mut bytes)?,
                 Format::Lines => push_line(index, message_bytes, &mut random, &mut bytes)?,
+                Format::Access => push_access(index, message_bytes, &mut random, &mut bytes)?,
             }
         }
         Ok(Traffic {
@@ -173,6 +174,55 @@ fn push_line(
     Ok(())
 }
 
+/// What clients call themselves; crawlers are short.
+const AGENTS: [&str; 6] = [
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1 Safari/605.1.15",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 Version/17.1 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+    "curl/8.4.0",
+];
+
+/// Requests a second, by the times in the log.
+const REQUESTS_A_SECOND: usize = 50;
+
+/// Appends a line of Nginx's format `combined`, `message_bytes` long with its newline; the query makes it so long.
+fn push_access(
+    index: usize,
+    message_bytes: usize,
+    random: &mut fastrand::Rng,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let second = index / REQUESTS_A_SECOND;
+    let head = format!(
+        "1{}.{}.{}.{} - {} [21/Nov/2026:09:{:02}:{:02} +0000] \"{} /items/{}?q=",
+        random.u8(..100),
+        random.u8(..),
+        random.u8(..),
+        random.u8(..),
+        ["-", "-", "-", "anna"][index % 4],
+        second / 60 % 60,
+        second % 60,
+        ["GET", "GET", "GET", "POST"][random.usize(..4)],
+        random.u16(..),
+    );
+    let tail = format!(
+        " HTTP/1.1\" {} {} \"{}\" \"{}\"\n",
+        [200, 200, 200, 200, 301, 404, 200, 500][index % 8],
+        random.u32(..100_000),
+        ["-", "https://www.example.com/"][random.usize(..2)],
+        AGENTS[random.usize(..AGENTS.len())],
+    );
+    let rest = message_bytes
+        .checked_sub(head.len() + tail.len())
+        .ok_or_else(|| format!("a line of {message_bytes} bytes has no room for its parts"))?;
+    out.extend_from_slice(head.as_bytes());
+    out.extend((0..rest).map(|_| random.u8(b'a'..=b'z')));
+    out.extend_from_slice(tail.as_bytes());
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +234,7 @@ mod tests {
             (Format::Frames, 256),
             (Format::Lines, 256),
             (Format::Lines, 100),
+            (Format::Access, 256),
         ] {
             let traffic = Traffic::new(format, bytes, 100).unwrap();
             assert_eq!(traffic.messages(), BUFFER_BYTES / bytes);
@@ -191,7 +242,7 @@ mod tests {
             for message in traffic.iter() {
                 match format {
                     Format::Frames => assert_eq!(message[0], 0x1e),
-                    Format::Lines => assert_eq!(
+                    Format::Lines | Format::Access => assert_eq!(
                         message.iter().position(|&byte| byte == b'\n'),
                         Some(bytes - 1)
                     ),

@@ -72,6 +72,7 @@ impl Script {
             module_directories: chosen.module_directories(hekad),
             config: chosen.config(),
             native: chosen.native,
+            fast_path: chosen.fast_path,
             sample_denominator: match chosen.profile {
                 true => 1,
                 false => u32::try_from(hekad.sample_denominator).unwrap_or(u32::MAX),

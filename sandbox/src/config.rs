@@ -57,6 +57,8 @@ pub struct Settings {
     pub config: Vec<(String, ConfigValue)>,
     /// Compile the script to native code.
     pub native: bool,
+    /// Let Rust make what the shipped decoders of access logs make of the usual formats, record by record, where nothing is changed about them.
+    pub fast_path: bool,
     /// Where globals are preserved (`preserve_data`); `None` for nowhere.
     pub preserve: Option<PathBuf>,
     /// One call of `process_message` in so many is timed (`sample_denominator`); 1 times every one (`profile`).
@@ -75,6 +77,7 @@ impl Settings {
             module_directories: Vec::new(),
             config: Vec::new(),
             native: true,
+            fast_path: true,
             preserve: None,
             sample_denominator: 1000,
             message_bytes_max: codecs::limits::MESSAGE_BYTES_DEFAULT,

@@ -21,6 +21,7 @@ mod encode;
 mod environment;
 mod error;
 mod failure;
+mod fast_path;
 mod figures;
 mod files;
 mod find;

@@ -12,6 +12,7 @@ use mlua::Lua;
 use mlua::chunk::{ChunkMode, Compiler};
 
 use crate::error::ProgramError;
+use crate::library;
 use crate::lpeg::lengths;
 
 /// Bytes of source.
@@ -22,6 +23,8 @@ pub const SOURCE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub struct Program {
     name: String,
     bytecode: Vec<u8>,
+    /// Its name in the library, where it is one of the scripts that come with the daemon.
+    shipped: Option<&'static str>,
 }
 
 impl Program {
@@ -34,7 +37,11 @@ impl Program {
                 message: "the script is longer than 8 MiB".to_owned(),
             });
         }
-        Program::compile_state(name, source)
+        let shipped = library::script(name).filter(|shipped| shipped.source == source);
+        Ok(Program {
+            shipped: shipped.map(|shipped| shipped.name),
+            ..Program::compile_state(name, source)?
+        })
     }
 
     /// Reads a script's file: as much of it as `compile` needs to refuse one that is too long.
@@ -66,6 +73,7 @@ impl Program {
             Ok(bytecode) => Ok(Program {
                 name: name.to_owned(),
                 bytecode,
+                shipped: None,
             }),
             Err(mlua::Error::SyntaxError { message, .. }) => {
                 let (line, message) = place_of(&message);
@@ -78,6 +86,11 @@ impl Program {
     /// Its name, as given.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which of the scripts that come with the daemon it is, unchanged.
+    pub(crate) fn shipped(&self) -> Option<&'static str> {
+        self.shipped
     }
 
     /// Makes a function of it in a machine.

@@ -5,8 +5,10 @@
 //! Bounds:  a file of at most `SOURCE_BYTES_MAX`.
 //! Never:   leaves a module directory: a name has no slash, and its dots become slashes.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use mlua::{Function, Lua, LuaString, Table, Value};
 
@@ -17,6 +19,8 @@ use crate::modules::MODULES;
 use crate::program::Program;
 
 struct Search {
+    /// Whether a module came from a file.
+    from_file: Rc<Cell<bool>>,
     kind: Kind,
     directories: Vec<PathBuf>,
     hidden: Table,
@@ -29,8 +33,10 @@ pub(crate) fn function(
     kind: Kind,
     directories: &[PathBuf],
     libraries: Libraries,
+    from_file: Rc<Cell<bool>>,
 ) -> mlua::Result<Function> {
     let search = Search {
+        from_file,
         kind,
         directories: directories.to_vec(),
         hidden: libraries.hidden,
@@ -71,6 +77,7 @@ impl Search {
         }
         let mut tried = String::new();
         if let Some((path, source)) = self.find(name, &mut tried)? {
+            self.from_file.set(true);
             return self.run(lua, name, &path, &source);
         }
         match (library::module(name), library::io_module(name)) {

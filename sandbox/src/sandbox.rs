@@ -5,6 +5,7 @@
 //! Bounds:  `Settings::limits`.
 //! Never:   goes on after an error that the script did not catch.
 
+use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -14,10 +15,11 @@ use std::time::Instant;
 use codecs::message::{MessageRef, MessageTable};
 use mlua::{Lua, LuaOptions, StdLib};
 
-use crate::call::{Batch, Call, Host, NoHost, Subject};
+use crate::call::{Batch, Call, Host, Injected, NoHost, Subject};
 use crate::config::{Kind, Settings};
 use crate::encode::KEYS;
 use crate::error::{Cause, PreserveError, Terminated};
+use crate::fast_path::{FastPath, Listening, Outcome};
 use crate::figures::Figures;
 use crate::inject::{AddToPayload, InjectMessage, InjectPayload};
 use crate::lua::{Back, First, Function, Machine, Pinned, Second, Target, pin};
@@ -84,6 +86,8 @@ pub struct Sandbox {
     timer_event: Pinned,
     settings: Settings,
     takes_batches: bool,
+    /// What makes most messages instead of the script, where there is such a thing.
+    fast_path: Option<Box<FastPath>>,
     /// Modules that were required.
     loaded: mlua::Table,
     /// Heap of the machine before the script: what the script uses is counted from there.
@@ -119,7 +123,8 @@ impl Sandbox {
                 format!("the watchdog does not start: {error}"),
             )
         })?;
-        let (machine, loaded) = open(&settings, place)
+        let from_file = Rc::new(Cell::new(false));
+        let (machine, loaded) = open(&settings, place, Rc::clone(&from_file))
             .map_err(|error| Terminated::new(Cause::Error, failure::describe_error(&error)))?;
         let base_memory = machine.lua().used_memory();
         let pinned = |name: &str| {
@@ -134,6 +139,7 @@ impl Sandbox {
             machine,
             settings,
             takes_batches: false,
+            fast_path: None,
             loaded,
             base_memory,
             copy: None,
@@ -144,7 +150,16 @@ impl Sandbox {
         };
         sandbox.load(program)?;
         sandbox.restore()?;
+        if !from_file.get() {
+            let fast_path = FastPath::new(program, &sandbox.settings);
+            sandbox.fast_path = fast_path.map(Box::new);
+        }
         Ok(sandbox)
+    }
+
+    /// Whether there is a fast path beside the script.
+    pub fn has_fast_path(&self) -> bool {
+        self.fast_path.is_some()
     }
 
     /// Runs the script itself.
@@ -192,18 +207,59 @@ impl Sandbox {
     /// An error ends the sandbox: every further call answers the same.
     pub fn process_message(
         &mut self,
-        subject: Subject<'_, '_>,
+        mut subject: Subject<'_, '_>,
         host: &mut dyn Host,
     ) -> Result<Returned<'_>, Terminated> {
         self.figures.process_message_count += 1;
-        self.process(
-            self.process_message,
-            "process_message()",
-            None,
-            subject,
-            None,
-            host,
-        )
+        const CALLED: &str = "process_message()";
+        let outcome = match self.fast_path {
+            None => Outcome::Script,
+            Some(_) => self.by_fast_path(&mut subject, host),
+        };
+        if let Outcome::Made = outcome {
+            return Ok(Returned {
+                status: 0,
+                text: None,
+            });
+        }
+        let name = self.process_message;
+        let (Outcome::Learn, Some(mut fast_path)) = (outcome, self.fast_path.take()) else {
+            return self.process(name, CALLED, None, subject, None, host);
+        };
+        let mut listening = Listening::new(&mut fast_path, host);
+        let done = self.process(name, CALLED, None, subject, None, &mut listening);
+        let done = done.map(|returned| returned.status);
+        self.fast_path = Some(fast_path);
+        done.map(|status| Returned { status, text: None })
+    }
+
+    /// Lets the fast path make the message of a record, which is injected as the script's would be.
+    fn by_fast_path(&mut self, subject: &mut Subject<'_, '_>, host: &mut dyn Host) -> Outcome {
+        let (Some(fast_path), Some(message), None) =
+            (&mut self.fast_path, subject.view(), &self.ended)
+        else {
+            return Outcome::Script;
+        };
+        let started = (self.until_sample == 0).then(clock::moment);
+        let state = self.machine.state();
+        let mut encoded = state.encoded.borrow_mut();
+        let outcome = fast_path.make(message.payload(), &mut encoded);
+        let Outcome::Made = outcome else {
+            return outcome;
+        };
+        // A host that refuses it will refuse the script's as well, and the script knows what to do then.
+        if host.inject(Injected::Message(&encoded), subject).is_err() {
+            return Outcome::Script;
+        }
+        state.note_output(encoded.len());
+        state.injections.set(state.injections.get() + 1);
+        drop(encoded);
+        if let Some(started) = started {
+            self.figures.process_message_samples += 1;
+            self.figures.process_message_duration += nanoseconds(started);
+        }
+        let _ = self.begin_sample();
+        outcome
     }
 
     /// Calls `process_messages` for all messages of a batch at once, if the script has that function; see `takes_batches`.
@@ -538,7 +594,11 @@ fn nanoseconds(since: Instant) -> u64 {
 }
 
 /// Makes a machine with all that a script of the kind finds there.
-fn open(settings: &Settings, place: Place) -> mlua::Result<(Machine, mlua::Table)> {
+fn open(
+    settings: &Settings,
+    place: Place,
+    from_file: Rc<Cell<bool>>,
+) -> mlua::Result<(Machine, mlua::Table)> {
     let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::COROUTINE;
     let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
     // The host's own part is small and seldom called.
@@ -556,7 +616,13 @@ fn open(settings: &Settings, place: Place) -> mlua::Result<(Machine, mlua::Table
     let libraries = environment::install(&machine, settings.kind)?;
     let loaded = libraries.loaded.clone();
     let globals = lua.globals();
-    let require = require::function(lua, settings.kind, &settings.module_directories, libraries)?;
+    let require = require::function(
+        lua,
+        settings.kind,
+        &settings.module_directories,
+        libraries,
+        from_file,
+    )?;
     globals.raw_set("require", require)?;
     globals.raw_set("decode_message", decode::function(lua)?)?;
     add_functions(&machine, settings.kind)?;

@@ -2,23 +2,31 @@
 //!
 //! Owns:    the watchdog's thread; `Desk`, what it and a thread that runs scripts share; `Watched`, what anybody and a sandbox share.
 //! Runs on: a thread of its own; the others on the shard of the plugin too.            Plane: data.
-//! Bounds:  one look at two words of each thread that runs scripts every `LOOK`, however many sandboxes there are.
+//! Bounds:  one look at two words of each thread that runs scripts every `LOOK`, however many sandboxes there are; every `LOOK_IDLE` while nothing runs.
 //! Never:   stops a script itself: it lets the script's next safepoint ask whether the call may go on.
 //!
-//! A call costs four stores to words that nobody else writes, and no look at a clock.
+//! A call costs four stores to words that nobody else writes, one load of a word that seldom changes, and no look at a clock. While no script
+//! runs the watchdog sleeps; the call that ends the silence wakes it. Should that call just miss it falling asleep, which takes a store that is on
+//! its way between two processors, the watchdog finds the call `LOOK_IDLE` later.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crate::lua::Trigger;
 
 /// Time between two looks. A call may be this much over its time before it is stopped.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The same while nothing runs.
+const LOOK_IDLE: Duration = Duration::from_secs(1);
+
+/// The watchdog sleeps, and wants to be woken by the next call.
+static ASLEEP: AtomicBool = AtomicBool::new(false);
 
 /// Where a thread says which sandbox it runs.
 #[derive(Debug, Default)]
@@ -54,6 +62,9 @@ impl Place {
     pub(crate) fn begin(&self) -> u64 {
         let before = self.desk.runs.load(Ordering::Relaxed);
         self.set(self.watched.number);
+        if ASLEEP.load(Ordering::Relaxed) {
+            wake();
+        }
         before
     }
 
@@ -105,11 +116,21 @@ impl Stopper {
     }
 }
 
+#[cold]
+fn wake() {
+    let watchdog = WATCHDOG.get().and_then(|watchdog| watchdog.thread.get());
+    if let (true, Some(thread)) = (ASLEEP.swap(false, Ordering::SeqCst), watchdog) {
+        thread.unpark();
+    }
+}
+
 static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
 
 #[derive(Default)]
 struct Watchdog {
     seen: Mutex<Seen>,
+    /// The thread, once it runs.
+    thread: OnceLock<Thread>,
 }
 
 #[derive(Default)]
@@ -129,22 +150,35 @@ impl Watchdog {
 
     fn run(&self) {
         loop {
-            thread::sleep(LOOK);
-            let Seen {
-                sandboxes, desks, ..
-            } = &mut *self.lock();
-            desks.retain_mut(|(desk, seen)| match desk.upgrade() {
-                Some(desk) => {
-                    look(&desk, seen, sandboxes);
-                    true
-                }
-                None => false,
-            });
+            if self.look() {
+                thread::sleep(LOOK);
+                continue;
+            }
+            ASLEEP.store(true, Ordering::SeqCst);
+            thread::park_timeout(LOOK_IDLE);
+            ASLEEP.store(false, Ordering::SeqCst);
         }
+    }
+
+    /// Looks at all threads. Answers whether something runs, or has run since the last look.
+    fn look(&self) -> bool {
+        let mut busy = false;
+        let Seen {
+            sandboxes, desks, ..
+        } = &mut *self.lock();
+        desks.retain_mut(|(desk, seen)| match desk.upgrade() {
+            Some(desk) => {
+                busy |= look(&desk, seen, sandboxes);
+                true
+            }
+            None => false,
+        });
+        busy
     }
 }
 
-fn look(desk: &Desk, seen: &mut u64, sandboxes: &HashMap<u64, Arc<Watched>>) {
+/// The same of one thread.
+fn look(desk: &Desk, seen: &mut u64, sandboxes: &HashMap<u64, Arc<Watched>>) -> bool {
     let change = desk.changes.load(Ordering::Relaxed);
     if change == *seen
         && let Some(watched) = sandboxes.get(&desk.runs.load(Ordering::Relaxed))
@@ -153,7 +187,9 @@ fn look(desk: &Desk, seen: &mut u64, sandboxes: &HashMap<u64, Arc<Watched>>) {
         watched.overdue.store(change, Ordering::Relaxed);
         watched.trigger.set(true);
     }
+    let is_silent = change == *seen && desk.runs.load(Ordering::Relaxed) == 0;
     *seen = change;
+    !is_silent
 }
 
 thread_local! {
@@ -168,7 +204,10 @@ pub(crate) fn watch() -> io::Result<Place> {
         thread::Builder::new()
             .name("lua-watchdog".into())
             .stack_size(64 * 1024)
-            .spawn(|| watchdog.run())?;
+            .spawn(|| {
+                watchdog.thread.get_or_init(thread::current);
+                watchdog.run();
+            })?;
         seen.started = true;
     }
     let desk = DESK.with(|desk| {

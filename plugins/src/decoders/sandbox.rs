@@ -23,7 +23,7 @@ use sandbox::{Cause, Host, InjectError, Injected, Kind, Subject, Terminated};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::script::{Last, Lives, Made, Script, fill, options, shared, told};
+use crate::script::{Chosen, Last, Lives, Made, Script, fill, options, shared, told};
 
 /// Room of a batch that a script is run for, bytes. What needs more is placed in the next one.
 const ROOM_BYTES: usize = 8 * 1024;
@@ -52,6 +52,8 @@ options! {
         timer_event_on_shutdown: bool = false,
         /// Whether all streams of a shard share the script's globals (per_shard), or each stream has its own (per_stream)
         instances: Instances = Instances::PerShard,
+        /// Whether the shipped decoders nginx_access and apache_access leave lines of the usual formats to Rust, which makes the same messages
+        fast_path: bool = true,
     }
 }
 
@@ -73,7 +75,11 @@ pub const SPEC: PluginSpec = PluginSpec::decoder::<Options>(
 
 impl DecoderPlugin for Options {
     fn build(self, section: &mut Section<'_, CodecOptions>) -> Option<Box<dyn DecoderFactory>> {
-        let script = Script::build(self.chosen(), Kind::Decoder, section)?;
+        let chosen = Chosen {
+            fast_path: self.fast_path,
+            ..self.chosen()
+        };
+        let script = Script::build(chosen, Kind::Decoder, section)?;
         Some(Box::new(Factory {
             script,
             instances: self.instances,

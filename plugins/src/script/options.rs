@@ -28,6 +28,7 @@ pub(crate) struct Chosen<'a> {
     pub(crate) module_directory: &'a str,
     pub(crate) profile: bool,
     pub(crate) native: bool,
+    pub(crate) fast_path: bool,
     pub(crate) config: &'a Table<Value>,
 }
 
@@ -102,6 +103,7 @@ macro_rules! options {
                     module_directory: &self.module_directory,
                     profile: self.profile,
                     native: self.native,
+                    fast_path: true,
                     config: &self.config,
                 }
             }
