@@ -14,9 +14,9 @@
     reason = "the raw stack of the Lua machine: one message must not cost more than the work that the script does with it"
 )]
 
-pub(crate) mod captures;
 pub(crate) mod frame;
 mod guard;
+pub(crate) mod userdata;
 
 use std::any::Any;
 use std::cell::Cell;

@@ -434,7 +434,7 @@ impl Sandbox {
         if self.ended.is_some() {
             return None;
         }
-let state = self.own(0, preserve::write_state);
+        let state = self.own(0, preserve::write_state);
         Some(LastState { path, state })
     }
 
