@@ -233,12 +233,12 @@ fn new_window(frame: &mut Frame<'_>) -> Answer {
 }
 
 /// Pushes a word of nothing so far.
-fn push_word<'s>(
-    frame: &mut Frame<'s>,
+fn push_word<'f>(
+    frame: &'f mut Frame<'_>,
     values: usize,
     letters: usize,
     cardinality: u8,
-) -> Result<Handle<'s, Sax>, String> {
+) -> Result<Handle<'f, Sax>, String> {
     let word = Sax {
         values,
         letters,

@@ -729,13 +729,14 @@ impl<'s> Frame<'s> {
         }
     }
 
-    /// Makes an object with so many cells, which all are `fill`, and pushes it. Refuses what is larger than `OBJECT_BYTES_MAX`.
+    /// Makes an object with so many cells, which all are `fill`, and pushes it; it is lent as long as nothing is done to the stack. Refuses what
+    /// is larger than `OBJECT_BYTES_MAX`.
     pub(crate) fn push_object<K: Kind>(
         &mut self,
         value: K,
         cells: usize,
         fill: K::Item,
-    ) -> Result<Handle<'s, K>, String> {
+    ) -> Result<Handle<'_, K>, String> {
         let at = const { cells_at::<K>() };
         let bytes = cells
             .checked_mul(size_of::<K::Item>())
