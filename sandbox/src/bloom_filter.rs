@@ -13,9 +13,8 @@ use mlua::{Lua, Value};
 use xxhash_rust::xxh32::xxh32;
 
 use crate::hashed_key::HashedKey;
-use crate::lua::frame::{
-    Answer, Entry, Frame, Handle, Kind, Nothing, function, method, register, register_kind,
-};
+use crate::lua::frame::{Answer, Frame};
+use crate::lua::userdata::{Entry, Handle, Kind, function, method, register, register_kind};
 use crate::objects::{Object, preserve_bytes, preserve_if_missing, restore_cells, restored_count};
 
 /// Bytes of a key from which on the host is asked before each of its hashes, of which there may be a thousand.
@@ -66,7 +65,7 @@ const METHODS: &[Entry] = &[
 /// The module.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     register_kind::<BloomFilter>(lua, METHODS)?;
-    register::<Nothing>(lua, None, FUNCTIONS).map(Value::Table)
+    register(lua, FUNCTIONS).map(Value::Table)
 }
 
 fn new(frame: &mut Frame<'_>) -> Answer {

@@ -16,9 +16,7 @@ use std::cell::Cell;
 
 use mlua::{Lua, Value};
 
-use crate::lua::frame::{
-    Entry, Handle, Kind, Nothing, Plain, function, method, register, register_kind,
-};
+use crate::lua::userdata::{Entry, Handle, Kind, Plain, function, method, register, register_kind};
 use crate::objects::Object;
 
 /// What a buffer is; behind it stand its columns' headers, its values row by row, and the deltas in the same order, if there are any.
@@ -105,7 +103,7 @@ const METHODS: &[Entry] = &[
 /// The module.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     register_kind::<CircularBuffer>(lua, METHODS)?;
-    register::<Nothing>(lua, None, FUNCTIONS).map(Value::Table)
+    register(lua, FUNCTIONS).map(Value::Table)
 }
 
 #[cfg(test)]

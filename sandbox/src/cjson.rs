@@ -13,7 +13,8 @@ use std::cell::{Cell, RefCell};
 use mlua::{Lua, Value};
 
 use crate::limits::SandboxLimits;
-use crate::lua::frame::{Answer, Entry, Frame, Is, Shared, function, register};
+use crate::lua::frame::{Answer, Frame, Is};
+use crate::lua::userdata::{Entry, Owned, function, register_sharing, share};
 
 /// Nesting that is read and written unless a script says otherwise.
 const DEPTH_DEFAULT: i32 = 1000;
@@ -46,7 +47,7 @@ struct Json {
     decoder: RefCell<decode::Decoder>,
 }
 
-impl Shared for Json {
+impl Owned for Json {
     const TAG: i32 = 110;
 }
 
@@ -102,7 +103,7 @@ pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
         encoder: RefCell::default(),
         decoder: RefCell::default(),
     };
-    let module = register(lua, Some(json), FUNCTIONS)?;
+    let module = register_sharing(lua, &share(lua, json)?, FUNCTIONS)?;
     module.raw_set("null", Value::NULL)?;
     module.raw_set("_NAME", "cjson")?;
     module.raw_set("_VERSION", "2.1.0")?;

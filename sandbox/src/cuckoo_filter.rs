@@ -12,9 +12,8 @@ use mlua::{Lua, Value};
 use xxhash_rust::xxh32::xxh32;
 
 use crate::hashed_key::HashedKey;
-use crate::lua::frame::{
-    Answer, Entry, Frame, Handle, Kind, Nothing, function, method, register, register_kind,
-};
+use crate::lua::frame::{Answer, Frame};
+use crate::lua::userdata::{Entry, Handle, Kind, function, method, register, register_kind};
 use crate::objects::{Object, preserve_bytes, preserve_if_missing, restore_cells, restored_count};
 
 /// Entries of a bucket.
@@ -75,7 +74,7 @@ const METHODS: &[Entry] = &[
 /// The module.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     register_kind::<CuckooFilter>(lua, METHODS)?;
-    register::<Nothing>(lua, None, FUNCTIONS).map(Value::Table)
+    register(lua, FUNCTIONS).map(Value::Table)
 }
 
 fn new(frame: &mut Frame<'_>) -> Answer {

@@ -10,9 +10,8 @@ use std::cell::Cell;
 use mlua::{Lua, Value};
 
 use crate::hashed_key::HashedKey;
-use crate::lua::frame::{
-    Answer, Entry, Frame, Handle, Kind, Nothing, function, method, register, register_kind,
-};
+use crate::lua::frame::{Answer, Frame};
+use crate::lua::userdata::{Entry, Handle, Kind, function, method, register, register_kind};
 use crate::objects::{Object, preserve_bytes, preserve_if_missing, restore_cells};
 
 /// Bits of a hash that choose a register.
@@ -77,7 +76,7 @@ const METHODS: &[Entry] = &[
 /// The module.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     register_kind::<HyperLogLog>(lua, METHODS)?;
-    register::<Nothing>(lua, None, FUNCTIONS).map(Value::Table)
+    register(lua, FUNCTIONS).map(Value::Table)
 }
 
 /// Refuses another number of arguments, as this library does: at the last of them.

@@ -33,6 +33,9 @@ use std::cell::{Cell, RefCell};
 use mlua::{Lua, Value};
 
 use machine::Machine;
+use tree::Pattern;
+
+use crate::lua::userdata::{Owned, register_owned, register_sharing, share};
 
 /// Entries of the stack of ways back.
 const STACK_MAX_DEFAULT: usize = 400;
@@ -52,6 +55,14 @@ pub(crate) struct Library {
     deep: Cell<u32>,
 }
 
+impl Owned for Library {
+    const TAG: i32 = 102;
+}
+
+impl Owned for Pattern {
+    const TAG: i32 = 101;
+}
+
 /// The module `lpeg`.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     const OPENED: &str = "lpeg";
@@ -64,13 +75,12 @@ pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
         text: Cell::default(),
         deep: Cell::new(0),
     };
-    let table = crate::lua::captures::register(
-        lua,
-        library,
-        &functions::functions(),
-        &functions::operators(),
-        crate::lua::captures::native(functions::length),
-    )?;
+    let library = share(lua, library)?;
+    let table = register_sharing(lua, &library, functions::FUNCTIONS)?;
+    register_owned::<Pattern>(lua, &library, functions::OPERATORS, &table)?;
+    let length = lua.create_table()?;
+    length.set_metatable(Some(register_sharing(lua, &library, functions::LENGTH)?))?;
+    table.raw_set("length", length)?;
     table.raw_set("version", "LPeg 1.1.0")?;
     lua.set_named_registry_value(OPENED, &table)?;
     Ok(Value::Table(table))

@@ -14,9 +14,9 @@
     reason = "the raw stack of the Lua machine: one message must not cost more than the work that the script does with it"
 )]
 
-pub(crate) mod captures;
 pub(crate) mod frame;
 mod guard;
+pub(crate) mod userdata;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -124,7 +124,8 @@ pub(crate) struct Object(c_int);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pinned(c_int);
 
-/// The arguments of a function, in its quiet step. Nothing here raises, runs Lua or collects garbage, so texts stay where they are.
+/// The arguments of a function, in its quiet step. Nothing here raises, runs Lua or lets go of what the arguments
+/// reach, so texts stay where they are.
 #[derive(Clone, Copy)]
 pub(crate) struct Arguments<'s> {
     machine: NonNull<lua_State>,
@@ -153,7 +154,8 @@ impl<'s> Arguments<'s> {
         let machine = self.machine.as_ptr();
         // SAFETY: `machine` is the thread that runs this function, and `index` is between 1 and its top (callers in this file). None of these
         // entries raises: `lua_tolstring` converts, and so allocates, only numbers, which are told apart before. A text is reachable
-        // from the arguments and nothing runs or collects during the quiet step, so it lives for `'s`.
+        // from the arguments, which nothing changes during the quiet step: it is not collected (`with_object` may collect other things), and lives
+        // for `'s`.
         unsafe {
             match ffi::lua_type(machine, index) {
                 ffi::LUA_TSTRING => {

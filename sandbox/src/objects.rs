@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use mlua::AnyUserData;
 
-use crate::lua::frame::{Handle, Kind, lend};
+use crate::lua::userdata::{Handle, Kind, lend};
 
 /// A userdata that the host knows more about than Lua does.
 pub(crate) trait Object {

@@ -5,7 +5,7 @@
 //! Bounds:  a file of at most `SOURCE_BYTES_MAX`.
 //! Never:   leaves a module directory: a name has no slash, and its dots become slashes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,6 +25,8 @@ struct Search {
     directories: Vec<PathBuf>,
     hidden: Table,
     loaded: Table,
+    /// Modules that are being loaded, each by the one before.
+    loading: RefCell<Vec<String>>,
 }
 
 /// Makes the function.
@@ -41,6 +43,7 @@ pub(crate) fn function(
         directories: directories.to_vec(),
         hidden: libraries.hidden,
         loaded: libraries.loaded,
+        loading: RefCell::default(),
     };
     lua.create_function(move |lua, name: LuaString| search.require(lua, &name))
 }
@@ -114,12 +117,20 @@ impl Search {
     }
 
     fn run(&self, lua: &Lua, name: &str, path: &str, source: &[u8]) -> mlua::Result<Value> {
+        if self.loading.borrow().iter().any(|one| one == name) {
+            return Err(mlua::Error::runtime(format!(
+                "loop or previous error loading module '{name}'"
+            )));
+        }
         let program = Program::compile(path, source).map_err(|error| {
             mlua::Error::runtime(format!(
                 "error loading module '{name}' from file '{path}':\n\t{error}"
             ))
         })?;
-        let returned: Value = program.load(lua)?.call(name)?;
+        self.loading.borrow_mut().push(name.to_owned());
+        let called = program.load(lua).and_then(|chunk| chunk.call(name));
+        self.loading.borrow_mut().pop();
+        let returned: Value = called?;
         if !returned.is_nil() {
             self.loaded.raw_set(name, returned)?;
         } else if self.loaded.raw_get::<Value>(name)?.is_nil() {

@@ -13,9 +13,8 @@ use std::io::Write;
 
 use mlua::{Lua, Value};
 
-use crate::lua::frame::{
-    Answer, Entry, Frame, Handle, Is, Kind, Nothing, function, method, register, register_kind,
-};
+use crate::lua::frame::{Answer, Frame, Is};
+use crate::lua::userdata::{Entry, Handle, Kind, function, method, register, register_kind};
 use crate::number::print_number;
 use crate::objects::{Object, preserve_if_missing};
 use series::{Moments, average_of, moments_of};
@@ -174,9 +173,9 @@ const METHODS: &[Entry] = &[
 /// The module.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
     register_kind::<Sax>(lua, METHODS)?;
-    let module = register::<Nothing>(lua, None, FUNCTIONS)?;
-    module.raw_set("window", register::<Nothing>(lua, None, WINDOW_FUNCTIONS)?)?;
-    module.raw_set("word", register::<Nothing>(lua, None, WORD_FUNCTIONS)?)?;
+    let module = register(lua, FUNCTIONS)?;
+    module.raw_set("window", register(lua, WINDOW_FUNCTIONS)?)?;
+    module.raw_set("word", register(lua, WORD_FUNCTIONS)?)?;
     Ok(Value::Table(module))
 }
 
@@ -234,12 +233,12 @@ fn new_window(frame: &mut Frame<'_>) -> Answer {
 }
 
 /// Pushes a word of nothing so far.
-fn push_word<'s>(
-    frame: &mut Frame<'s>,
+fn push_word<'f>(
+    frame: &'f mut Frame<'_>,
     values: usize,
     letters: usize,
     cardinality: u8,
-) -> Result<Handle<'s, Sax>, String> {
+) -> Result<Handle<'f, Sax>, String> {
     let word = Sax {
         values,
         letters,

@@ -7,7 +7,8 @@
 
 use mlua::{Lua, Value};
 
-use crate::lua::frame::{Answer, Entry, Frame, Is, Nothing, function, register};
+use crate::lua::frame::{Answer, Frame, Is};
+use crate::lua::userdata::{Entry, function, register};
 
 /// Largest size of an integer.
 const INTEGER_BYTES_MAX: usize = 32;
@@ -26,7 +27,7 @@ const FUNCTIONS: &[Entry] = &[
 
 /// The module.
 pub(crate) fn open(lua: &Lua) -> mlua::Result<Value> {
-    register::<Nothing>(lua, None, FUNCTIONS).map(Value::Table)
+    register(lua, FUNCTIONS).map(Value::Table)
 }
 
 /// What one option of a format says.

@@ -9,7 +9,8 @@ use super::columns::{AGGREGATIONS, Aggregation, Header};
 use super::rank::mann_whitney;
 use super::statistics::{NAMES, Statistic};
 use super::{CircularBuffer, Form, Word, text};
-use crate::lua::frame::{Answer, Frame, Handle, Is};
+use crate::lua::frame::{Answer, Frame, Is};
+use crate::lua::userdata::Handle;
 
 /// A column by its number, from 1.
 fn column(frame: &Frame<'_>, buffer: &CircularBuffer, argument: i32) -> Result<usize, String> {

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::io::Write;
 
 use super::{CircularBuffer, Form, Word};
-use crate::lua::frame::Handle;
+use crate::lua::userdata::Handle;
 use crate::number::{print_number, read_number};
 use crate::objects::preserve_if_missing;
 

@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use super::columns::{Aggregation, HEADER_WORDS, Header};
 use super::{CircularBuffer, Form, Word};
-use crate::lua::frame::Handle;
+use crate::lua::userdata::Handle;
 
 /// Seconds that a time may be from the epoch; none that is more can be counted in rows.
 const SECONDS_MAX: f64 = 9.2e18;

@@ -100,7 +100,9 @@ impl Encoder {
             Is::Boolean => self.out.extend_from_slice(b"false"),
             Is::Nil | Is::Null => self.out.extend_from_slice(b"null"),
             Is::Table => return self.begin(frame, json, slot),
-            Is::None | Is::Other => return Err(refuse(frame, slot, "type not supported")),
+            Is::None | Is::Function | Is::Other => {
+                return Err(refuse(frame, slot, "type not supported"));
+            }
         }
         self.check(json)
     }

@@ -5,7 +5,7 @@
 //! Bounds:  one argument.
 //! Never:   raises: the caller returns the text.
 
-use crate::lua::captures::{Is, Stack};
+use crate::lua::frame::{Frame, Is};
 
 /// An argument is wrong.
 pub(crate) fn wrong(slot: i32, function: &str, said: &str) -> String {
@@ -13,7 +13,7 @@ pub(crate) fn wrong(slot: i32, function: &str, said: &str) -> String {
 }
 
 /// An argument has the wrong type.
-pub(crate) fn wrong_type(stack: &Stack<'_>, slot: i32, function: &str, expected: &str) -> String {
+pub(crate) fn wrong_type(stack: &Frame<'_>, slot: i32, function: &str, expected: &str) -> String {
     let got = match stack.is(slot) {
         Is::None => "no value",
         _ => stack.type_name(slot),
@@ -22,14 +22,14 @@ pub(crate) fn wrong_type(stack: &Stack<'_>, slot: i32, function: &str, expected:
 }
 
 /// An argument that must be a number.
-pub(crate) fn number(stack: &Stack<'_>, slot: i32, function: &str) -> Result<f64, String> {
+pub(crate) fn number(stack: &Frame<'_>, slot: i32, function: &str) -> Result<f64, String> {
     stack
-        .number(slot)
+        .as_number(slot)
         .ok_or_else(|| wrong_type(stack, slot, function, "number"))
 }
 
 /// An argument that must be a function.
-pub(crate) fn function(stack: &Stack<'_>, slot: i32, function: &str) -> Result<(), String> {
+pub(crate) fn function(stack: &Frame<'_>, slot: i32, function: &str) -> Result<(), String> {
     match stack.is(slot) {
         Is::Function => Ok(()),
         _ => Err(wrong_type(stack, slot, function, "function")),

@@ -10,9 +10,9 @@ use super::compile::{self, Fault};
 use super::machine::{Capture, Host, Machine, OPEN, SUBJECT_MAX, TICKS};
 use super::patterns::{name_of_value, to_pattern};
 use super::tree::{Kind, Pattern};
-use super::values::{Frame, Values, open_of};
+use super::values::{Place, Values, open_of};
 use super::{Library, arguments};
-use crate::lua::captures::{Answer, Is, Stack};
+use crate::lua::frame::{Answer, Frame, Is};
 
 /// Machines kept for later matches.
 const MACHINES_KEPT: usize = 4;
@@ -42,7 +42,7 @@ impl Drop for Lease<'_> {
 }
 
 /// `lpeg.match(pattern, subject [, init, ...])`
-pub(crate) fn run(stack: &mut Stack<'_>) -> Answer {
+pub(crate) fn run(stack: &mut Frame<'_>) -> Answer {
     to_pattern(stack, 1, "match")?;
     let init = match stack.is(3) {
         Is::None | Is::Nil => 1.0,
@@ -51,10 +51,10 @@ pub(crate) fn run(stack: &mut Stack<'_>) -> Answer {
     stack.within(|stack| matched(stack, init))
 }
 
-fn matched<'s>(stack: &mut Stack<'s>, init: f64) -> Answer {
+fn matched<'s>(stack: &mut Frame<'s>, init: f64) -> Answer {
     let before = stack.top();
-    let pattern = stack.sealed::<Pattern>(1).ok_or("a pattern was lost")?;
-    let Some(subject) = stack.sealed_text(2) else {
+    let pattern = stack.owned::<Pattern>(1).ok_or("a pattern was lost")?;
+    let Some(subject) = stack.as_text(2) else {
         return Err(arguments::wrong_type(stack, 2, "match", "string"));
     };
     if subject.len() > SUBJECT_MAX {
@@ -64,10 +64,10 @@ fn matched<'s>(stack: &mut Stack<'s>, init: f64) -> Answer {
         Some(code) => &**code,
         None => prepare(stack, pattern)?,
     };
-    let library = stack.library();
+    let library = stack.shared::<Library>();
     push_code_values(stack, pattern);
     stack.push_nil();
-    let frame = Frame {
+    let frame = Place {
         library,
         subject,
         values: before + 1,
@@ -114,11 +114,11 @@ fn matched<'s>(stack: &mut Stack<'s>, init: f64) -> Answer {
 }
 
 /// Pushes the row of the values of the compiled pattern in slot 1; something else where it has none.
-fn push_code_values(stack: &mut Stack<'_>, pattern: &Pattern) {
-    stack.push_values(1);
+fn push_code_values(stack: &mut Frame<'_>, pattern: &Pattern) {
+    stack.push_metatable(1);
     if pattern.values > 0 {
         let table = stack.top();
-        stack.push_index(table, 0);
+        stack.push_item(table, 0);
         stack.remove(table);
     }
 }
@@ -135,7 +135,7 @@ fn start_of(init: f64, len: usize) -> usize {
 
 /// Compiles the pattern in slot 1, on the script's account.
 #[cold]
-fn prepare<'s>(stack: &mut Stack<'s>, pattern: &'s Pattern) -> Result<&'s Code, String> {
+fn prepare<'s>(stack: &mut Frame<'s>, pattern: &'s Pattern) -> Result<&'s Code, String> {
     let before = stack.top();
     // What the compiler needs while it runs, at least.
     let needs = compile::size(pattern).saturating_mul(2 * size_of::<Inst>());
@@ -144,34 +144,34 @@ fn prepare<'s>(stack: &mut Stack<'s>, pattern: &'s Pattern) -> Result<&'s Code, 
         Ok(code) => code,
         Err(Fault::TooLarge) => return Err("pattern code too large".into()),
         Err(Fault::Open(key)) => {
-            stack.push_values(1);
+            stack.push_metatable(1);
             let table = stack.top();
-            stack.push_index(table, key as i32);
+            stack.push_item(table, key as i32);
             let name = name_of_value(stack, table + 1);
             return Err(format!("rule '{name}' used outside a grammar"));
         }
     };
-    stack.push_values_copy(1);
+    stack.push_metatable_copy(1);
     let table = stack.top();
     // A row of its own is looked into faster than one beside names. Behind it is what the code takes.
     let values = pattern.values as i32;
     stack.push_row(values + 1);
     for index in 1..=values {
-        stack.push_index(table, index);
-        stack.set_index(table + 1, index);
+        stack.push_item(table, index);
+        stack.set_item(table + 1, index);
     }
     stack.push_ballast(code.weight());
-    stack.set_index(table + 1, values + 1);
-    stack.set_index(table, 0);
-    stack.set_values(1);
+    stack.set_item(table + 1, values + 1);
+    stack.set_item(table, 0);
+    stack.set_metatable::<Pattern>(1);
     stack.set_top(before);
     Ok(pattern.code.get_or_init(|| Box::new(code)))
 }
 
 /// What a running match may do in Lua.
 struct Matcher<'a, 's> {
-    stack: &'a mut Stack<'s>,
-    frame: Frame<'s>,
+    stack: &'a mut Frame<'s>,
+    frame: Place<'s>,
     code: &'a Code,
     /// Values on the stack that match-time captures made.
     dynamic: i32,
@@ -268,7 +268,7 @@ impl Matcher<'_, '_> {
     ) -> Result<(), String> {
         debug_assert!(captures[open].kind == Kind::Group && captures[open].len == OPEN);
         self.stack.reserve(4);
-        self.stack.push_index(self.frame.values, function as i32);
+        self.stack.push_item(self.frame.values, function as i32);
         self.stack.push_copy(2);
         self.stack.push_number(at as f64 + 1.0);
         let mut values = Values {
@@ -304,7 +304,7 @@ impl Matcher<'_, '_> {
             Is::Boolean => return Ok(self.stack.truth(first).then_some(at)),
             _ => {}
         }
-        let end = self.stack.number(first).unwrap_or(0.0).trunc() - 1.0;
+        let end = self.stack.as_number(first).unwrap_or(0.0).trunc() - 1.0;
         // What is no number is in no range.
         if !(at as f64..=self.frame.subject.len() as f64).contains(&end) {
             return Err("invalid position returned by match-time capture".into());

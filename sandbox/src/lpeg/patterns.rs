@@ -8,16 +8,16 @@
 use super::arguments;
 use super::grammar::{self, Fault, Names, RULES_MAX, Rule};
 use super::tree::{NODES_MAX, Pattern};
-use crate::lua::captures::{Is, Stack};
+use crate::lua::frame::{Frame, Is};
 
 /// Replaces the value in a slot by the pattern that it stands for.
-pub(crate) fn to_pattern(stack: &mut Stack<'_>, slot: i32, function: &str) -> Result<(), String> {
+pub(crate) fn to_pattern(stack: &mut Frame<'_>, slot: i32, function: &str) -> Result<(), String> {
     if stack.holds::<Pattern>(slot) {
         return Ok(());
     }
     let pattern = match stack.is(slot) {
-        Is::Text => Pattern::text(stack.text(slot).unwrap_or_default())?,
-        Is::Number => of_number(stack.number(slot).unwrap_or(0.0))?,
+        Is::Text => Pattern::text(stack.bytes_at(slot).unwrap_or_default())?,
+        Is::Number => of_number(stack.as_number(slot).unwrap_or(0.0))?,
         Is::Boolean => Pattern::constant(stack.truth(slot)),
         Is::Function => {
             stack.push_copy(slot);
@@ -47,56 +47,56 @@ fn of_number(number: f64) -> Result<Pattern, String> {
 }
 
 /// Pushes a pattern without values.
-pub(crate) fn push(stack: &mut Stack<'_>, pattern: Pattern) {
+pub(crate) fn push(stack: &mut Frame<'_>, pattern: Pattern) {
     debug_assert_eq!(pattern.values, 0);
     let weight = pattern.weight();
-    stack.push_userdata(pattern, weight);
+    stack.push_owned(pattern, weight);
 }
 
 /// Pushes a pattern whose values are those of the pattern in a slot.
-pub(crate) fn push_sharing(stack: &mut Stack<'_>, pattern: Pattern, owner: i32) {
+pub(crate) fn push_sharing(stack: &mut Frame<'_>, pattern: Pattern, owner: i32) {
     let (values, weight) = (pattern.values, pattern.weight());
-    stack.push_userdata(pattern, weight);
+    stack.push_owned(pattern, weight);
     if values > 0 {
         let slot = stack.top();
-        stack.push_values(owner);
-        stack.set_values(slot);
+        stack.push_metatable(owner);
+        stack.set_metatable::<Pattern>(slot);
     }
 }
 
 /// Replaces the values on top by a pattern that has them.
-pub(crate) fn push_holding(stack: &mut Stack<'_>, pattern: Pattern) {
+pub(crate) fn push_holding(stack: &mut Frame<'_>, pattern: Pattern) {
     let (values, weight) = (pattern.values as i32, pattern.weight());
     let first = stack.top() - values + 1;
-    stack.push_userdata(pattern, weight);
+    stack.push_owned(pattern, weight);
     if values > 0 {
         stack.insert(first);
-        stack.push_values_copy(first);
+        stack.push_metatable_copy(first);
         stack.insert(first + 1);
         for index in (1..=values).rev() {
-            stack.set_index(first + 1, index);
+            stack.set_item(first + 1, index);
         }
-        stack.set_values(first);
+        stack.set_metatable::<Pattern>(first);
     }
 }
 
 /// Pushes a pattern whose values are those of the pattern in a slot and, last, the value in another.
-pub(crate) fn push_with_value(stack: &mut Stack<'_>, pattern: Pattern, owner: i32, value: i32) {
+pub(crate) fn push_with_value(stack: &mut Frame<'_>, pattern: Pattern, owner: i32, value: i32) {
     let (values, weight) = (pattern.values as i32, pattern.weight());
-    stack.push_userdata(pattern, weight);
+    stack.push_owned(pattern, weight);
     let slot = stack.top();
-    stack.push_values_copy(owner);
+    stack.push_metatable_copy(owner);
     let table = stack.top();
     drop_code(stack, table);
     stack.push_copy(value);
-    stack.set_index(table, values);
-    stack.set_values(slot);
+    stack.set_item(table, values);
+    stack.set_metatable::<Pattern>(slot);
 }
 
 /// A copied table is not that of compiled code.
-fn drop_code(stack: &mut Stack<'_>, table: i32) {
+fn drop_code(stack: &mut Frame<'_>, table: i32) {
     stack.push_nil();
-    stack.set_index(table, 0);
+    stack.set_item(table, 0);
 }
 
 /// How the values of two patterns become those of one.
@@ -110,9 +110,9 @@ pub(crate) struct Joint {
 }
 
 /// How the values of the patterns in slots 1 and 2 are joined.
-pub(crate) fn joint(stack: &mut Stack<'_>, one: &Pattern, other: &Pattern) -> Joint {
+pub(crate) fn joint(stack: &mut Frame<'_>, one: &Pattern, other: &Pattern) -> Joint {
     let (first, second) = (one.values, other.values);
-    if second == 0 || first == second && stack.same_values(1, 2) {
+    if second == 0 || first == second && stack.same_metatable(1, 2) {
         return Joint {
             shift: 0,
             values: first,
@@ -134,66 +134,66 @@ pub(crate) fn joint(stack: &mut Stack<'_>, one: &Pattern, other: &Pattern) -> Jo
 }
 
 /// Pushes a pattern made of those in slots 1 and 2.
-pub(crate) fn push_joined(stack: &mut Stack<'_>, pattern: Pattern, joint: Joint) {
+pub(crate) fn push_joined(stack: &mut Frame<'_>, pattern: Pattern, joint: Joint) {
     match joint.owner {
         _ if pattern.values == 0 => push(stack, pattern),
         Some(owner) => push_sharing(stack, pattern, owner),
         None => {
             let weight = pattern.weight();
-            stack.push_userdata(pattern, weight);
+            stack.push_owned(pattern, weight);
             let slot = stack.top();
-            stack.push_values_copy(1);
+            stack.push_metatable_copy(1);
             let table = stack.top();
             drop_code(stack, table);
             append_values(stack, table, joint.shift, 2, joint.values - joint.shift);
-            stack.set_values(slot);
+            stack.set_metatable::<Pattern>(slot);
         }
     }
 }
 
 /// Puts the values of the pattern in a slot into a table, from an index on.
-fn append_values(stack: &mut Stack<'_>, table: i32, shift: u32, slot: i32, count: u32) {
+fn append_values(stack: &mut Frame<'_>, table: i32, shift: u32, slot: i32, count: u32) {
     if count == 0 {
         return;
     }
-    stack.push_values(slot);
+    stack.push_metatable(slot);
     let from = stack.top();
     for index in 1..=count {
-        stack.push_index(from, index as i32);
-        stack.set_index(table, (shift + index) as i32);
+        stack.push_item(from, index as i32);
+        stack.set_item(table, (shift + index) as i32);
     }
     stack.pop(1);
 }
 
 /// How a value is called in an error.
-pub(crate) fn name_of_value(stack: &mut Stack<'_>, slot: i32) -> String {
+pub(crate) fn name_of_value(stack: &mut Frame<'_>, slot: i32) -> String {
     let type_name = stack.type_name(slot);
-    match stack.text(slot) {
+    match stack.bytes_at(slot) {
         Some(text) => String::from_utf8_lossy(text).into_owned(),
         None => format!("(a {type_name})"),
     }
 }
 
 /// Pushes the pattern of the grammar that is the table in a slot.
-fn grammar(stack: &mut Stack<'_>, slot: i32) -> Result<(), String> {
+fn grammar(stack: &mut Frame<'_>, slot: i32) -> Result<(), String> {
     let before = stack.top();
     let rules = collect(stack, slot)?;
     let pattern = stack.within(|stack| build(stack, before, rules))?;
     // The table of values is on top.
     let weight = pattern.weight();
-    stack.push_userdata(pattern, weight);
+    stack.push_owned(pattern, weight);
     stack.replace(before + 1);
-    stack.set_values(before + 1);
+    stack.set_metatable::<Pattern>(before + 1);
     stack.set_top(before + 1);
     Ok(())
 }
 
 /// Pushes a table of the numbers of rules by their names, and then name and pattern of each, the initial one first.
 /// Answers how many there are.
-fn collect(stack: &mut Stack<'_>, slot: i32) -> Result<i32, String> {
+fn collect(stack: &mut Frame<'_>, slot: i32) -> Result<i32, String> {
     stack.push_table(0, 0);
     let numbers = stack.top();
-    stack.push_index(slot, 1);
+    stack.push_item(slot, 1);
     let name = numbers + 1;
     if matches!(stack.is(name), Is::Text | Is::Number) {
         stack.push_copy(name);
@@ -214,7 +214,7 @@ fn collect(stack: &mut Stack<'_>, slot: i32) -> Result<i32, String> {
     stack.push_nil();
     while stack.next(slot) {
         let key = stack.top() - 1;
-        let is_first = stack.is(key) == Is::Number && stack.number(key) == Some(1.0);
+        let is_first = stack.is(key) == Is::Number && stack.as_number(key) == Some(1.0);
         if is_first || stack.equal(key, name) {
             stack.pop(1);
             continue;
@@ -235,27 +235,27 @@ fn collect(stack: &mut Stack<'_>, slot: i32) -> Result<i32, String> {
     Ok(count)
 }
 
-fn number_rule(stack: &mut Stack<'_>, numbers: i32, name: i32, number: i32) {
+fn number_rule(stack: &mut Frame<'_>, numbers: i32, name: i32, number: i32) {
     stack.push_copy(name);
     stack.push_number(number.into());
-    stack.set_entry(numbers);
+    stack.set(numbers);
 }
 
 /// Makes the grammar of what `collect` has pushed, and pushes the table of its values.
-fn build(stack: &mut Stack<'_>, before: i32, count: i32) -> Result<Pattern, String> {
+fn build(stack: &mut Frame<'_>, before: i32, count: i32) -> Result<Pattern, String> {
     let numbers = before + 1;
     let slot_of = |rule: i32| numbers + 2 + 2 * rule;
-    stack.push_values_copy(slot_of(0));
+    stack.push_metatable_copy(slot_of(0));
     let table = stack.top();
     drop_code(stack, table);
     let (mut rules, mut values) = (Vec::new(), 0);
     for rule in 0..count {
         let slot = slot_of(rule);
-        let pattern = stack.sealed::<Pattern>(slot).ok_or("a rule was lost")?;
+        let pattern = stack.owned::<Pattern>(slot).ok_or("a rule was lost")?;
         let name = values + pattern.values + 1;
         append_values(stack, table, values, slot, pattern.values);
         stack.push_copy(slot - 1);
-        stack.set_index(table, name as i32);
+        stack.set_item(table, name as i32);
         rules.push(Rule {
             pattern,
             shift: values,
@@ -274,7 +274,7 @@ fn build(stack: &mut Stack<'_>, before: i32, count: i32) -> Result<Pattern, Stri
     );
     built.map_err(|fault| {
         let mut name = |key: u32| {
-            stack.push_index(table, key as i32);
+            stack.push_item(table, key as i32);
             name_of_value(stack, table + 1)
         };
         match fault {
@@ -289,16 +289,16 @@ fn build(stack: &mut Stack<'_>, before: i32, count: i32) -> Result<Pattern, Stri
 
 /// Names are values of the grammar, in one table; the rules' numbers are in another.
 struct InTables<'a, 's> {
-    stack: &'a mut Stack<'s>,
+    stack: &'a mut Frame<'s>,
     table: i32,
     numbers: i32,
 }
 
 impl Names for InTables<'_, '_> {
     fn rule(&mut self, name: u32) -> Option<usize> {
-        self.stack.push_index(self.table, name as i32);
+        self.stack.push_item(self.table, name as i32);
         self.stack.raw_index(self.numbers);
-        let number = self.stack.number(self.table + 1);
+        let number = self.stack.as_number(self.table + 1);
         self.stack.pop(1);
         number.map(|number| number as usize - 1)
     }

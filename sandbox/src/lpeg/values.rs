@@ -10,7 +10,7 @@ use super::Library;
 use super::code::Code;
 use super::machine::{Capture, OPEN, TICKS};
 use super::tree::Kind;
-use crate::lua::captures::{Is, Stack};
+use crate::lua::frame::{Frame, Is};
 
 /// Captures inside each other.
 const DEEP_MAX: u32 = 500;
@@ -23,7 +23,7 @@ const REFERENCES: usize = 10;
 
 /// What a match knows of the frame it runs in.
 #[derive(Clone, Copy)]
-pub(crate) struct Frame<'s> {
+pub(crate) struct Place<'s> {
     pub(crate) library: &'s Library,
     pub(crate) subject: &'s [u8],
     /// The slot of the table of values.
@@ -37,8 +37,8 @@ pub(crate) struct Frame<'s> {
 
 /// Produces values on top of the stack.
 pub(crate) struct Values<'a, 's> {
-    pub(crate) stack: &'a mut Stack<'s>,
-    pub(crate) frame: Frame<'s>,
+    pub(crate) stack: &'a mut Frame<'s>,
+    pub(crate) frame: Place<'s>,
     pub(crate) code: &'a Code,
     pub(crate) captures: &'a [Capture],
     /// The next capture.
@@ -100,13 +100,13 @@ impl<'s> Values<'_, 's> {
     }
 
     fn push_value(&mut self, key: u32) {
-        self.stack.push_index(self.frame.values, key as i32);
+        self.stack.push_item(self.frame.values, key as i32);
     }
 
     fn push_text(&mut self, at: u32, len: u32) {
         let subject = self.frame.subject;
         self.stack
-            .push_bytes(&subject[at as usize..at as usize + len as usize]);
+            .push_text(&subject[at as usize..at as usize + len as usize]);
     }
 
     /// Pushes the values of the next capture; answers how many. Values above `base` belong with them.
@@ -210,7 +210,7 @@ impl<'s> Values<'_, 's> {
         let code = self.code;
         let size = &code.table_sizes[head.key as usize];
         let (row, named) = size.get();
-        self.stack.push_table(row, named);
+        self.stack.push_table(row.into(), named.into());
         if head.len != OPEN {
             return Ok(1);
         }
@@ -224,18 +224,18 @@ impl<'s> Values<'_, 's> {
                     self.tick(1)?;
                     self.push_value(capture.key);
                     self.push_first_inside()?;
-                    self.stack.set_entry(table);
+                    self.stack.set(table);
                     with_name += 1;
                 }
                 Kind::Accumulator if in_row > 0 => {
-                    self.stack.push_index(table, in_row);
+                    self.stack.push_item(table, in_row);
                     self.accumulate(table)?;
-                    self.stack.set_index(table, in_row);
+                    self.stack.set_item(table, in_row);
                 }
                 _ => {
                     let count = self.push_one(table)?;
                     for entry in (1..=count).rev() {
-                        self.stack.set_index(table, in_row + entry);
+                        self.stack.set_item(table, in_row + entry);
                     }
                     in_row += count;
                 }
@@ -358,7 +358,7 @@ impl<'s> Values<'_, 's> {
                 return Ok(place);
             }
         }
-        let name = self.stack.text(slot).unwrap_or(b"(null)");
+        let name = self.stack.bytes_at(slot).unwrap_or(b"(null)");
         let name = String::from_utf8_lossy(name);
         Err(format!("back reference '{name}' not found"))
     }
@@ -369,7 +369,7 @@ impl<'s> Values<'_, 's> {
         let mut text = self.frame.library.text.take();
         text.clear();
         self.append_next(&mut text, "capture")?;
-        self.stack.push_bytes(&text);
+        self.stack.push_text(&text);
         if text.capacity() <= TEXT_FREE {
             self.frame.library.text.set(text);
         }
@@ -410,12 +410,12 @@ impl<'s> Values<'_, 's> {
                 let count = self.push_one(base)?;
                 if count > 0 {
                     let type_name = self.stack.type_name(base + 1);
-                    let Some(value) = self.stack.text(base + 1) else {
+                    let Some(value) = self.stack.bytes_at(base + 1) else {
                         return Err(format!("invalid {what} value (a {type_name})"));
                     };
                     let len = value.len();
                     self.charge_for(text, len);
-                    if let Some(value) = self.stack.text(base + 1) {
+                    if let Some(value) = self.stack.bytes_at(base + 1) {
                         text.extend_from_slice(value);
                     }
                     self.stack.set_top(base);
@@ -485,9 +485,9 @@ impl<'s> Values<'_, 's> {
 
     /// Appends what stands before the next `%`, and answers what stands behind it.
     fn append_literal(&mut self, text: &mut Vec<u8>, format: i32, done: &mut usize) -> Option<u8> {
-        let len = self.stack.text(format)?.len() - *done;
+        let len = self.stack.bytes_at(format)?.len() - *done;
         self.charge_for(text, len);
-        let rest = self.stack.text(format)?.get(*done..)?;
+        let rest = self.stack.bytes_at(format)?.get(*done..)?;
         let literal = memchr::memchr(b'%', rest).unwrap_or(rest.len());
         text.extend_from_slice(&rest[..literal]);
         *done += literal + 2;

@@ -1,6 +1,6 @@
-//! The frame of a function in Rust that scripts call, and objects whose memory is all Lua's.
+//! Lua's stack, for functions of modules: the frame of a function in Rust that scripts call.
 //!
-//! Owns:    `Frame`, `Handle`, the registration of a module's functions.
+//! Owns:    `Frame`.
 //! Runs on: the shard of the plugin.            Plane: data.
 //! Bounds:  every push makes room or raises Lua's "stack overflow"; all memory is Lua's, within the sandbox's limit.
 //! Never:   hands out what outlives the call.
@@ -11,26 +11,23 @@
 //!    Rust frames, whose values are dropped on the way. So a call that raises is like one that panics: nothing may be left half-made
 //!    across it. What a function does runs in `guarded`, where panics end, too.
 //! 2. The slots of a running function belong to it alone, and a value in a slot is not collected; strings and userdata do not move. `Frame`
-//!    never changes the slots of the arguments, but for numbers that become their text, so what they hold lives as long as the call.
+//!    never changes slots up to `floor`, but for numbers that become their text, so what they hold lives as long as the call. These are the
+//!    arguments; a function that changes some of them first has none such slots until it calls `within`.
 //! 3. `Frame` counts in `top` what is on its part of the stack, and in `room` the slots that there are. Every slot that is read or
 //!    written is compared with them first.
-//! 4. Objects are made by `push_object` alone, tagged with their kind: a value of the kind, then cells, initialised before anything else can
-//!    run. They are only ever lent shared, and change through `Cell`; a machine runs on one thread at a time.
+//! 4. Userdata of our tags is made by `push_object`, `push_owned` and `share` alone, and initialised before anything else can run: a value of the
+//!    type that the tag stands for, and in objects the cells. It is only ever lent shared, and changes through `Cell`; a machine runs on one thread
+//!    at a time.
 
 #![expect(unsafe_code, reason = "Lua's stack is a C interface")]
 
-use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
-use std::ops::Deref;
 
 use mlua::ffi::{self, lua_State};
-use mlua::{AnyUserData, Lua, Table};
 
 use super::guard::{answer, guarded};
-
-/// Bytes of an object.
-pub(crate) const OBJECT_BYTES_MAX: usize = 1 << 30;
+use super::userdata::{Entry, Handle, Kind, OBJECT_BYTES_MAX, Owned, cells_at, fits, handle};
 
 /// Slots that a function finds free above its arguments.
 const SLOTS_AT_FIRST: i32 = ffi::LUA_MINSTACK;
@@ -41,131 +38,6 @@ const SLOTS_MORE: i32 = 32;
 /// An answer of a function: how many results it left on top, or the text of an error.
 pub(crate) type Answer = Result<i32, String>;
 
-/// A function of a module.
-pub(crate) struct Entry {
-    /// As scripts know it.
-    pub(crate) name: &'static CStr,
-    /// Called with the object in front, as `object:name(...)`: the object does not count as an argument in texts.
-    pub(crate) method: bool,
-    /// What it does.
-    pub(crate) run: fn(&mut Frame<'_>) -> Answer,
-}
-
-/// A function of a module's table.
-pub(crate) const fn function(name: &'static CStr, run: fn(&mut Frame<'_>) -> Answer) -> Entry {
-    Entry {
-        name,
-        method: false,
-        run,
-    }
-}
-
-/// A function that is called on an object.
-pub(crate) const fn method(name: &'static CStr, run: fn(&mut Frame<'_>) -> Answer) -> Entry {
-    Entry {
-        name,
-        method: true,
-        run,
-    }
-}
-
-/// What any bits are one of, and nothing is to be done for when it ends.
-pub(crate) trait Plain: Copy + 'static {}
-
-impl Plain for u8 {}
-impl Plain for u16 {}
-impl Plain for f64 {}
-
-/// A kind of object: a value, and behind it any number of cells, all in one piece of Lua's memory.
-pub(crate) trait Kind: Sized + 'static {
-    /// Told apart by; mlua uses 0 and 1.
-    const TAG: c_int;
-    /// In texts.
-    const NAME: &'static str;
-    /// What the cells are.
-    type Item: Plain;
-}
-
-/// What functions of a module share, kept by Lua as long as one of them is.
-pub(crate) trait Shared: Sized + 'static {
-    /// Told apart by; mlua uses 0 and 1.
-    const TAG: c_int;
-}
-
-/// What functions share that share nothing.
-pub(crate) enum Nothing {}
-
-impl Shared for Nothing {
-    const TAG: c_int = 0;
-}
-
-/// An object, lent.
-pub(crate) struct Handle<'s, K: Kind> {
-    value: &'s K,
-    cells: &'s [Cell<K::Item>],
-}
-
-impl<K: Kind> Clone for Handle<'_, K> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<K: Kind> Copy for Handle<'_, K> {}
-
-impl<'s, K: Kind> Handle<'s, K> {
-    /// The cells.
-    #[inline]
-    pub(crate) fn cells(&self) -> &'s [Cell<K::Item>] {
-        self.cells
-    }
-
-    /// The value, for as long as the call lasts.
-    pub(crate) fn lent(&self) -> &'s K {
-        self.value
-    }
-
-    /// Whether both are the same object.
-    pub(crate) fn is(&self, other: Handle<'_, K>) -> bool {
-        std::ptr::eq(self.value, other.value)
-    }
-}
-
-impl<'s, K: Kind> Deref for Handle<'s, K> {
-    type Target = K;
-
-    #[inline]
-    fn deref(&self) -> &K {
-        self.value
-    }
-}
-
-/// Where the cells of an object begin.
-const fn cells_at<K: Kind>() -> usize {
-    assert!(align_of::<K>() <= 8 && align_of::<K::Item>() <= 8);
-    assert!(!std::mem::needs_drop::<K>());
-    size_of::<K>().next_multiple_of(align_of::<K::Item>())
-}
-
-/// # Safety
-///
-/// `place` is that of an object of kind `K` and of `len` bytes, which lives and is not collected for `'s`.
-#[inline]
-unsafe fn handle<'s, K: Kind>(place: *const c_void, len: usize) -> Handle<'s, K> {
-    let at = const { cells_at::<K>() };
-    // SAFETY: by the contract and fact 4 there is a value of the kind, and behind it as many cells as the rest has room for. `Cell` has the
-    // form of what is in it.
-    unsafe {
-        Handle {
-            value: &*place.cast::<K>(),
-            cells: std::slice::from_raw_parts(
-                place.byte_add(at).cast(),
-                (len - at) / size_of::<K::Item>(),
-            ),
-        }
-    }
-}
-
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Is {
@@ -175,6 +47,7 @@ pub(crate) enum Is {
     Number,
     Text,
     Table,
+    Function,
     /// Light userdata that is null.
     Null,
     Other,
@@ -185,12 +58,14 @@ pub(crate) struct Frame<'s> {
     machine: *mut lua_State,
     entry: &'static Entry,
     count: i32,
+    /// Slots up to here stay as they are.
+    floor: i32,
     top: i32,
     room: i32,
     call: PhantomData<&'s ()>,
 }
 
-unsafe extern "C-unwind" fn enter(machine: *mut lua_State) -> c_int {
+pub(super) unsafe extern "C-unwind" fn enter(machine: *mut lua_State) -> c_int {
     // SAFETY: only `register` makes closures of this function, with the address of an entry that lives for ever. The top is at least 0.
     let (entry, count) = unsafe {
         let entry = ffi::lua_tolightuserdata(machine, ffi::lua_upvalueindex(1));
@@ -200,6 +75,7 @@ unsafe extern "C-unwind" fn enter(machine: *mut lua_State) -> c_int {
         machine,
         entry,
         count,
+        floor: if entry.changes { 0 } else { count },
         top: count,
         room: count + SLOTS_AT_FIRST,
         call: PhantomData,
@@ -207,7 +83,7 @@ unsafe extern "C-unwind" fn enter(machine: *mut lua_State) -> c_int {
     let ended = guarded(|| {
         let answer = (entry.run)(&mut frame);
         if let Ok(results) = answer {
-            assert!(results <= frame.top - count, "{results} results");
+            frame.has(results);
         }
         answer
     });
@@ -260,10 +136,51 @@ impl<'s> Frame<'s> {
     /// Takes values off again.
     #[inline]
     pub(crate) fn pop_to(&mut self, top: i32) {
-        assert!(top >= self.count && top <= self.top, "top {top}");
+        assert!(top >= self.floor && top <= self.top, "top {top}");
         self.top = top;
         // SAFETY: lower than it was (fact 3).
         unsafe { ffi::lua_settop(self.machine, top) }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self, count: i32) {
+        self.pop_to(self.top - count);
+    }
+
+    /// Takes values off or adds nils, until there are so many.
+    pub(crate) fn set_top(&mut self, top: i32) {
+        assert!(top >= self.floor, "top {top}");
+        self.reserve((top - self.top).max(0));
+        self.top = top;
+        // SAFETY: not below the floor; there is room for what is added.
+        unsafe { ffi::lua_settop(self.machine, top) }
+    }
+
+    /// Does something for which the slots that there are stay as they are; afterwards they are what they were before.
+    pub(crate) fn within<R>(&mut self, work: impl for<'t> FnOnce(&mut Frame<'t>) -> R) -> R {
+        let mut inner = Frame {
+            floor: self.top,
+            call: PhantomData,
+            ..*self
+        };
+        let done = work(&mut inner);
+        (self.top, self.room) = (inner.top, inner.room);
+        done
+    }
+
+    /// Asks that a slot may be changed.
+    #[inline]
+    fn changes(&self, slot: i32) {
+        assert!(slot > self.floor && slot <= self.top, "slot {slot}");
+    }
+
+    /// Asks that there are so many values above the floor.
+    #[inline]
+    fn has(&self, count: i32) {
+        assert!(
+            count >= 0 && count <= self.top - self.floor,
+            "{count} values"
+        );
     }
 
     #[inline]
@@ -285,6 +202,7 @@ impl<'s> Frame<'s> {
             ffi::LUA_TNUMBER => Is::Number,
             ffi::LUA_TSTRING => Is::Text,
             ffi::LUA_TTABLE => Is::Table,
+            ffi::LUA_TFUNCTION => Is::Function,
             ffi::LUA_TLIGHTUSERDATA => {
                 // SAFETY: the slot is there.
                 let address = unsafe { ffi::lua_touserdata(self.machine, slot) };
@@ -407,21 +325,40 @@ impl<'s> Frame<'s> {
 
     /// The bytes of an argument that is a text; a number becomes one.
     pub(crate) fn text(&self, argument: i32) -> Result<&'s [u8], String> {
-        let text = match self.is(argument) {
-            Is::Text | Is::Number if argument <= self.count => self.bytes(argument),
-            _ => None,
-        };
-        text.ok_or_else(|| self.refuse_type(argument, "string"))
+        self.as_text(argument)
+            .ok_or_else(|| self.refuse_type(argument, "string"))
     }
 
+    /// The bytes of a text that stays as it is; a number becomes one.
     #[inline]
-    fn bytes(&self, slot: i32) -> Option<&'s [u8]> {
+    pub(crate) fn as_text(&self, slot: i32) -> Option<&'s [u8]> {
+        if slot > self.floor || !matches!(self.is(slot), Is::Text | Is::Number) {
+            return None;
+        }
+        // SAFETY: a string or a number, in a slot that does not change until the call ends (fact 2).
+        Some(unsafe { self.bytes(slot) })
+    }
+
+    /// The bytes of a text in any slot; a number becomes one.
+    pub(crate) fn bytes_at(&mut self, slot: i32) -> Option<&[u8]> {
+        if !matches!(self.is(slot), Is::Text | Is::Number) {
+            return None;
+        }
+        // SAFETY: a string or a number; the slot cannot change while the answer borrows the frame. That a number becomes its text is no change:
+        // nothing can refer to a number.
+        Some(unsafe { self.bytes(slot) })
+    }
+
+    /// # Safety
+    ///
+    /// The slot holds a string or a number, and does not change as long as the answer lives.
+    #[inline]
+    unsafe fn bytes<'b>(&self, slot: i32) -> &'b [u8] {
         let mut len = 0;
-        // SAFETY: a string or a number, in a slot of the arguments, which keeps it until the call ends (fact 2). It may raise for want of
-        // memory where a number becomes a text.
+        // SAFETY: by the contract; Luau's strings are so long and never null here. Raises for want of memory where a number becomes a text.
         unsafe {
             let text = ffi::lua_tolstring(self.machine, slot, &mut len);
-            (!text.is_null()).then(|| std::slice::from_raw_parts(text.cast(), len))
+            std::slice::from_raw_parts(text.cast(), len)
         }
     }
 
@@ -459,10 +396,10 @@ impl<'s> Frame<'s> {
     /// An object, if it is one of the kind.
     #[inline]
     pub(crate) fn as_object<K: Kind>(&self, argument: i32) -> Option<Handle<'s, K>> {
-        if argument < 1 || argument > self.count {
+        if argument < 1 || argument > self.floor {
             return None;
         }
-        // SAFETY: the slot is there. An object of that tag is one of the kind (fact 4), it lives as long as the call (fact 2), and its length
+        // SAFETY: the slot is there and stays. An object of that tag is one of the kind (fact 4), it lives as long as the call (fact 2), and its length
         // is what Luau says.
         unsafe {
             let place = ffi::lua_touserdatatagged(self.machine, argument, K::TAG);
@@ -473,16 +410,40 @@ impl<'s> Frame<'s> {
         }
     }
 
+    /// A value of Rust's in a slot that stays as it is.
+    pub(crate) fn owned<T: Owned>(&self, slot: i32) -> Option<&'s T> {
+        if slot < 1 || slot > self.floor {
+            return None;
+        }
+        // SAFETY: the slot keeps it until the call ends (fact 2).
+        unsafe { self.tagged(slot) }
+    }
+
+    /// Whether a slot holds such a value.
+    pub(crate) fn holds<T: Owned>(&self, slot: i32) -> bool {
+        let is_there = slot >= 1 && slot <= self.top;
+        // SAFETY: the reference is not kept.
+        is_there && unsafe { self.tagged::<T>(slot) }.is_some()
+    }
+
     /// What the functions of the module share.
-    pub(crate) fn shared<T: Shared>(&self) -> &'s T {
+    pub(crate) fn shared<T: Owned>(&self) -> &'s T {
         // SAFETY: `register` gives every function its module's shared value as the second upvalue; the running function is kept until it
-        // ends. Only a value of type `T` has its tag.
-        let shared = unsafe {
-            ffi::lua_touserdatatagged(self.machine, ffi::lua_upvalueindex(2), T::TAG)
+        // ends.
+        let shared = unsafe { self.tagged(ffi::lua_upvalueindex(2)) };
+        shared.expect("functions are registered with what they share")
+    }
+
+    /// # Safety
+    ///
+    /// A slot or upvalue that is there, and that keeps what it holds as long as the answer lives.
+    unsafe fn tagged<'t, T: Owned>(&self, slot: i32) -> Option<&'t T> {
+        // SAFETY: by the contract. A tag stands for one type, and there is a value in all userdata that has it (fact 4).
+        unsafe {
+            ffi::lua_touserdatatagged(self.machine, slot, T::TAG)
                 .cast::<T>()
                 .as_ref()
-        };
-        shared.expect("functions are registered with what they share")
+        }
     }
 
     #[inline]
@@ -545,9 +506,10 @@ impl<'s> Frame<'s> {
     /// Takes a key and a value off, into a table further down.
     #[inline]
     pub(crate) fn set(&mut self, table: i32) {
-        assert!(table > self.count && table <= self.top - 2);
+        self.has(2);
         let table = self.table(table);
-        // SAFETY: a table that this call made, and two values above it; raises for want of memory, or for a key that cannot be one.
+        // SAFETY: a table, and two values above the floor; raises for want of memory, for a key that cannot be one and where the table must
+        // not be changed.
         unsafe { ffi::lua_rawset(self.machine, table) }
         self.top -= 2;
     }
@@ -555,7 +517,7 @@ impl<'s> Frame<'s> {
     /// Takes a value off, into a table further down.
     #[inline]
     pub(crate) fn set_item(&mut self, table: i32, index: i32) {
-        assert!(table > self.count && table < self.top);
+        self.has(1);
         let table = self.table(table);
         // SAFETY: as in `set`.
         unsafe { ffi::lua_rawseti_(self.machine, table, index) }
@@ -593,6 +555,164 @@ impl<'s> Frame<'s> {
         Some(next)
     }
 
+    /// Pushes a new table with room for so many items.
+    pub(crate) fn push_row(&mut self, items: i32) {
+        assert!(items >= 0);
+        self.pushes(1);
+        // SAFETY: there is room; raises for want of memory.
+        unsafe { ffi::lua_createtable(self.machine, items, 0) }
+    }
+
+    /// Moves the top value below those from `slot` on.
+    pub(crate) fn insert(&mut self, slot: i32) {
+        self.changes(slot);
+        // SAFETY: the slot may be changed, and so may all above it.
+        unsafe { ffi::lua_insert(self.machine, slot) }
+    }
+
+    /// Moves the top value into a slot.
+    pub(crate) fn replace(&mut self, slot: i32) {
+        self.changes(slot);
+        self.has(1);
+        // SAFETY: the slot may be changed.
+        unsafe { ffi::lua_replace(self.machine, slot) }
+        self.top -= 1;
+    }
+
+    pub(crate) fn remove(&mut self, slot: i32) {
+        self.changes(slot);
+        // SAFETY: the slot may be changed, and so may all above it.
+        unsafe { ffi::lua_remove(self.machine, slot) }
+        self.top -= 1;
+    }
+
+    /// Calls the function below so many arguments; it and they are replaced by the results, so many or all.
+    pub(crate) fn call(&mut self, arguments: i32, results: Option<i32>) {
+        self.has(arguments + 1);
+        self.reserve(results.unwrap_or(0).max(4));
+        // SAFETY: the function and its arguments are there, and there is room for the results; errors pass (fact 1).
+        unsafe {
+            ffi::lua_call(self.machine, arguments, results.unwrap_or(ffi::LUA_MULTRET));
+            self.top = ffi::lua_gettop(self.machine);
+        }
+        // Luau has made room for what a function returned.
+        self.room = self.room.max(self.top);
+    }
+
+    /// Replaces the key on top by what indexing a value with it answers, metamethods and all.
+    pub(crate) fn index(&mut self, slot: i32) {
+        let slot = self.there(slot);
+        self.has(1);
+        // SAFETY: the slot is there, the key is above the floor; errors pass (fact 1).
+        unsafe {
+            ffi::lua_gettable(self.machine, slot);
+        }
+    }
+
+    /// Replaces the key on top by the table's entry.
+    pub(crate) fn raw_index(&mut self, table: i32) {
+        let table = self.table(table);
+        self.has(1);
+        // SAFETY: a table; the key is above the floor.
+        unsafe {
+            ffi::lua_rawget(self.machine, table);
+        }
+    }
+
+    /// Replaces the key on top by the next key and value of a table; `false`, and no value, where there is none.
+    pub(crate) fn next(&mut self, table: i32) -> bool {
+        let table = self.table(table);
+        self.has(1);
+        self.reserve(1);
+        // SAFETY: a table, and room; the key is above the floor; one that is none of the table's raises.
+        let more = unsafe { ffi::lua_next(self.machine, table) != 0 };
+        self.top += if more { 1 } else { -1 };
+        more
+    }
+
+    /// Whether two values are equal, by their metamethod where they have one.
+    pub(crate) fn equal(&mut self, one: i32, other: i32) -> bool {
+        let (one, other) = (self.there(one), self.there(other));
+        // SAFETY: both slots are there; errors pass (fact 1).
+        unsafe { ffi::lua_equal(self.machine, one, other) != 0 }
+    }
+
+    /// Pushes the length of a text or a table, or what an object's `__len` answers; `false` where there is none.
+    pub(crate) fn push_length(&mut self, slot: i32) -> bool {
+        let slot = self.there(slot);
+        if matches!(self.is(slot), Is::Text | Is::Table) {
+            // SAFETY: the slot is there.
+            let length = unsafe { ffi::lua_objlen(self.machine, slot) };
+            self.push_number(length as f64);
+            return true;
+        }
+        self.reserve(2);
+        // SAFETY: the slot is there, and room; pushes a value where it answers so; errors pass (fact 1).
+        let pushed = unsafe { ffi::luaL_callmeta(self.machine, slot, c"__len".as_ptr()) != 0 };
+        self.top += i32::from(pushed);
+        pushed
+    }
+
+    /// Pushes a value of Rust's, which Lua counts as `weight` bytes more than it is, for what it refers to.
+    pub(crate) fn push_owned<T: Owned>(&mut self, value: T, weight: usize) {
+        const { fits::<T>() };
+        self.pushes(1);
+        // SAFETY: there is room. Luau answers memory of at least that size, aligned (`fits`), with the tag's metatable and destructor, which
+        // `register_owned` has set. If it raises, `value` is dropped (fact 1) and there is no userdata. Nothing runs in between.
+        unsafe {
+            let bytes = size_of::<T>().saturating_add(weight);
+            let place = ffi::lua_newuserdatataggedwithmetatable(self.machine, bytes, T::TAG);
+            place.cast::<T>().write(value);
+        }
+    }
+
+    /// Pushes the metatable of the value in a slot, or nil.
+    pub(crate) fn push_metatable(&mut self, slot: i32) {
+        let slot = self.there(slot);
+        self.pushes(1);
+        // SAFETY: the slot is there, and room; a metatable is pushed where it answers so.
+        unsafe {
+            if ffi::lua_getmetatable(self.machine, slot) == 0 {
+                ffi::lua_pushnil(self.machine);
+            }
+        }
+    }
+
+    /// Pushes a copy of the metatable of the value in a slot.
+    pub(crate) fn push_metatable_copy(&mut self, slot: i32) {
+        self.push_metatable(slot);
+        let metatable = self.table(self.top);
+        self.pushes(1);
+        // SAFETY: a table, and room; the copy takes its place. Raises for want of memory.
+        unsafe {
+            ffi::lua_clonetable(self.machine, metatable);
+            ffi::lua_replace(self.machine, metatable);
+        }
+        self.top -= 1;
+    }
+
+    /// Whether two values have the same metatable.
+    pub(crate) fn same_metatable(&mut self, one: i32, other: i32) -> bool {
+        self.push_metatable(one);
+        self.push_metatable(other);
+        // SAFETY: two values are on top.
+        let same = unsafe { ffi::lua_rawequal(self.machine, -1, -2) != 0 };
+        self.pop(2);
+        same
+    }
+
+    /// Makes the table on top the metatable of a value of Rust's, and takes it off.
+    pub(crate) fn set_metatable<T: Owned>(&mut self, slot: i32) {
+        assert!(self.holds::<T>(slot), "slot {slot}");
+        self.has(1);
+        self.table(self.top);
+        // SAFETY: userdata, and a table above the floor.
+        unsafe {
+            ffi::lua_setmetatable(self.machine, slot);
+        }
+        self.top -= 1;
+    }
+
     /// Lets the host stop what runs, by Luau's interrupt, if one is set.
     pub(crate) fn safepoint(&mut self) {
         self.reserve(1);
@@ -609,13 +729,14 @@ impl<'s> Frame<'s> {
         }
     }
 
-    /// Makes an object with so many cells, which all are `fill`, and pushes it. Refuses what is larger than `OBJECT_BYTES_MAX`.
+    /// Makes an object with so many cells, which all are `fill`, and pushes it; it is lent as long as nothing is done to the stack. Refuses what
+    /// is larger than `OBJECT_BYTES_MAX`.
     pub(crate) fn push_object<K: Kind>(
         &mut self,
         value: K,
         cells: usize,
         fill: K::Item,
-    ) -> Result<Handle<'s, K>, String> {
+    ) -> Result<Handle<'_, K>, String> {
         let at = const { cells_at::<K>() };
         let bytes = cells
             .checked_mul(size_of::<K::Item>())
@@ -647,7 +768,7 @@ impl<'s> Frame<'s> {
 /// # Safety
 ///
 /// In a function that Lua has called.
-pub(super) unsafe fn safepoint(machine: *mut lua_State) {
+unsafe fn safepoint(machine: *mut lua_State) {
     // SAFETY: reads a pointer of the live machine. The interrupt is run from a function of its own, below which nothing can yield, so that it
     // returns or raises.
     unsafe {
@@ -666,95 +787,4 @@ unsafe extern "C-unwind" fn interrupt(machine: *mut lua_State) -> c_int {
         }
     }
     0
-}
-
-/// Lends what an object is to somebody outside of a call.
-pub(crate) fn lend<K: Kind>(object: &AnyUserData, see: &mut dyn FnMut(Handle<'_, K>)) -> bool {
-    let Some(lua) = object.weak_lua().try_upgrade() else {
-        return false;
-    };
-    let mut place = (std::ptr::null(), 0);
-    // SAFETY: `exec_raw` runs the closure protected, with the object in slot 1, and leaves nothing.
-    let found = unsafe {
-        lua.exec_raw::<()>(object, |machine| {
-            place = (
-                ffi::lua_touserdatatagged(machine, 1, K::TAG).cast_const(),
-                ffi::lua_objlen(machine, 1),
-            );
-            ffi::lua_settop(machine, 0);
-        })
-    };
-    if found.is_err() || place.0.is_null() {
-        return false;
-    }
-    // SAFETY: an object of that tag is one of the kind (fact 4), and `object` keeps it while it is lent.
-    see(unsafe { handle(place.0, place.1) });
-    true
-}
-
-unsafe extern "C" fn drop_shared<T: Shared>(_: *mut lua_State, value: *mut c_void) {
-    // SAFETY: Luau calls this once for userdata of this tag, which `register` put a `T` in, when nothing refers to it.
-    unsafe { value.cast::<T>().drop_in_place() }
-}
-
-/// # Safety
-///
-/// In a protected call, with a table on top and what functions share in slot 1.
-unsafe fn fill(machine: *mut lua_State, entries: &'static [Entry]) {
-    for entry in entries {
-        // SAFETY: by the contract; four slots of the twenty that there are. Entries and their names live for ever.
-        unsafe {
-            ffi::lua_pushlightuserdata(machine, (entry as *const Entry).cast_mut().cast());
-            ffi::lua_pushvalue(machine, 1);
-            ffi::lua_pushcclosurek(machine, enter, entry.name.as_ptr(), 2, None);
-            ffi::lua_rawsetfield(machine, -2, entry.name.as_ptr());
-        }
-    }
-}
-
-/// Makes a table of functions that share a value; those that share nothing hand in `None`.
-pub(crate) fn register<T: Shared>(
-    lua: &Lua,
-    shared: Option<T>,
-    functions: &'static [Entry],
-) -> mlua::Result<Table> {
-    let mut shared = shared;
-    // SAFETY: the closure runs protected and leaves one table. The destructor is set before the first userdata of the tag is made, and the value
-    // is written before anything else runs; without a value, nil stands in its place.
-    unsafe {
-        lua.exec_raw((), |machine| {
-            match shared.take() {
-                Some(value) => {
-                    ffi::lua_setuserdatadtor(machine, T::TAG, Some(drop_shared::<T>));
-                    let place = ffi::lua_newuserdatatagged(machine, size_of::<T>(), T::TAG);
-                    place.cast::<T>().write(value);
-                }
-                None => ffi::lua_pushnil(machine),
-            }
-            ffi::lua_createtable(machine, 0, functions.len() as c_int + 1);
-            fill(machine, functions);
-            ffi::lua_remove(machine, 1);
-        })
-    }
-}
-
-/// Makes the metatable of a kind, once a machine.
-pub(crate) fn register_kind<K: Kind>(lua: &Lua, methods: &'static [Entry]) -> mlua::Result<()> {
-    // SAFETY: the closure runs protected and leaves nothing. The metatable of a tag is set only where there is none.
-    unsafe {
-        lua.exec_raw((), |machine| {
-            ffi::lua_getuserdatametatable(machine, K::TAG);
-            if ffi::lua_type(machine, -1) != ffi::LUA_TNIL {
-                ffi::lua_settop(machine, 0);
-                return;
-            }
-            // The nil in slot 1 is what methods share.
-            ffi::lua_createtable(machine, 0, methods.len() as c_int + 1);
-            fill(machine, methods);
-            ffi::lua_pushvalue(machine, -1);
-            ffi::lua_rawsetfield(machine, -2, c"__index".as_ptr());
-            ffi::lua_setuserdatametatable(machine, K::TAG);
-            ffi::lua_settop(machine, 0);
-        })
-    }
 }

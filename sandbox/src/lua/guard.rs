@@ -111,14 +111,14 @@ fn call_place<W: FnOnce() -> R, R>(_: &Place<W, R>) -> Work {
 
 #[cfg(test)]
 mod tests {
-    use crate::lua::frame::{self, Entry, Nothing};
+    use crate::lua::userdata::{Entry, function, register};
     use crate::scripts::Script;
 
     const FUNCTIONS: &[Entry] = &[
-        frame::function(c"panics", |_| panic!("on purpose")),
-        frame::function(c"refuses", |_| Err("no".into())),
-        frame::function(c"raises", |frame| {
-            let _drops = String::from("held");
+        function(c"panics", |_| panic!("on purpose")),
+        function(c"refuses", |_| Err("no".into())),
+        function(c"raises", |frame| {
+            let _drops = String::from("dropped");
             frame.reserve(1 << 20);
             Ok(0)
         }),
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn panics_and_errors_become_errors_and_the_machine_goes_on() {
         let script = Script::new();
-        let functions = frame::register::<Nothing>(&script.0, None, FUNCTIONS).expect("memory");
+        let functions = register(&script.0, FUNCTIONS).expect("memory");
         script.0.globals().set("t", functions).expect("memory");
         script.run(
             r#"

@@ -220,6 +220,21 @@ fn modules_of_lua_5_1_have_an_environment_of_their_own() {
 }
 
 #[test]
+fn modules_that_need_each_other_are_told() {
+    let folder = folder(&[("a.lua", "require 'b'"), ("b.lua", "require 'a'")]);
+    let ended = with_modules(&[folder.path()], "require 'a'").expect_err("a circle");
+    assert!(
+        ended
+            .text
+            .ends_with("b.lua:1: loop or previous error loading module 'a'"),
+        "{ended}"
+    );
+    // A failure is not remembered.
+    let again = "local fine, said = pcall(require, 'b') assert(said:find('loop')) fine, said = pcall(require, 'b') assert(said:find('loop'))";
+    with_modules(&[folder.path()], again).expect("loads");
+}
+
+#[test]
 fn a_missing_module_tells_the_places() {
     let folder = folder(&[("bad.lua", "local = 1"), ("fails.lua", "error('no')")]);
     let path = folder.path().display();
