@@ -7,12 +7,14 @@
 
 use std::sync::Arc;
 
+use codecs::message::MessageRef;
 use engine::event::DropCause;
 use engine::io::{Resident, clock};
 use engine::plugin::options::OutputOptions;
 use engine::plugin::spec::EncoderUse;
 use engine::plugin::{
-    Fault, Figure, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
+    Fault, Figure, LocalFuture, Output, OutputFactory, OutputPlugin, OutputTrial, PluginSpec,
+    Section,
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::parcel::Parcel;
@@ -73,6 +75,12 @@ impl OutputFactory for Factory {
         })
     }
 
+    fn trial(&self) -> Option<Result<Box<dyn OutputTrial>, Fault>> {
+        let mut machine = Machine::default();
+        let opened = machine.open(&self.script);
+        Some(opened.map(|()| Box::new(machine) as _))
+    }
+
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
         self.script.figures(false, tell);
     }
@@ -99,6 +107,57 @@ struct Delivered {
     ended: Option<String>,
 }
 
+/// What has become of a message.
+enum Given {
+    Taken,
+    Refused(String),
+    /// The script has ended: what it said of the message, and of its end.
+    Ended {
+        text: String,
+        why: String,
+    },
+}
+
+fn give(running: &mut Running, subject: Subject<'_, '_>) -> Given {
+    match running.sandbox().process_message(subject, &mut NoHost) {
+        Ok(returned) if returned.status == 0 => Given::Taken,
+        Ok(returned) => {
+            let text = returned.text.unwrap_or_default();
+            let text = String::from_utf8_lossy(text).into_owned();
+            match returned.status {
+                ..=0 => Given::Refused(text),
+                1.. => Given::Ended {
+                    why: format!("FATAL: {text}"),
+                    text,
+                },
+            }
+        }
+        Err(end) => Given::Ended {
+            why: format!("FATAL: {}", told(&end)),
+            text: end.text,
+        },
+    }
+}
+
+impl OutputTrial for Machine {
+    fn deliver(&mut self, message: MessageRef<'_>) -> Result<Option<String>, Fault> {
+        let Some(running) = &mut self.running else {
+            return Ok(None);
+        };
+        let given = give(running, Subject::Message(message));
+        running.count();
+        match given {
+            Given::Taken => Ok(None),
+            Given::Refused(text) => Ok(Some(text)),
+            Given::Ended { why, .. } => Err(Fault::for_good(why)),
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Fault> {
+        self.timer_event()
+    }
+}
+
 impl Machine {
     fn open(&mut self, script: &Arc<Script>) -> Result<(), Fault> {
         match script.start() {
@@ -116,22 +175,15 @@ impl Machine {
         if let Some(running) = &mut self.running {
             for index in 0..parcel.len() {
                 let subject = Subject::Message(parcel.message(index));
-                let returned = running.sandbox().process_message(subject, &mut NoHost);
-                let text = match returned {
-                    Ok(returned) if returned.status == 0 => continue,
-                    Ok(returned) => {
-                        let text = returned.text.unwrap_or_default();
-                        let text = String::from_utf8_lossy(text).into_owned();
-                        if returned.status > 0 {
-                            ended = Some(format!("FATAL: {text}"));
-                        } else {
-                            self.last.note(&[text.as_bytes()]);
-                        }
+                let text = match give(running, subject) {
+                    Given::Taken => continue,
+                    Given::Refused(text) => {
+                        self.last.note(&[text.as_bytes()]);
                         text
                     }
-                    Err(end) => {
-                        ended = Some(format!("FATAL: {}", told(&end)));
-                        end.text
+                    Given::Ended { text, why } => {
+                        ended = Some(why);
+                        text
                     }
                 };
                 parcel.refuse_record(index, text, 1);
