@@ -1,6 +1,6 @@
 //! `hekad lua`: runs a script over a sample and prints what it makes.
 //!
-//! Owns:    the way of the sample: lines or frames, a decoder, then a filter or encoder.
+//! Owns:    the way of the sample: lines or frames, a decoder, then a filter, encoder or output; or what an input makes.
 //! Runs on: the main thread.            Plane: control.
 //! Bounds:  one record at a time.
 //! Never:   starts a daemon: the plugins are the daemon's own, what they inject is printed instead of routed.
@@ -16,8 +16,8 @@ use codecs::message::{Header, MessageRef, MessageTable, TableLimits};
 use codecs::time::Zone;
 use codecs::{json, text};
 use engine::plugin::{
-    DecodeError, DecodeInput, Decoded, Decoder, EncodeContext, Encoded, Encoder, Figure, Filter,
-    Selection,
+    DecodeError, DecodeInput, Decoded, Decoder, EncodeContext, Encoded, Encoder, Fault, Figure,
+    Filter, InputTrial, OutputTrial, Selection,
 };
 use matcher::{Row, Scratch, Set};
 
@@ -35,20 +35,24 @@ const SAMPLE: &str = "sample";
 /// Runs the command.
 pub(crate) fn lua(args: &LuaArgs) -> Result<ExitCode, Failure> {
     let made = section::build(args)?;
-    let sample = section::read(&args.input)?;
+    let sample = section::read(args.input.as_deref(), &made.stage)?;
     let mut bench = Bench::new();
     if let Some(expression) = &args.expression {
         bench.watch(expression)?;
     }
+    let made_by_input = tried(made.stage.input.as_ref().and_then(|it| it.trial()))?;
     let mut run = Run::new(made, bench, args.format)?;
     let ticks = args
         .ticks
         .unwrap_or_else(|| u32::from(section::has_timer(&args.script)));
     let mut stdout = io::stdout().lock();
-    let result = run
-        .all(&sample)
-        .and_then(|()| run.ticks(ticks))
-        .and_then(|()| run.finish());
+    let result = match made_by_input {
+        Some(input) => run.input(input, args, &mut stdout),
+        None => run
+            .all(&sample)
+            .and_then(|()| run.ticks(ticks))
+            .and_then(|()| run.finish()),
+    };
     // A reader that has seen enough is no error.
     let _ = stdout.write_all(&run.printed).and_then(|()| stdout.flush());
     run.summary();
@@ -58,12 +62,19 @@ pub(crate) fn lua(args: &LuaArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(run.refused > 0)))
 }
 
+/// What is tried, if it can be opened.
+fn tried<T>(trial: Option<Result<T, Fault>>) -> Result<Option<T>, Failure> {
+    let opened = trial.transpose();
+    opened.map_err(|fault| Failure::new(1, fault.to_string()))
+}
+
 /// A run of a script.
 struct Run {
     decoder: Option<Box<dyn Decoder>>,
     stage: Stage,
     filter: Option<Box<dyn Filter>>,
     encoder: Option<Box<dyn Encoder>>,
+    output: Option<Box<dyn OutputTrial>>,
     bench: Bench,
     set: Set,
     scratch: Scratch,
@@ -89,6 +100,7 @@ impl Run {
             decoder: made.decoder.take().map(|decoder| decoder.instantiate()),
             encoder: made.stage.encoder.as_ref().map(|factory| factory.make()),
             filter,
+            output: tried(made.stage.output.as_ref().and_then(|it| it.trial()))?,
             stage: made.stage,
             bench,
             scratch: made.matchers.scratch(),
@@ -217,6 +229,14 @@ impl Run {
             self.print_injected();
             return called.map_err(|fault| format!("record {number}: {fault}"));
         }
+        if let Some(output) = &mut self.output {
+            let delivered = output.deliver(message);
+            match delivered.map_err(|fault| format!("record {number}: {fault}"))? {
+                Some(text) => self.refuse(number, &text),
+                None => self.messages += 1,
+            }
+            return Ok(());
+        }
         if let Some(encoder) = &mut self.encoder {
             let start = self.printed.len();
             let context = EncodeContext { now: now() };
@@ -257,6 +277,9 @@ impl Run {
     /// Calls the filter's timer.
     fn ticks(&mut self, count: u32) -> Result<(), String> {
         for _ in 0..count {
+            if let Some(output) = &mut self.output {
+                output.tick().map_err(|fault| fault.to_string())?;
+            }
             let Some(filter) = &mut self.filter else {
                 return Ok(());
             };
@@ -264,6 +287,34 @@ impl Run {
             let ticked = filter.tick(&mut self.bench);
             self.print_injected();
             ticked.map_err(|fault| fault.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Runs an input, and prints its messages as they come.
+    fn input(
+        &mut self,
+        mut input: Box<dyn InputTrial>,
+        args: &LuaArgs,
+        out: &mut dyn Write,
+    ) -> Result<(), String> {
+        let most = args.messages.unwrap_or(u64::MAX);
+        for call in 1..=args.ticks.unwrap_or(1) {
+            let mut goes_on = most > self.messages;
+            let complaint = input.run(&mut |message| {
+                if !goes_on {
+                    return false;
+                }
+                let made = self.record(message, true, u64::from(call)).map_err(drop);
+                // Who reads has seen enough: that is no error.
+                let written = out.write_all(&self.printed).and_then(|()| out.flush());
+                self.printed.clear();
+                goes_on = made.and(written.map_err(drop)).is_ok() && most > self.messages;
+                goes_on
+            });
+            if let Some(text) = complaint.map_err(|fault| fault.to_string())? {
+                self.refuse(u64::from(call), &text);
+            }
         }
         Ok(())
     }

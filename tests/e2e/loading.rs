@@ -308,6 +308,43 @@ fn scripts_run_over_samples_without_a_daemon() {
         err.contains("timer_event() function was not found"),
         "{err}"
     );
+    place.write(
+        "make.lua",
+        "local n = 0\nfunction process_message() while true do n = n + 1 inject_message({Type='made', Payload=tostring(n)}) end end\n",
+    );
+    let (status, out, err) = run(&[
+        "lua",
+        &path("make.lua"),
+        "--kind",
+        "input",
+        "--messages",
+        "3",
+        "--format",
+        "json",
+    ]);
+    assert_eq!((status, out.lines().count()), (Some(0), 3), "{out}{err}");
+    assert!(out.contains("\"payload\":\"3\""), "{out}");
+    let kept = path("kept.txt");
+    place.write(
+        "keep.lua",
+        "require 'io'\nlocal file = io.open(read_config('path'), 'w')\nfunction process_message() if read_message('Payload') == 'bad' then return -1, 'no' end file:write(read_message('Payload'), ';') return 0 end\nfunction timer_event(ns) file:write('tick') file:flush() end\n",
+    );
+    let (status, _, err) = run(&[
+        "lua",
+        &path("keep.lua"),
+        "--kind",
+        "output",
+        "--input",
+        &lines,
+        "--set",
+        &format!("path={kept}"),
+    ]);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(err.contains("3: no"), "{err}");
+    let written = std::fs::read_to_string(&kept).expect("the output has written");
+    assert_eq!(written, "one 1;two 2;tick");
+    let (status, _, err) = run(&["lua", &path("keep.lua"), "--kind", "output"]);
+    assert_eq!(status, Some(2), "{err}");
     place.write("broken.lua", "function process_message()\nreturn +\nend");
     let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
     assert_eq!(status, Some(78), "{err}");

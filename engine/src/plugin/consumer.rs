@@ -7,7 +7,7 @@
 
 use codecs::message::{Draft, MessageRef, MessageTable};
 
-use super::{Fault, Figure, LoadJob, LocalFuture};
+use super::{Fault, Figure, LoadJob, LocalFuture, OutputTrial};
 use crate::event::DropCause;
 use crate::shard::delivery::OutputContext;
 
@@ -187,6 +187,11 @@ pub trait Output {
 pub trait OutputFactory: Send + Sync {
     /// The output, on its home shard.
     fn make(&self) -> Box<dyn Output>;
+
+    /// An instance that is tried without a daemon, where that can be done.
+    fn trial(&self) -> Option<Result<Box<dyn OutputTrial>, Fault>> {
+        None
+    }
 
     /// What its instances have counted, for reports. Called by the control plane.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::options::Retries;
-use super::{Decoder, Fault, Figure, LocalFuture, SplitterFactory};
+use super::{Decoder, Fault, Figure, InputTrial, LocalFuture, SplitterFactory};
 use crate::io::Accepted;
 use crate::shard::intake::InputContext;
 
@@ -52,6 +52,11 @@ pub trait InputFactory: Send + Sync {
     /// Reads a stream that the input's instance has found and placed, on this shard or on another. Inputs that place none need not say.
     fn serve_stream(&self, _number: u64, _context: InputContext) -> LocalFuture<'static, ()> {
         Box::pin(async {})
+    }
+
+    /// An instance that is tried without a daemon, where that can be done.
+    fn trial(&self) -> Option<Result<Box<dyn InputTrial>, Fault>> {
+        None
     }
 
     /// Files that it writes and nobody else may, as far as its configuration says which.

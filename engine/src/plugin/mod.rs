@@ -16,6 +16,7 @@ pub mod loading;
 pub mod options;
 pub mod section;
 pub mod spec;
+pub mod trial;
 
 pub use backoff::Backoff;
 pub use codec::{
@@ -38,6 +39,7 @@ pub use spec::{
     Build, DecoderPlugin, EncoderPlugin, EncoderUse, FilterPlugin, InputPlugin, Kind, Options,
     OutputPlugin, PluginSpec, SplitterPlugin,
 };
+pub use trial::{InputTrial, OutputTrial};
 
 /// A future that lives on one shard.
 pub type LocalFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + 'a>>;

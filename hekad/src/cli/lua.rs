@@ -16,14 +16,19 @@ Examples:
   hekad lua count.lua --input access.log --decoder nginx.lua --ticks 3
                                                 a filter over what a decoder makes of lines
   hekad lua lua_encoders/alert.lua --input out.log --kind encoder
+  hekad lua lua_inputs/rows.lua --kind input --messages 10
+                                                what an input makes, until it has made ten messages
+  hekad lua send.lua --input out.log --kind output
+                                                an output delivers the messages of the sample
   hekad lua nginx.lua --input - --set log_format='$remote_addr $status' < access.log
 
 The script is run exactly as in the daemon, by the plugin of its kind and with its limits. Messages and encoded bytes go to standard output; \
 what is refused, with its line, and a summary go to standard error.
 
 The sample is a file of lines, or a framed stream of messages as FileOutput and `hekad cat --format heka` write it. A line becomes the \
-payload of a message of Type and Logger `sample`. Without --kind a script whose text has `timer_event` is a filter, one in a folder whose \
-name ends in `encoders` is an encoder, and any other is a decoder.
+payload of a message of Type and Logger `sample`. Without --kind a script in a folder whose name ends in `inputs`, `outputs`, `encoders` or \
+`filters` is that, any other whose text has `timer_event` is a filter, and the rest are decoders. Inputs and outputs do what they do: files \
+are written, connections made.
 
 Exit status: 0; 1 the script has refused something or has ended; 2 wrong arguments; 78 the script has mistakes.";
 
@@ -36,6 +41,10 @@ pub(crate) enum ScriptKind {
     Filter,
     /// Makes bytes of messages.
     Encoder,
+    /// Makes messages; takes no sample.
+    Input,
+    /// Delivers messages.
+    Output,
 }
 
 /// How messages are printed.
@@ -56,9 +65,9 @@ pub(crate) struct LuaArgs {
     #[arg(value_name = "FILE")]
     pub(crate) script: String,
 
-    /// The sample; `-` is standard input.
+    /// The sample; `-` is standard input. Only inputs do without.
     #[arg(long, value_name = "SAMPLE")]
-    pub(crate) input: PathBuf,
+    pub(crate) input: Option<PathBuf>,
 
     /// What the script is run as [default: by its text and its place].
     #[arg(long, value_enum)]
@@ -68,11 +77,11 @@ pub(crate) struct LuaArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) values: Vec<String>,
 
-    /// A script that decodes the sample first, for filters and encoders.
+    /// A script that decodes the sample first, for filters, encoders and outputs.
     #[arg(long, value_name = "FILE")]
     pub(crate) decoder: Option<String>,
 
-    /// Only messages that this expression accepts go to the filter or encoder; a filter must not inject such ones [default: all of the sample].
+    /// Only messages that this expression accepts go to the filter, encoder or output; a filter must not inject such ones [default: all of the sample].
     #[arg(long = "match", value_name = "EXPR")]
     pub(crate) expression: Option<String>,
 
@@ -80,9 +89,13 @@ pub(crate) struct LuaArgs {
     #[arg(long, value_enum, default_value_t = MessageFormat::Text)]
     pub(crate) format: MessageFormat,
 
-    /// How often `timer_event` is called at the end [default: 1 where the script has it].
+    /// How often `timer_event` is called at the end [default: 1 where the script has it], or `process_message` of an input [default: 1].
     #[arg(long, value_name = "N")]
     pub(crate) ticks: Option<u32>,
+
+    /// An input is ended after so many messages [default: when it ends by itself].
+    #[arg(long, value_name = "N")]
+    pub(crate) messages: Option<u64>,
 
     /// Limit of a call, in safepoints of the machine; 0 is none [default: the daemon's].
     #[arg(long, value_name = "N")]

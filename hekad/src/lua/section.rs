@@ -17,7 +17,7 @@ use codecs::splitter::{Split, Splitter, SplitterOptions};
 use codecs::splitters::HekaFramingSplitter;
 use engine::control::config::{Document, Surroundings};
 use engine::control::plan::{DecoderPlan, Plan, Role};
-use engine::plugin::{EncoderFactory, Figure, FilterFactory};
+use engine::plugin::{EncoderFactory, Figure, FilterFactory, InputFactory, OutputFactory};
 use matcher::Set;
 use toml::{Table, Value};
 
@@ -30,13 +30,15 @@ use crate::failure::{EXIT_CONFIG, Failure};
 pub(super) struct Stage {
     pub(super) filter: Option<Box<dyn FilterFactory>>,
     pub(super) encoder: Option<Arc<dyn EncoderFactory>>,
+    pub(super) input: Option<Box<dyn InputFactory>>,
+    pub(super) output: Option<Box<dyn OutputFactory>>,
     decoder: Option<Arc<DecoderPlan>>,
 }
 
 impl Stage {
     /// Whether messages are printed as they come from the decoder.
     pub(super) fn is_none(&self) -> bool {
-        self.filter.is_none() && self.encoder.is_none()
+        self.filter.is_none() && self.encoder.is_none() && self.output.is_none()
     }
 
     /// Whether the scripts can be run.
@@ -52,6 +54,12 @@ impl Stage {
 
     /// What the script has used.
     pub(super) fn figures(&self, tell: &mut dyn FnMut(Figure)) {
+        if let Some(input) = &self.input {
+            return input.figures(tell);
+        }
+        if let Some(output) = &self.output {
+            return output.figures(tell);
+        }
         match (&self.filter, &self.encoder, &self.decoder) {
             (Some(filter), _, _) => filter.figures(tell),
             (_, Some(encoder), _) => encoder.figures(tell),
@@ -90,6 +98,10 @@ fn kind(args: &LuaArgs) -> ScriptKind {
     let folder = folder.map_or_else(String::new, |folder| folder.display().to_string());
     if folder.ends_with("encoders") {
         ScriptKind::Encoder
+    } else if folder.ends_with("inputs") {
+        ScriptKind::Input
+    } else if folder.ends_with("outputs") {
+        ScriptKind::Output
     } else if folder.ends_with("filters") || has_timer(&args.script) {
         ScriptKind::Filter
     } else {
@@ -153,6 +165,7 @@ fn value_of(text: &str) -> Value {
 
 fn document(args: &LuaArgs, kind: ScriptKind) -> Result<Table, Failure> {
     let mut document = Table::new();
+    let script = |type_name| section(type_name, &args.script, args, true);
     document.insert(
         "hekad".into(),
         table([
@@ -166,8 +179,9 @@ fn document(args: &LuaArgs, kind: ScriptKind) -> Result<Table, Failure> {
     input.insert("address".into(), "127.0.0.1:0".into());
     input.insert("decoder".into(), "".into());
     let decoder = match kind {
-        ScriptKind::Decoder => Some(section("SandboxDecoder", &args.script, args, true)?),
-        ScriptKind::Filter | ScriptKind::Encoder => match &args.decoder {
+        ScriptKind::Decoder => Some(script("SandboxDecoder")?),
+        ScriptKind::Input => None,
+        ScriptKind::Filter | ScriptKind::Encoder | ScriptKind::Output => match &args.decoder {
             Some(script) => Some(section("SandboxDecoder", script, args, false)?),
             None => None,
         },
@@ -179,14 +193,24 @@ fn document(args: &LuaArgs, kind: ScriptKind) -> Result<Table, Failure> {
     let expression = args.expression.as_deref().unwrap_or("TRUE");
     match kind {
         ScriptKind::Decoder => {}
+        ScriptKind::Input => {
+            document.insert("input".into(), script("SandboxInput")?.into());
+            return Ok(document);
+        }
+        ScriptKind::Output => {
+            let mut output = script("SandboxOutput")?;
+            output.insert("message_matcher".into(), expression.into());
+            output.insert("ticker_interval".into(), 1.into());
+            document.insert("output".into(), output.into());
+        }
         ScriptKind::Filter => {
-            let mut filter = section("SandboxFilter", &args.script, args, true)?;
+            let mut filter = script("SandboxFilter")?;
             filter.insert("message_matcher".into(), expression.into());
             filter.insert("ticker_interval".into(), 1.into());
             document.insert(FILTER.into(), filter.into());
         }
         ScriptKind::Encoder => {
-            let encoder = section("SandboxEncoder", &args.script, args, true)?;
+            let encoder = script("SandboxEncoder")?;
             document.insert("encoder".into(), encoder.into());
             let output = table([
                 ("type", "LogOutput".into()),
@@ -202,7 +226,8 @@ fn document(args: &LuaArgs, kind: ScriptKind) -> Result<Table, Failure> {
 
 /// The plugins that run the script.
 pub(super) fn build(args: &LuaArgs) -> Result<Made, Failure> {
-    let text = document(args, kind(args))?.to_string();
+    let kind = kind(args);
+    let text = document(args, kind)?.to_string();
     let surroundings = Surroundings {
         variable: Box::new(|_| None),
         hostname: "localhost".to_owned(),
@@ -211,14 +236,20 @@ pub(super) fn build(args: &LuaArgs) -> Result<Made, Failure> {
     let plan = Document::parse(texts, &surroundings)
         .and_then(|document| Plan::build(&document, plugins::ALL))
         .map_err(|problems| Failure::new(EXIT_CONFIG, problems.render(false)))?;
-    let decoder = plan.inputs.into_iter().find_map(|input| input.decoder);
-    let mut stage = Stage {
-        decoder: decoder.clone(),
-        ..Stage::default()
-    };
+    let mut stage = Stage::default();
+    for input in plan.inputs {
+        match kind {
+            ScriptKind::Input => stage.input = Some(input.factory),
+            _ => stage.decoder = input.decoder,
+        }
+    }
+    let decoder = stage.decoder.clone();
     for consumer in plan.consumers {
         match consumer.role {
             Role::Filter { factory, .. } => stage.filter = Some(factory),
+            Role::Output { factory, .. } if kind == ScriptKind::Output => {
+                stage.output = Some(factory);
+            }
             Role::Output { encoder, .. } => stage.encoder = encoder,
         }
     }
@@ -229,9 +260,17 @@ pub(super) fn build(args: &LuaArgs) -> Result<Made, Failure> {
     })
 }
 
-/// The bytes of the sample.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+/// The bytes of the sample; an input needs none.
+pub(super) fn read(path: Option<&Path>, stage: &Stage) -> Result<Vec<u8>, Failure> {
     let mut sample = Vec::new();
+    let Some(path) = path else {
+        return match stage.input {
+            Some(_) => Ok(sample),
+            None => Err(Failure::usage(
+                "--input SAMPLE is missing: only inputs do without",
+            )),
+        };
+    };
     let read = match path.as_os_str() == "-" {
         true => io::stdin().read_to_end(&mut sample).map(drop),
         false => fs::File::open(path).and_then(|mut file| file.read_to_end(&mut sample).map(drop)),

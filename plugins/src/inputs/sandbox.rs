@@ -14,15 +14,16 @@ use std::time::Duration;
 use engine::io::{Resident, timeout};
 use engine::plugin::options::InputOptions;
 use engine::plugin::{
-    Fault, Figure, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
+    Fault, Figure, Input, InputFactory, InputPlugin, InputTrial, LocalFuture, Placement,
+    PluginSpec, Section,
 };
 use engine::shard::intake::{Fill, InputContext, Intake};
 use futures_lite::future::{or, zip};
-use sandbox::{Cause, Kind, Stopper, Subject};
+use sandbox::{Cause, Host, Kind, Stopper, Subject};
 
 use super::timer::Timer;
 use crate::script::{Running, Script, options, told};
-use handed::{Handed, Hands};
+use handed::{Handed, Hands, Shown};
 
 /// What cuts the messages out of what the script hands over, and what reads them.
 const SPLITTER: &str = "HekaFramingSplitter";
@@ -101,8 +102,33 @@ impl InputFactory for Factory {
         })
     }
 
+    fn trial(&self) -> Option<Result<Box<dyn InputTrial>, Fault>> {
+        let mut machine = Machine::default();
+        let opened = machine.open(&self.script);
+        Some(opened.map(|_| {
+            let script = Arc::clone(&self.script);
+            Box::new(Trial { machine, script }) as _
+        }))
+    }
+
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
         self.script.figures(tell);
+    }
+}
+
+/// One that is tried.
+struct Trial {
+    machine: Machine,
+    script: Arc<Script>,
+}
+
+impl InputTrial for Trial {
+    fn run(&mut self, take: &mut dyn FnMut(&[u8]) -> bool) -> Result<Option<String>, Fault> {
+        match self.machine.call(&mut Shown::new(&self.script, take)) {
+            Outcome::Done(complaint) => Ok(complaint),
+            Outcome::Stopped => Ok(None),
+            Outcome::Ended(text) => Err(Fault::for_good(text)),
+        }
     }
 }
 
@@ -141,12 +167,18 @@ impl Machine {
     }
 
     fn process(&mut self, script: &Script, hands: &Hands) -> Outcome {
+        let mut giving = hands.giving(script);
+        let outcome = self.call(&mut giving);
+        giving.flush();
+        outcome
+    }
+
+    fn call(&mut self, host: &mut dyn Host) -> Outcome {
         let Some(running) = &mut self.running else {
             return Outcome::Stopped;
         };
-        let mut giving = hands.giving(script);
         let sandbox = running.sandbox();
-        let returned = sandbox.process_message(Subject::Nothing, &mut giving);
+        let returned = sandbox.process_message(Subject::Nothing, host);
         let outcome = match returned {
             Ok(returned) => {
                 let text = returned.text.unwrap_or_default();
@@ -163,7 +195,6 @@ impl Machine {
             }
             Err(ended) => Outcome::Ended(told(&ended)),
         };
-        giving.flush();
         running.count();
         outcome
     }

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use codecs::message::MessageRef;
 use engine::event::DropCause;
 use engine::io::{Resident, clock, sleep};
 use engine::plugin::options::OutputOptions;
 use engine::plugin::spec::EncoderUse;
 use engine::plugin::{
-    Fault, Figure, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section, Times,
+    Fault, Figure, LocalFuture, Output, OutputFactory, OutputPlugin, OutputTrial, PluginSpec,
+    Section, Times,
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::parcel::Parcel;
@@ -87,6 +89,12 @@ impl OutputFactory for Factory {
         })
     }
 
+    fn trial(&self) -> Option<Result<Box<dyn OutputTrial>, Fault>> {
+        let mut machine = Machine::default();
+        let opened = machine.open(&self.script, Arc::default());
+        Some(opened.map(|_| Box::new(machine) as _))
+    }
+
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
         self.script.figures(tell);
     }
@@ -126,6 +134,61 @@ struct Delivered {
     ended: Option<String>,
 }
 
+/// What has become of a message.
+enum Given {
+    Taken,
+    Refused(String),
+    /// The daemon has ended the script.
+    Stopped(Terminated),
+    /// The script has ended: what it said of the message, and of its end.
+    Ended {
+        text: String,
+        why: String,
+    },
+}
+
+fn give(running: &mut Running, subject: Subject<'_, '_>) -> Given {
+    match running.sandbox().process_message(subject, &mut NoHost) {
+        Ok(returned) if returned.status == 0 => Given::Taken,
+        Ok(returned) if returned.status > 0 => {
+            let text = returned.end().text;
+            Given::Ended {
+                why: format!("FATAL: {text}"),
+                text,
+            }
+        }
+        Ok(returned) => {
+            let text = returned.text.unwrap_or_default();
+            Given::Refused(String::from_utf8_lossy(text).into_owned())
+        }
+        Err(end) if end.cause == Cause::Stopped => Given::Stopped(end),
+        Err(end) => Given::Ended {
+            why: format!("FATAL: {}", told(&end)),
+            text: end.text,
+        },
+    }
+}
+
+impl OutputTrial for Machine {
+    fn deliver(&mut self, message: MessageRef<'_>) -> Result<Option<String>, Fault> {
+        let Some(running) = &mut self.running else {
+            return Ok(None);
+        };
+        let given = give(running, Subject::Message(message));
+        running.count();
+        match given {
+            Given::Taken => Ok(None),
+            Given::Refused(text) => Ok(Some(text)),
+            Given::Stopped(end) => Err(Fault::for_good(told(&end))),
+            Given::Ended { why, .. } => Err(Fault::for_good(why)),
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Fault> {
+        self.timer_event()
+    }
+}
+
 impl Machine {
     fn open(&mut self, script: &Arc<Script>, calls: Arc<AtomicU64>) -> Result<Stopper, Fault> {
         match script.start() {
@@ -145,28 +208,22 @@ impl Machine {
         if let Some(running) = &mut self.running {
             for index in 0..parcel.len() {
                 let subject = Subject::Message(parcel.message(index));
-                let returned = running.sandbox().process_message(subject, &mut NoHost);
+                let given = give(running, subject);
                 self.calls.fetch_add(1, Ordering::Relaxed);
-                let text = match returned {
-                    Ok(returned) if returned.status == 0 => continue,
-                    Ok(returned) if returned.status > 0 => {
-                        let text = returned.end().text;
-                        ended = Some(format!("FATAL: {text}"));
+                let text = match given {
+                    Given::Taken => continue,
+                    Given::Refused(text) => {
+                        self.last.note(&[text.as_bytes()]);
                         text
                     }
-                    Ok(returned) => {
-                        let text = returned.text.unwrap_or_default();
-                        self.last.note(&[text]);
-                        String::from_utf8_lossy(text).into_owned()
-                    }
-                    Err(end) if end.cause == Cause::Stopped => {
+                    Given::Stopped(end) => {
                         ended = Some(stopped(running, &end));
                         parcel.drop_from(index, DropCause::DestinationEnded);
                         break;
                     }
-                    Err(end) => {
-                        ended = Some(format!("FATAL: {}", told(&end)));
-                        end.text
+                    Given::Ended { text, why } => {
+                        ended = Some(why);
+                        text
                     }
                 };
                 parcel.refuse_record(index, text, 1);

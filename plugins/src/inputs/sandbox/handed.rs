@@ -5,6 +5,7 @@
 //! Bounds:  `BUFFERS` buffers wait; the thread gathers `BUFFER_BYTES` in one more, and then waits.
 //! Never:   holds a message back while the shard has nothing to read.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -50,8 +51,30 @@ impl Hands {
     pub(super) fn giving<'a>(&'a self, script: &'a Script) -> Giving<'a> {
         Giving {
             hands: self,
-            script,
+            looks: Looks::new(script),
             buffer: Vec::new(),
+        }
+    }
+}
+
+/// One call of the script.
+pub(super) struct Giving<'a> {
+    hands: &'a Hands,
+    looks: Looks<'a>,
+    /// Framed messages that no buffer had room for.
+    buffer: Vec<u8>,
+}
+
+/// Looks at what the script makes: whether it is a message, and of which zone its time is.
+struct Looks<'a> {
+    script: &'a Script,
+    table: MessageTable,
+}
+
+impl Looks<'_> {
+    fn new(script: &Script) -> Looks<'_> {
+        Looks {
+            script,
             table: MessageTable::new(TableLimits {
                 received_bytes: script.message_bytes_max(),
                 arena_bytes: 0,
@@ -60,16 +83,63 @@ impl Hands {
             }),
         }
     }
+
+    /// The message that these bytes are, with its time in UTC.
+    fn message<'b>(&mut self, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, InjectError> {
+        if bytes.len() > self.script.message_bytes_max() {
+            // The splitter drops and counts it.
+            return Ok(bytes.into());
+        }
+        self.table.clear();
+        self.table.received_mut()[..bytes.len()].copy_from_slice(bytes);
+        let indexed = self
+            .table
+            .begin()
+            .map_err(|_| InjectError::Unmarshal)?
+            .index_protobuf(Span::new(0, bytes.len()));
+        indexed.map_err(|_| InjectError::Unmarshal)?;
+        if self.script.is_utc {
+            return Ok(bytes.into());
+        }
+        let shown = self.table.get(0).timestamp();
+        let moved = self.script.zone.of_utc_clock(shown);
+        self.table.draft(0).set_timestamp(moved);
+        let mut encoded = Vec::with_capacity(bytes.len() + 16);
+        protobuf::encode(self.table.get(0), &mut encoded);
+        Ok(encoded.into())
+    }
 }
 
-/// One call of the script.
-pub(super) struct Giving<'a> {
-    hands: &'a Hands,
-    script: &'a Script,
-    /// Framed messages that no buffer had room for.
-    buffer: Vec<u8>,
-    /// To look at a message.
-    table: MessageTable,
+/// What a call of a script that is tried injects into.
+pub(super) struct Shown<'a> {
+    looks: Looks<'a>,
+    take: &'a mut dyn FnMut(&[u8]) -> bool,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(script: &'a Script, take: &'a mut dyn FnMut(&[u8]) -> bool) -> Shown<'a> {
+        Shown {
+            looks: Looks::new(script),
+            take,
+        }
+    }
+}
+
+impl Host for Shown<'_> {
+    fn inject(
+        &mut self,
+        injected: Injected<'_>,
+        _subject: &mut Subject<'_, '_>,
+    ) -> Result<(), InjectError> {
+        let Injected::Message(bytes) = injected else {
+            return Err(InjectError::Count);
+        };
+        let message = self.looks.message(bytes)?;
+        match (self.take)(&message) {
+            true => Ok(()),
+            false => Err(InjectError::Aborted),
+        }
+    }
 }
 
 impl Giving<'_> {
@@ -89,27 +159,8 @@ impl Giving<'_> {
 
     /// Adds a message to the buffer.
     fn gather(&mut self, bytes: &[u8]) -> Result<(), InjectError> {
-        if bytes.len() > self.script.message_bytes_max() {
-            // The splitter drops and counts it.
-            return self.frame(bytes);
-        }
-        self.table.clear();
-        self.table.received_mut()[..bytes.len()].copy_from_slice(bytes);
-        let indexed = self
-            .table
-            .begin()
-            .map_err(|_| InjectError::Unmarshal)?
-            .index_protobuf(Span::new(0, bytes.len()));
-        indexed.map_err(|_| InjectError::Unmarshal)?;
-        if self.script.is_utc {
-            return self.frame(bytes);
-        }
-        let shown = self.table.get(0).timestamp();
-        let moved = self.script.zone.of_utc_clock(shown);
-        self.table.draft(0).set_timestamp(moved);
-        let mut encoded = Vec::with_capacity(bytes.len() + 16);
-        protobuf::encode(self.table.get(0), &mut encoded);
-        self.frame(&encoded)
+        let message = self.looks.message(bytes)?;
+        self.frame(&message)
     }
 }
 
