@@ -188,13 +188,20 @@ fn orders_are_taken_from_the_signer_alone_and_limits_hold() {
     daemon.wait_for("instruction_limit exceeded");
     daemon.wait_for_count("RunningFilters", 0);
     // Other types are not loaded.
-    place.write("other.toml", "[Other]\ntype = 'CounterFilter'\n");
+    place.write(
+        "other.toml",
+        "[Other]\ntype = 'CounterFilter'\n[Second]\ntype = 'SandboxFilter'\n",
+    );
     load(&place, "count.lua", "other.toml");
+    daemon.wait_for("only the first section is loaded, not `[Second]`");
     daemon.wait_for("only the type SandboxFilter can be loaded");
+    assert!(!daemon.said().contains("has no such option"));
     let config = place.path("sbmgr.toml").display().to_string();
-    tools::succeed(&["sbmgrload", "--config", &config, "--num", "3"]);
+    tools::succeed(&["sbmgrload", "--config", &config, "--num", "30"]);
     daemon.wait_for_count("RunningFilters", 2);
     daemon.wait_for("2 filters are loaded, and more are not allowed");
+    // Every order is answered, however many there are.
+    daemon.wait_for("Manager': Manager-CounterSandbox29 is not loaded: ");
     message(&place, "hekabench", "");
     daemon.wait_for("Got 1 messages.");
     tools::succeed(&[
@@ -273,6 +280,9 @@ fn scripts_run_over_samples_without_a_daemon() {
         err.contains("timer_event() function was not found"),
         "{err}"
     );
+    let (status, _, err) = run(&["lua", "nowhere.lua", "--input", &lines]);
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("nowhere.lua: there is no such file"), "{err}");
     place.write("broken.lua", "function process_message()\nreturn +\nend");
     let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
     assert_eq!(status, Some(78), "{err}");

@@ -58,8 +58,11 @@ impl Reader {
             return None;
         };
         let section = adapted(written, wanted);
+        let before = problems.len();
         let made = sections::one(document, self.specs, &self.hekad, &section, problems);
         if made.spec.is_some_and(|spec| spec.name != wanted.type_name) {
+            // What another type says of options that were forced on it helps nobody.
+            problems.truncate(before);
             let message = format!("only the type {} can be loaded", wanted.type_name);
             problems.push(Problem::error(message).at(section.place.clone()));
             return None;
