@@ -18,8 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use codecs::time::Zone;
-use engine::plugin::{Fault, Figure, Section};
-use sandbox::{Kind, Program, Sandbox, Settings, Terminated};
+use engine::plugin::{Fault, Figure, Section, Times};
+use sandbox::{Cause, Kind, Program, Sandbox, Settings, Terminated};
 
 use counted::{Counted, Slot};
 pub(crate) use instances::shared;
@@ -150,13 +150,27 @@ impl Script {
     }
 }
 
-/// What stands in the log about the end of a machine: the text, and where the script was.
+/// What stands in the log about the end of a machine: the text, where the script was, and what helps where the script is not at fault.
 pub(crate) fn told(ended: &Terminated) -> String {
-    if ended.trace.is_empty() {
-        return ended.text.clone();
+    let mut told = ended.text.clone();
+    let mut places: Vec<(&str, u32)> = Vec::new();
+    for place in ended.trace.lines() {
+        match places.last_mut() {
+            Some((last, times)) if *last == place => *times += 1,
+            _ => places.push((place, 1)),
+        }
     }
-    let places: Vec<&str> = ended.trace.lines().collect();
-    format!("{} (stack: {})", ended.text, places.join(" < "))
+    if !places.is_empty() {
+        let places = places.iter();
+        let places: Vec<String> = places
+            .map(|(place, times)| format!("{place}{}", Times(u64::from(*times))))
+            .collect();
+        told.push_str(&format!(" (stack: {})", places.join(" < ")));
+    }
+    if ended.cause == Cause::Preservation {
+        told.push_str("; without that file the script begins anew");
+    }
+    told
 }
 
 /// A name as part of a file's name, as Heka makes it: what is no letter, digit or underscore becomes an underscore.
@@ -240,5 +254,25 @@ impl Drop for Running {
         // Whoever can tell of an error has asked before; reports show that there was one.
         let _ = self.preserve();
         self.slot.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_script_is_told_with_its_places_and_what_helps() {
+        let mut ended = Terminated {
+            cause: Cause::Error,
+            text: "stack overflow".to_owned(),
+            trace: String::new(),
+        };
+        assert_eq!(told(&ended), "stack overflow");
+        ended.trace = "a.lua:1\n".repeat(20) + "a.lua:2\na.lua:1\n";
+        let places = "(stack: a.lua:1 (20 times) < a.lua:2 < a.lua:1)";
+        assert_eq!(told(&ended), format!("stack overflow {places}"));
+        ended.cause = Cause::Preservation;
+        assert!(told(&ended).ends_with("; without that file the script begins anew"));
     }
 }

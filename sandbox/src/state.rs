@@ -16,7 +16,7 @@ use mlua::{Lua, WeakLua};
 use crate::clock;
 use crate::config::{ConfigValue, Settings};
 use crate::environment::PRELUDE;
-use crate::error::{TRACE_BYTES_MAX, cut};
+use crate::error::TRACE_BYTES_MAX;
 use crate::limits::SandboxLimits;
 use crate::lua::{Arguments, Lent, Panic, Pinned, Push, Refused, Value};
 use crate::watchdog::{Place, Watched};
@@ -349,12 +349,13 @@ impl State {
     /// Notes a level of the stack, innermost first; answers whether there is room for more.
     pub(crate) fn note_level(&self, source: &str, line: i32) -> bool {
         let mut trace = self.trace.borrow_mut();
+        let before = trace.len();
         if line > 0 && source != PRELUDE {
             // Writing to a string does not fail.
             let _ = writeln!(trace, "{source}:{line}");
         }
         if trace.len() > TRACE_BYTES_MAX {
-            cut(&mut trace, TRACE_BYTES_MAX);
+            trace.truncate(before);
             return false;
         }
         true

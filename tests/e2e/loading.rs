@@ -190,13 +190,20 @@ fn orders_are_taken_from_the_signer_alone_and_limits_hold() {
     daemon.wait_for("instruction_limit exceeded");
     daemon.wait_for_count("RunningFilters", 0);
     // Other types are not loaded.
-    place.write("other.toml", "[Other]\ntype = 'CounterFilter'\n");
+    place.write(
+        "other.toml",
+        "[Other]\ntype = 'CounterFilter'\n[Second]\ntype = 'SandboxFilter'\n",
+    );
     load(&place, "count.lua", "other.toml");
+    daemon.wait_for("only the first section is loaded, not `[Second]`");
     daemon.wait_for("only the type SandboxFilter can be loaded");
+    assert!(!daemon.said().contains("has no such option"));
     let config = place.path("sbmgr.toml").display().to_string();
-    tools::succeed(&["sbmgrload", "--config", &config, "--num", "3"]);
+    tools::succeed(&["sbmgrload", "--config", &config, "--num", "30"]);
     daemon.wait_for_count("RunningFilters", 2);
     daemon.wait_for("2 filters are loaded, and more are not allowed");
+    // Every order is answered, however many there are.
+    daemon.wait_for("Manager': Manager-CounterSandbox29 is not loaded: ");
     message(&place, "hekabench", "");
     daemon.wait_for("Got 1 messages.");
     tools::succeed(&[
@@ -246,11 +253,29 @@ fn a_filter_that_is_slow_and_holds_up_its_shard_is_ended() {
     assert_eq!(daemon.stop().status, 0);
 }
 
+/// Runs a command; answers its status, output and errors.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = tools::run(arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// A folder with a sample, and the sample's path.
+fn with_sample() -> (Place, String) {
+    let place = Place::new();
+    place.write("lines.log", "one 1\ntwo 2\nbad\n");
+    let lines = place.path("lines.log").display().to_string();
+    (place, lines)
+}
+
 #[test]
 fn scripts_run_over_samples_without_a_daemon() {
-    let place = Place::new();
+    let (place, lines) = with_sample();
     let path = |name: &str| place.path(name).display().to_string();
-    place.write("lines.log", "one 1\ntwo 2\nbad\n");
     let decoder = r#"
         function process_message()
             local word, number = string.match(read_message("Payload"), "^(%a+) (%d+)$")
@@ -260,16 +285,7 @@ fn scripts_run_over_samples_without_a_daemon() {
         end
     "#;
     place.write("decode.lua", &format!("require 'string'\n{decoder}"));
-    let run = |arguments: &[&str]| {
-        let output = tools::run(arguments);
-        let text = |bytes| String::from_utf8(bytes).expect("text");
-        (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    };
-    let (decode, lines) = (path("decode.lua"), path("lines.log"));
+    let decode = path("decode.lua");
     let (status, out, err) = run(&["lua", &decode, "--input", &lines, "--format", "json"]);
     assert_eq!((status, out.lines().count()), (Some(1), 2), "{out}{err}");
     assert!(out.contains("\"payload\":\"two\""), "{out}");
@@ -308,6 +324,12 @@ fn scripts_run_over_samples_without_a_daemon() {
         err.contains("timer_event() function was not found"),
         "{err}"
     );
+}
+
+#[test]
+fn scripts_of_inputs_and_outputs_run_without_a_daemon() {
+    let (place, lines) = with_sample();
+    let path = |name: &str| place.path(name).display().to_string();
     place.write(
         "make.lua",
         "local n = 0\nfunction process_message() while true do n = n + 1 inject_message({Type='made', Payload=tostring(n)}) end end\n",
@@ -345,6 +367,15 @@ fn scripts_run_over_samples_without_a_daemon() {
     assert_eq!(written, "one 1;two 2;tick");
     let (status, _, err) = run(&["lua", &path("keep.lua"), "--kind", "output"]);
     assert_eq!(status, Some(2), "{err}");
+}
+
+#[test]
+fn scripts_that_do_not_run_are_told_of() {
+    let (place, lines) = with_sample();
+    let path = |name: &str| place.path(name).display().to_string();
+    let (status, _, err) = run(&["lua", "nowhere.lua", "--input", &lines]);
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("nowhere.lua: there is no such file"), "{err}");
     place.write("broken.lua", "function process_message()\nreturn +\nend");
     let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
     assert_eq!(status, Some(78), "{err}");

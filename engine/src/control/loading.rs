@@ -422,7 +422,7 @@ impl FilterLoader for Loader {
 
     fn notice(&self, plugin: &str, text: String) {
         let plugin = plugin.to_owned();
-        let notice = ToControl::Notice(Notice { plugin, text });
+        let notice = ToControl::Order(Notice { plugin, text });
         // After the end of the main thread nobody listens.
         let _ = self.news.send_timeout(notice, ANSWER);
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns:    the form of log lines, merging of repeated notices, the count of what was merged, the thread that writes.
 //! Runs on: the main thread, and a thread of its own for writing.            Plane: control.
-//! Bounds:  per plugin at most `LINES_PER_INTERVAL` notices an interval; `WAITING` entries wait to be written. The rest is counted and said once.
+//! Bounds:  per plugin at most `LINES_PER_INTERVAL` notices and `ORDERS_PER_INTERVAL` answers to orders an interval; `WAITING` entries wait to be written. The rest is counted and said once.
 //! Never:   blocks: a terminal that is not read must not keep the daemon from stopping.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,9 @@ use crate::plugin::options::log_prefix;
 
 /// Notices of one plugin that are printed in one interval.
 const LINES_PER_INTERVAL: u32 = 10;
+
+/// The same for what became of orders: somebody waits for each answer.
+const ORDERS_PER_INTERVAL: u32 = 200;
 
 /// Entries that wait to be written.
 const WAITING: usize = 1024;
@@ -35,7 +38,8 @@ pub struct Log {
     left_out: u64,
     prefix: Option<Strftime>,
     zone: Zone,
-    printed: BTreeMap<String, u32>,
+    /// Notices of this interval, by plugin and by how many of their sort may be printed.
+    printed: BTreeMap<(String, u32), u32>,
 }
 
 impl std::fmt::Debug for Log {
@@ -95,18 +99,26 @@ impl Log {
 
     /// Writes a plugin's notice unless it has had its share of this interval.
     pub fn notice(&mut self, plugin: &str, text: &str) {
-        let printed = self.printed.entry(plugin.to_owned()).or_insert(0);
+        self.share(plugin, LINES_PER_INTERVAL, text);
+    }
+
+    /// Writes what became of an order to a plugin.
+    pub fn order(&mut self, plugin: &str, text: &str) {
+        self.share(plugin, ORDERS_PER_INTERVAL, text);
+    }
+
+    fn share(&mut self, plugin: &str, most: u32, text: &str) {
+        let printed = self.printed.entry((plugin.to_owned(), most)).or_insert(0);
         *printed += 1;
-        if *printed <= LINES_PER_INTERVAL {
+        if *printed <= most {
             self.line(&format!("Plugin '{plugin}': {text}"));
         }
     }
 
     /// Ends an interval: says how many notices were left out.
     pub fn end_interval(&mut self) {
-        for (plugin, printed) in std::mem::take(&mut self.printed) {
-            if printed > LINES_PER_INTERVAL {
-                let left_out = printed - LINES_PER_INTERVAL;
+        for ((plugin, most), printed) in std::mem::take(&mut self.printed) {
+            if let Some(left_out @ 1..) = printed.checked_sub(most) {
                 self.line(&format!(
                     "Plugin '{plugin}': {left_out} further notices left out"
                 ));

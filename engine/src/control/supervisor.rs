@@ -286,6 +286,7 @@ impl Supervisor {
                     }
                 }
                 Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+                Ok(ToControl::Order(told)) => self.log.order(&told.plugin, &told.text),
                 Ok(ToControl::Signal(SIGINT | SIGTERM)) => return false,
                 Ok(ToControl::Died { shard, error }) => {
                     self.died(shard, &error);
@@ -366,6 +367,7 @@ impl Supervisor {
                     self.excused.insert(ended.plugin);
                 }
                 Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+                Ok(ToControl::Order(told)) => self.log.order(&told.plugin, &told.text),
                 Ok(ToControl::Panicked(sentence)) => self.log.line(&sentence),
                 Ok(ToControl::Died { shard, error }) => {
                     self.died(shard, &error);

@@ -41,6 +41,8 @@ pub enum ToControl {
     },
     /// Something an operator should hear of.
     Notice(Notice),
+    /// What became of an order to a plugin.
+    Order(Notice),
     /// A plugin has ended.
     Ended(Ended),
     /// A shard has panicked, or its executor could not start (sent by the thread that watches it).

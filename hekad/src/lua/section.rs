@@ -81,13 +81,22 @@ fn named(script: &str) -> String {
     fs::canonicalize(script).map_or(script.to_owned(), |path| path.display().to_string())
 }
 
-/// Whether a script speaks of `timer_event`.
+/// Whether a text defines `timer_event`, by the looks of it.
+fn defines_timer(text: &str) -> bool {
+    text.match_indices("timer_event").any(|(at, name)| {
+        let is_word = |one: char| one.is_alphanumeric() || one == '_';
+        let rest = text[at + name.len()..].trim_start();
+        !text[..at].ends_with(is_word) && rest.starts_with(['(', '='])
+    })
+}
+
+/// Whether a script has `timer_event`.
 pub(super) fn has_timer(script: &str) -> bool {
     let text = match fs::read(script) {
         Ok(text) => text,
         Err(_) => plugins::script(script).unwrap_or_default().to_vec(),
     };
-    String::from_utf8_lossy(&text).contains("timer_event")
+    defines_timer(&String::from_utf8_lossy(&text))
 }
 
 fn kind(args: &LuaArgs) -> ScriptKind {
@@ -224,8 +233,24 @@ fn document(args: &LuaArgs, kind: ScriptKind) -> Result<Table, Failure> {
     Ok(document)
 }
 
+/// Complains of a name that is neither a file nor a script that comes with the daemon.
+fn is_there(script: &str, args: &LuaArgs) -> Result<(), Failure> {
+    let installed = Path::new(&args.share_dir).join(script);
+    if Path::new(script).exists() || installed.exists() || plugins::script(script).is_some() {
+        return Ok(());
+    }
+    let text = format!(
+        "{script}: there is no such file, here or below {}, and no script of that name comes with hekad",
+        args.share_dir
+    );
+    Err(Failure::usage(text))
+}
+
 /// The plugins that run the script.
 pub(super) fn build(args: &LuaArgs) -> Result<Made, Failure> {
+    for script in [Some(&args.script), args.decoder.as_ref()] {
+        script.map_or(Ok(()), |script| is_there(script, args))?;
+    }
     let kind = kind(args);
     let text = document(args, kind)?.to_string();
     let surroundings = Surroundings {
@@ -320,4 +345,19 @@ fn frames(sample: &[u8]) -> impl Iterator<Item = &[u8]> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_is_a_function_of_that_name() {
+        assert!(defines_timer("function timer_event(ns) end"));
+        assert!(defines_timer("timer_event = function () end"));
+        assert!(!defines_timer("function process_message() return 0 end"));
+        assert!(!defines_timer(
+            "add('hekad_timer_event_count', 1) -- timer_event"
+        ));
+    }
 }

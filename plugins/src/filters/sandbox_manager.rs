@@ -176,16 +176,29 @@ impl Manager {
         })
     }
 
-    /// The first section of a configuration; others are not looked at.
-    fn section(loader: &dyn FilterLoader, file: &str, config: &str) -> Result<String, String> {
+    /// The first section of a configuration. That there are others is said, and no more.
+    fn section(
+        &self,
+        loader: &dyn FilterLoader,
+        file: &str,
+        config: &str,
+    ) -> Result<String, String> {
         let mut sections = loader.sections(file, config)?.into_iter();
         let none = || format!("{file}: there is no section");
-        sections.next().ok_or_else(none)
+        let first = sections.next().ok_or_else(none)?;
+        let others: Vec<String> = sections.map(|name| format!("`[{name}]`")).collect();
+        if !others.is_empty() {
+            let others = others.join(", ");
+            let text = format!("{file}: only the first section is loaded, not {others}");
+            loader.notice(&self.name, text);
+        }
+        Ok(first)
     }
 
     /// An order to load a filter.
     fn load(&self, loader: &dyn FilterLoader, config: &str, script: &[u8]) {
-        let result = Manager::section(loader, "the field `config`", config).and_then(|section| {
+        let result = self.section(loader, "the field `config`", config);
+        let result = result.and_then(|section| {
             let name = self.loaded_name(&section);
             loader.notice(&self.name, format!("Loading: {name}"));
             let before = self.files.read(&name);
@@ -253,7 +266,7 @@ impl Manager {
             };
             let config = String::from_utf8_lossy(&config);
             loader.notice(&self.name, format!("Loading: {name}"));
-            let section = Manager::section(loader, &format!("{name}.toml"), &config);
+            let section = self.section(loader, &format!("{name}.toml"), &config);
             let loaded = section.and_then(|section| self.run(loader, &name, &section, &config));
             if let Err(error) = loaded {
                 let folder = self.files.folder().display();

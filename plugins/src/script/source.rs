@@ -32,8 +32,9 @@ pub(super) fn program<C>(chosen: &Chosen<'_>, section: &mut Section<'_, C>) -> O
                 let help = match Path::new(chosen.filename).is_absolute() {
                     true => "name a file that is there".to_owned(),
                     false => format!(
-                        "`filename` is relative to `share_dir`; \"{}\" is none of the scripts that come with hekad either",
-                        chosen.filename
+                        "`filename` is relative to `share_dir`; \"{}\" is none of the scripts that come with hekad either{}",
+                        chosen.filename,
+                        beside(chosen.filename)
                     ),
                 };
                 section.problem(KEY, message).help(help);
@@ -52,5 +53,29 @@ pub(super) fn program<C>(chosen: &Chosen<'_>, section: &mut Section<'_, C>) -> O
             section.problem(KEY, error.to_string());
             None
         }
+    }
+}
+
+/// The scripts that come with hekad in the folder of a name that is none of them.
+fn beside(filename: &str) -> String {
+    let folder = |name: &str| name.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let is_beside = |name: &&str| folder(name) == folder(filename);
+    let names: Vec<&str> = library::scripts().filter(is_beside).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(": {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_name_is_shown_its_neighbours() {
+        let names = beside("lua_encoders/alerts.lua");
+        assert!(names.starts_with(": lua_encoders/alert.lua, "), "{names}");
+        assert!(!names.contains("lua_decoders"), "{names}");
+        assert_eq!(beside("mine/alert.lua") + &beside("alert.lua"), "");
     }
 }

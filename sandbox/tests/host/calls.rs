@@ -87,6 +87,15 @@ fn an_error_while_loading_shows_where() {
 }
 
 #[test]
+fn a_long_stack_is_cut_between_its_levels() {
+    let deep = "local function f(n) return 1 + f(n + 1) end\nf(1)\n";
+    let error = start(Settings::new(Kind::Filter, "x"), deep).expect_err("too deep");
+    assert!(error.text.ends_with("stack overflow"), "{error}");
+    assert!(error.trace.lines().all(|level| level == "test.lua:1"));
+    assert!(error.trace.len() > 1000, "{}", error.trace);
+}
+
+#[test]
 fn the_timer_is_told_the_time() {
     let mut one = sandbox(
         Kind::Filter,

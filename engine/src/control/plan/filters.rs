@@ -58,9 +58,12 @@ impl Reader {
             return None;
         };
         let section = adapted(written, wanted);
+        let before = problems.len();
         let made = sections::one(document, self.specs, &self.hekad, &section, problems);
         let type_name = made.spec.map_or("", |spec| spec.name);
         if made.spec.is_some() && type_name != wanted.type_name {
+            // What another type says of options that were forced on it helps nobody.
+            problems.truncate(before);
             let message = format!("only the type {} can be loaded", wanted.type_name);
             problems.push(Problem::error(message).at(section.place.clone()));
             return None;

@@ -170,6 +170,7 @@ impl Supervisor {
                 }
             }
             Ok(ToControl::Notice(notice)) => self.log.notice(&notice.plugin, &notice.text),
+            Ok(ToControl::Order(told)) => self.log.order(&told.plugin, &told.text),
             Ok(ToControl::Ended(ended)) if ended.error.is_some() => {
                 self.failed |= self.ended(&ended);
             }
