@@ -81,6 +81,8 @@ struct Consumer {
     loaded: Option<Rc<LoadedFilter>>,
     /// Outputs, on their home shard: parcels to deliver.
     queue: VecDeque<Box<Parcel>>,
+    /// Outputs, on their home shard: parcels that the instance has.
+    lent: usize,
     /// The task of the output, or the one that restarts the filter.
     waker: Option<Waker>,
     /// The plugin has ended; what is sent to it is dropped.
@@ -149,6 +151,8 @@ pub struct Shard {
     pub(crate) input_shares: RefCell<streams::InputShares>,
     rest_bytes: Cell<usize>,
     stopping: Cell<bool>,
+    /// What consumers hold in memory that have a disk queue is to go there if they do not get on.
+    spilling: Cell<bool>,
     ending: Cell<bool>,
     /// A panic has left a step of the engine half done.
     broken: Cell<bool>,
@@ -220,6 +224,7 @@ impl Shard {
             )),
             rest_bytes: Cell::new(0),
             stopping: Cell::new(false),
+            spilling: Cell::new(false),
             ending: Cell::new(false),
             broken: Cell::new(false),
             lost: RefCell::default(),
@@ -450,6 +455,23 @@ impl Shard {
             .pop_front()
     }
 
+    /// An output of this shard has a parcel.
+    fn lend(&self, consumer: ConsumerId) {
+        self.consumers.borrow_mut()[consumer.0 as usize].lent += 1;
+    }
+
+    /// An output of this shard has one parcel less.
+    fn lent_back(&self, consumer: ConsumerId) {
+        let lent = &mut self.consumers.borrow_mut()[consumer.0 as usize].lent;
+        let others = lent.checked_sub(1);
+        *lent = others.expect("an output settles what it was given, once");
+    }
+
+    /// Parcels that an output of this shard has.
+    fn lent(&self, consumer: ConsumerId) -> usize {
+        self.consumers.borrow()[consumer.0 as usize].lent
+    }
+
     /// An output, or whoever acts in its place, is done with a parcel.
     pub(crate) fn finish_parcel(&self, consumer: ConsumerId, parcel: Box<Parcel>) {
         let (taken, bytes) = (parcel.taken(), parcel.taken_bytes());
@@ -537,6 +559,16 @@ impl Shard {
     /// Whether outputs are to end, so that nothing new may be made.
     pub(crate) fn ending(&self) -> bool {
         self.ending.get()
+    }
+
+    /// Inputs bring nothing more: a consumer that was given messages past its disk queue and does not get on leaves them to it.
+    pub(crate) fn spill(&self) {
+        self.spilling.set(true);
+        self.stop_wakers.borrow().wake();
+    }
+
+    pub(super) fn spilling(&self) -> bool {
+        self.spilling.get()
     }
 
     /// Outputs end as soon as their queues are empty; nothing more is read from disk queues.
@@ -671,6 +703,7 @@ fn make_consumer(topology: &Topology, id: ConsumerId) -> Consumer {
         queue: VecDeque::with_capacity(
             limits::CONSUMER_CREDITS as usize * topology.shards as usize,
         ),
+        lent: 0,
         waker: None,
         ended: false,
         standing: Standing::new(unit),

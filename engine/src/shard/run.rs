@@ -96,6 +96,8 @@ pub enum ToShard {
     Snapshot(flume::Sender<Snapshot>),
     /// Stop inputs when nothing is waiting to be read.
     StopInputs,
+    /// Inputs bring nothing more: what consumers with a disk queue hold in memory goes there if they do not get on.
+    Spill,
     /// End outputs when their queues are empty.
     EndOutputs,
     /// Reopen what can be reopened.
@@ -237,6 +239,7 @@ async fn live(launch: Launch) -> io::Result<Snapshot> {
                 let _ = reply.try_send(snapshot(&shard, &running));
             }
             ToShard::StopInputs => shard.stop_inputs(),
+            ToShard::Spill => shard.spill(),
             ToShard::StopFilters => shard.stop_filters(),
             ToShard::EndOutputs => {
                 shard.end_filters();

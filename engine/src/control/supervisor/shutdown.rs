@@ -46,6 +46,7 @@ impl Supervisor {
         self.loading = None;
         if phase != Phase::Aborted {
             let deadline = Instant::now() + timeout;
+            self.tell(|| ToShard::Spill);
             phase = self.wait_for_deliveries(timeout);
             // Orders are taken in turn: what is asked behind this one is asked when filters have said their last.
             self.tell(|| ToShard::StopFilters);
