@@ -109,6 +109,65 @@ fn a_peer_that_is_down_stalls_only_those_who_depend_on_it() {
     }
 }
 
+const MEMORY_FIRST: &str = r#"
+[hekad]
+shards = 2
+log_flags = 0
+base_dir = "{dir}/base"
+shutdown_timeout = "110s"
+
+[Lines]
+type = "TcpInput"
+address = "{host}:5140"
+splitter = "TokenSplitter"
+decoder = ""
+
+[Relay]
+type = "TcpOutput"
+message_matcher = "TRUE"
+address = "{host}:5150"
+encoder = "AsItCame"
+[Relay.buffering]
+memory_first = true
+
+[AsItCame]
+type = "PayloadEncoder"
+append_newlines = false
+"#;
+
+#[test]
+fn what_waits_in_memory_for_a_dead_peer_is_kept_by_the_disk_queue_at_a_stop() {
+    let place = Place::new();
+    let daemon = Daemon::start(&place, MEMORY_FIRST);
+    let mut stream = connect(place.at(5140));
+    let mut sent = String::new();
+    until("lines that wait in memory", || {
+        let line = format!("line {}\n", sent.len());
+        stream.write_all(line.as_bytes()).expect("it reads");
+        sent.push_str(&line);
+        let report = daemon.report();
+        let mut counts = report
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("InFlight: "));
+        (counts.next()?.parse::<u64>().ok()? >= 3).then_some(())
+    });
+    daemon.wait_for("cannot connect to");
+    daemon.signal(Signal::SIGTERM);
+    let ended = daemon.ended();
+    assert_eq!(ended.status, 0, "{}", ended.said);
+    let count = sent.lines().count();
+    for line in [
+        format!("Plugin 'Relay': {count} messages stay in its disk queue "),
+        "\nstopped\n".to_owned(),
+    ] {
+        assert!(ended.said.contains(&line), "no {line:?} in {}", ended.said);
+    }
+    assert!(!ended.said.contains("did not finish"), "{}", ended.said);
+    let daemon = Daemon::start(&place, MEMORY_FIRST);
+    expect_at_peer(&place, sent.as_bytes());
+    daemon.stop();
+}
+
 #[test]
 fn a_peer_that_comes_up_gets_what_has_waited() {
     let place = Place::new();

@@ -49,8 +49,7 @@ pub struct OutputContext {
     pub(super) backoff: Backoff,
     /// Instances before the present one.
     pub(super) restarts: u32,
-    /// Parcels that the output has, and the number of the next.
-    lent: usize,
+    /// The number of the next parcel that the output is given.
     next_number: u64,
     strays: Arc<Strays>,
     returned: flume::Receiver<Box<Parcel>>,
@@ -77,7 +76,6 @@ impl OutputContext {
             timer: None,
             backoff: Backoff::new(unit.retries.clone()),
             restarts: 0,
-            lent: 0,
             next_number: 0,
             strays: Arc::new(strays),
             returned,
@@ -122,7 +120,7 @@ impl OutputContext {
                 return self.poll_timer(cx, deadline);
             }
             // Who is given one record at a time gets no other before it is settled.
-            let may_have = self.lent == 0 || !self.suspicion.is_careful();
+            let may_have = self.lent() == 0 || !self.suspicion.is_careful();
             if may_have && let Poll::Ready(parcel) = self.shard.poll_parcel(self.consumer, cx) {
                 let event = match parcel {
                     Some(parcel) => OutputEvent::Parcel(self.lend(parcel)),
@@ -150,18 +148,18 @@ impl OutputContext {
         }
         parcel.lend(self.next_number, &self.strays);
         self.next_number += 1;
-        self.lent += 1;
+        self.shard.lend(self.consumer);
         parcel
     }
 
     /// Waits until every parcel that the output had and has not settled is back: one may be with a thread that is still at work on it.
     /// Answers them in their order.
     pub(super) async fn take_back(&mut self) -> Vec<Box<Parcel>> {
-        let mut back = Vec::with_capacity(self.lent);
-        while self.lent > 0 {
+        let mut back = Vec::with_capacity(self.lent());
+        while self.lent() > 0 {
             let stray = self.returned.recv_async().await;
             let mut stray = stray.expect("this context has a sender");
-            self.lent -= 1;
+            self.shard.lent_back(self.consumer);
             back.push((stray.recall(), stray));
         }
         back.sort_by_key(|(number, _)| *number);
@@ -170,7 +168,7 @@ impl OutputContext {
 
     /// Parcels that the output has.
     pub(super) fn lent(&self) -> usize {
-        self.lent
+        self.shard.lent(self.consumer)
     }
 
     /// Notes that what the output tries has failed, and tells the operator. Answers how long to wait before the next attempt; a fault when
@@ -244,8 +242,7 @@ impl OutputContext {
     pub fn settle(&mut self, mut parcel: Box<Parcel>) {
         let _step = self.shard.engine_step();
         if parcel.recall().is_some() {
-            let others = self.lent.checked_sub(1);
-            self.lent = others.expect("an output settles what it was given, once");
+            self.shard.lent_back(self.consumer);
         }
         if self.suspicion.settled(&mut parcel) {
             self.shard.put_back(self.consumer, [parcel]);

@@ -7,10 +7,13 @@
 //! Never:   routes inside a filter's call, or calls one again with messages over which it failed.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+
+use futures_lite::future::or;
 
 use super::Shard;
 use super::injection::Injection;
@@ -252,8 +255,20 @@ impl Shard {
 
 /// Restarts a filter whenever it has failed, until it has ended.
 pub(super) async fn keep_filter(shard: Rc<Shard>, consumer: ConsumerId) {
+    let mut leaves = pin!(shard.leaves_rest_to_queue(consumer));
     while let Some(wait) = next_restart(&shard, consumer).await {
-        shard.pause(wait).await;
+        let left = async {
+            leaves.as_mut().await;
+            true
+        };
+        let pause = async {
+            shard.pause(wait).await;
+            false
+        };
+        if or(left, pause).await {
+            shard.consumer_ended(consumer, None, false);
+            return;
+        }
         shard.restart_filter(consumer).await;
     }
 }

@@ -83,6 +83,8 @@ struct Consumer {
     ticker: Option<flume::Sender<()>>,
     /// Outputs, on their home shard: parcels to deliver.
     queue: VecDeque<Box<Parcel>>,
+    /// Outputs, on their home shard: parcels that the instance has.
+    lent: usize,
     /// The task of the output, or the one that restarts the filter.
     waker: Option<Waker>,
     /// The plugin has ended; what is sent to it is dropped.
@@ -109,6 +111,8 @@ pub struct Ended {
     pub error: Option<String>,
     /// It may end without ending the daemon.
     pub can_exit: bool,
+    /// What it was given and has not taken does not come back: nobody need wait for it.
+    pub keeps: bool,
 }
 
 /// Everything that one core works with.
@@ -151,6 +155,8 @@ pub struct Shard {
     pub(crate) input_shares: RefCell<streams::InputShares>,
     rest_bytes: Cell<usize>,
     stopping: Cell<bool>,
+    /// What consumers hold in memory that have a disk queue is to go there if they do not get on.
+    spilling: Cell<bool>,
     ending: Cell<bool>,
     /// A panic has left a step of the engine half done.
     broken: Cell<bool>,
@@ -222,6 +228,7 @@ impl Shard {
             )),
             rest_bytes: Cell::new(0),
             stopping: Cell::new(false),
+            spilling: Cell::new(false),
             ending: Cell::new(false),
             broken: Cell::new(false),
             lost: RefCell::default(),
@@ -452,6 +459,23 @@ impl Shard {
             .pop_front()
     }
 
+    /// An output of this shard has a parcel.
+    fn lend(&self, consumer: ConsumerId) {
+        self.consumers.borrow_mut()[consumer.0 as usize].lent += 1;
+    }
+
+    /// An output of this shard has one parcel less.
+    fn lent_back(&self, consumer: ConsumerId) {
+        let lent = &mut self.consumers.borrow_mut()[consumer.0 as usize].lent;
+        let others = lent.checked_sub(1);
+        *lent = others.expect("an output settles what it was given, once");
+    }
+
+    /// Parcels that an output of this shard has.
+    fn lent(&self, consumer: ConsumerId) -> usize {
+        self.consumers.borrow()[consumer.0 as usize].lent
+    }
+
     /// An output, or whoever acts in its place, is done with a parcel.
     pub(crate) fn finish_parcel(&self, consumer: ConsumerId, parcel: Box<Parcel>) {
         let (taken, bytes) = (parcel.taken(), parcel.taken_bytes());
@@ -541,6 +565,16 @@ impl Shard {
         self.ending.get()
     }
 
+    /// Inputs bring nothing more: a consumer that was given messages past its disk queue and does not get on leaves them to it.
+    pub(crate) fn spill(&self) {
+        self.spilling.set(true);
+        self.stop_wakers.borrow().wake();
+    }
+
+    pub(super) fn spilling(&self) -> bool {
+        self.spilling.get()
+    }
+
     /// Outputs end as soon as their queues are empty; nothing more is read from disk queues.
     pub(crate) fn end_outputs(&self) {
         self.ending.set(true);
@@ -622,11 +656,15 @@ impl Shard {
     }
 
     pub(crate) fn tell_ended(&self, plugin: &str, error: Option<String>, can_exit: bool) {
-        let ended = Ended {
+        self.tell_of_end(Ended {
             plugin: plugin.to_owned(),
             error,
             can_exit,
-        };
+            keeps: false,
+        });
+    }
+
+    fn tell_of_end(&self, ended: Ended) {
         if self.notices.try_send(run::ToControl::Ended(ended)).is_err() {
             self.probe.borrow_mut().notices_lost += 1;
         }
@@ -674,6 +712,7 @@ fn make_consumer(topology: &Topology, id: ConsumerId) -> Consumer {
         queue: VecDeque::with_capacity(
             limits::CONSUMER_CREDITS as usize * topology.shards as usize,
         ),
+        lent: 0,
         waker: None,
         ended: false,
         standing: Standing::new(unit),

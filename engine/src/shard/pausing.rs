@@ -193,7 +193,7 @@ impl Shard {
     /// keeps what it has, and takes nothing more.
     pub(super) fn close_queue(&self, consumer: ConsumerId) {
         let unit = self.topology.consumer(consumer);
-        if unit.queue.is_none() || !unit.can_exit || self.ending() {
+        if unit.queue.is_none() || !unit.can_exit || self.spilling() || self.ending() {
             return;
         }
         for shard in (0..self.topology.shards).map(ShardId) {

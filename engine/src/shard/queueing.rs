@@ -33,6 +33,9 @@ use crate::queue::Position;
 pub(crate) use self::reading::{begin, keep_cursors, read_queue};
 pub(crate) use self::writing::write_lane;
 
+/// Looks at a consumer within `limits::QUEUES_STAND`.
+const STANDING_LOOKS: u32 = 10;
+
 /// What a shard keeps for the queue of one consumer.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
@@ -405,14 +408,15 @@ impl Shard {
         })
     }
 
-    /// Waits until outputs are to end and one with a disk queue does not get on: its queue keeps what it has. Never ready without a queue.
+    /// Waits until a consumer of this shard with a disk queue does not get on and is to leave what it has to it: once outputs are to end, or, where
+    /// something has passed the queue by (`memory_first`), once inputs have stopped. Never ready without a queue.
     pub(super) async fn leaves_rest_to_queue(&self, consumer: ConsumerId) {
-        if self.topology.consumer(consumer).queue.is_none() {
+        let Some(unit) = &self.topology.consumer(consumer).queue else {
             return std::future::pending().await;
-        }
+        };
         let mut wait = self.stop_wait();
         poll_fn(|cx| {
-            if self.ending() {
+            if self.ending() || unit.memory_first && self.spilling() {
                 return Poll::Ready(());
             }
             wait.register(cx);
@@ -420,17 +424,20 @@ impl Shard {
         })
         .await;
         drop(wait);
-        let done = || {
-            let counters = self.consumers.borrow()[consumer.0 as usize].counters;
-            counters.processed + counters.dropped.total()
+        // One that has nothing may yet be given something, unless outputs are to end.
+        let look = || {
+            let consumers = self.consumers.borrow();
+            let state = &consumers[consumer.0 as usize];
+            let done = state.counters.processed + state.counters.dropped.total();
+            let has_some = state.lent + state.queue.len() + state.standing.held.len() > 0;
+            (done, has_some || self.ending())
         };
-        let mut before = done();
-        loop {
-            crate::io::sleep(limits::QUEUES_STAND).await;
-            let now = done();
-            if now == before {
-                return;
-            }
+        // Many looks: a core that was kept from everything for long counts as one of them.
+        let (mut before, mut alike) = (look(), 0);
+        while alike < STANDING_LOOKS {
+            crate::io::sleep(limits::QUEUES_STAND / STANDING_LOOKS).await;
+            let now = look();
+            alike = if now == before && now.1 { alike + 1 } else { 0 };
             before = now;
         }
     }

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use super::tasks::Tasks;
 use super::topology::Role;
 use crate::event::DropCause;
 use crate::io::clock::Monotonic;
-use crate::pack::{ConsumerId, InputId, PoolKind};
+use crate::pack::{ConsumerId, InputId};
 use crate::plugin::{Backoff, Fault, Input};
 
 /// Why an instance has ended before its time.
@@ -103,13 +104,14 @@ pub(super) fn decide(
 /// Runs an output until it ends. Answers why, if it failed for good.
 pub(super) async fn run_output(shard: &Rc<Shard>, id: ConsumerId) -> Option<String> {
     let mut context = OutputContext::new(Rc::clone(shard), id);
+    let mut leaves = pin!(shard.leaves_rest_to_queue(id));
     loop {
         let begun = Monotonic::now();
-        let leaves = async {
-            shard.leaves_rest_to_queue(id).await;
+        let left = async {
+            leaves.as_mut().await;
             Ok(())
         };
-        let result = or(one_output(shard, id, &mut context), leaves).await;
+        let result = or(one_output(shard, id, &mut context), left).await;
         let mut back = take_back(shard, id, &mut context).await;
         if let Err(Failure::Panicked(panicked)) = &result {
             find_poison(shard, id, &mut context, &mut back, panicked);
@@ -125,7 +127,17 @@ pub(super) async fn run_output(shard: &Rc<Shard>, id: ConsumerId) -> Option<Stri
             Err(error) => return Some(error),
         };
         context.notice(|| format!("{failure}; starting it again in {wait:.1?}, messages wait"));
-        shard.pause(wait).await;
+        let left = async {
+            leaves.as_mut().await;
+            true
+        };
+        let pause = async {
+            shard.pause(wait).await;
+            false
+        };
+        if or(left, pause).await {
+            return None;
+        }
         context.restarts = context.restarts.saturating_add(1);
         context.begin();
     }
@@ -328,7 +340,8 @@ impl Shard {
         }
         for (batch, delivery) in held {
             let cause = DropCause::DestinationEnded;
-            if batch.pool != PoolKind::Queued {
+            // What has one goes there after all.
+            if self.topology.consumer(consumer).queue.is_none() {
                 self.count_refused(&batch, delivery, cause);
             }
             self.return_filtered(batch, delivery, Some(cause));

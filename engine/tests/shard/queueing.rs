@@ -18,7 +18,7 @@ use engine::pack::ShardId;
 use engine::plugin::Placement;
 use engine::plugin::options::FullAction;
 use engine::queue::{Entry, Queue, Settings};
-use engine::shard::run::{Snapshot, ToControl};
+use engine::shard::run::{Snapshot, ToControl, ToShard};
 use engine::shard::topology::{LettersUnit, QueueSize, QueueUnit};
 
 use crate::delivery::{by_line, lines, replay};
@@ -312,6 +312,80 @@ fn memory_first_spills_in_order_and_comes_back() {
         daemon.stop();
         assert!(*keep.kept.lock().expect("no panic") == sent, "home {home}");
     }
+}
+
+#[test]
+fn what_a_dead_output_holds_in_memory_goes_to_its_queue_at_a_stop() {
+    // Few stay in memory; of many, the most have spilled.
+    for (home, count) in [(0, 1000), (1, 1000), (0, 300_000), (1, 300_000)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sent = lines(count);
+        let unit = || QueueUnit {
+            memory_first: true,
+            ..queue(folder.path(), 2)
+        };
+        let dead = Keep::default();
+        dead.closed.store(true, Ordering::Release);
+        let daemon = Plan::new(2)
+            .input(replay(sent.clone(), usize::MAX), by_line(), None)
+            .output(dead, "TRUE", home)
+            .queued(unit())
+            .start();
+        daemon.wait_for("all that was sent", |snapshots| {
+            let running: usize = snapshots.iter().map(|it| it.inputs_running).sum();
+            running == 0 && snapshots[0].ledgers[0].received == count as u64
+        });
+        daemon.tell(|| ToShard::StopInputs);
+        daemon.tell(|| ToShard::Spill);
+        daemon.wait_until_idle();
+        let ledger = daemon.ledger(0);
+        assert_eq!(
+            (ledger.delivered, ledger.dropped.total()),
+            (count as u64, 0)
+        );
+        let last = daemon.stop();
+        assert_eq!(counts(&last, 1).0.queued, count as u64);
+        let alive = Keep::default();
+        let daemon = Plan::new(2)
+            .input(replay(Vec::new(), 1), by_line(), None)
+            .output(alive.clone(), "TRUE", home)
+            .queued(unit())
+            .start();
+        let snapshots = wait_until_drained(&daemon);
+        assert_eq!(counts(&snapshots, 1).0.recovered, count as u64);
+        daemon.stop();
+        if count == 1000 {
+            assert!(*alive.kept.lock().expect("no panic") == sent, "home {home}");
+        }
+        let mut expected: Vec<&[u8]> = sent[..sent.len() - 1]
+            .split(|&byte| byte == b'\n')
+            .collect();
+        expected.sort();
+        let got = sorted(&alive);
+        assert!(
+            got.iter().map(|line| line.as_bytes()).eq(expected),
+            "home {home}"
+        );
+    }
+}
+
+#[test]
+fn who_gets_on_delivers_from_memory_at_a_stop_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sent = lines(300_000);
+    let keep = Keep::default();
+    let daemon = Plan::new(2)
+        .input(replay(sent.clone(), usize::MAX), by_line(), None)
+        .output(keep.clone(), "TRUE", 1)
+        .queued(QueueUnit {
+            memory_first: true,
+            ..queue(folder.path(), 2)
+        })
+        .start();
+    daemon.tell(|| ToShard::Spill);
+    wait_until_drained(&daemon);
+    daemon.stop();
+    assert!(*keep.kept.lock().expect("no panic") == sent);
 }
 
 #[test]
