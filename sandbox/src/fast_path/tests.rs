@@ -245,6 +245,24 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => own(&["-", "anna", "", "a\tb"]), 1 => bytes("[!-~]{0,10}")]
 }
 
+/// A format with values in place of its variables.
+fn filled_in(log_format: &str, values: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut line = Vec::new();
+    let mut rest = log_format;
+    while let Some(first) = rest.bytes().next() {
+        let found = values
+            .iter()
+            .find(|(variable, _)| rest.starts_with(variable));
+        let (value, len) = match found {
+            Some((variable, value)) => (*value, variable.len()),
+            None => (std::slice::from_ref(&first), 1),
+        };
+        line.extend_from_slice(value);
+        rest = &rest[len..];
+    }
+    line
+}
+
 /// A line of a format: its variables are replaced by values that may be right.
 fn line(name: &'static str, log_format: &'static str) -> impl Strategy<Value = Vec<u8>> {
     let agent = prop_oneof![6 => own(&AGENTS), 1 => quoted()];
@@ -294,23 +312,7 @@ fn line(name: &'static str, log_format: &'static str) -> impl Strategy<Value = V
                 ("\\\"", b"\""),
             ],
         };
-        let mut line = Vec::new();
-        let mut rest = log_format;
-        while let Some(first) = rest.bytes().next() {
-            match pairs
-                .iter()
-                .find(|(variable, _)| rest.starts_with(variable))
-            {
-                Some((variable, value)) => {
-                    line.extend_from_slice(value);
-                    rest = &rest[variable.len()..];
-                }
-                None => {
-                    line.push(first);
-                    rest = &rest[1..];
-                }
-            }
-        }
+        let mut line = filled_in(log_format, &pairs);
         if let (Some((at, byte)), false) = (damage, line.is_empty()) {
             let at = at.index(line.len());
             line[at] = byte;
