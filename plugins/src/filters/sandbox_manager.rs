@@ -7,6 +7,7 @@
 
 mod files;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use codecs::field::Value;
@@ -31,6 +32,9 @@ const LOADED: &str = "SandboxFilter";
 const SKEW_MAX: i64 = 5_000_000_000;
 
 const SECOND: i64 = 1_000_000_000;
+
+/// Orders that are remembered.
+const TAKEN_MAX: usize = 1024;
 
 /// Options of `SandboxManagerFilter`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -74,7 +78,7 @@ pub const SPEC: PluginSpec = PluginSpec::filter::<Options>(
     "A control message has the field `action`. With `load` its payload is the script, and the field `config` the section of one SandboxFilter; with \
      `unload` the field `name` is the name of that section. `hekad sbmgr` sends such messages.",
     "Set `message_signer`, so that only messages with that signature are orders. One whose time differs from now by five seconds or more is \
-     discarded.",
+     discarded, and so is one that was taken before.",
     "A loaded filter is called `<manager>-<section>`, both with an underscore for each character that is no letter or digit. A filter of the same \
      name that is loaded again is replaced, and goes on as it was if the new one cannot work.",
     "Script and configuration are kept in `working_directory`, and loaded again at the next start. What a filter with `preserve_data` preserves \
@@ -127,6 +131,7 @@ impl FilterFactory for Factory {
     fn make(&self) -> Box<dyn Filter> {
         Box::new(SandboxManager {
             manager: Arc::clone(&self.manager),
+            taken: Taken::default(),
         })
     }
 
@@ -250,6 +255,9 @@ impl Manager {
 
     /// Loads what was loaded when the daemon ended.
     fn restore(&self, loader: &dyn FilterLoader) {
+        for error in self.files.recover() {
+            loader.notice(&self.name, error);
+        }
         let names = match self.files.names() {
             Ok(names) => names,
             Err(error) => {
@@ -280,6 +288,29 @@ impl Manager {
 /// The filter that takes orders.
 struct SandboxManager {
     manager: Arc<Manager>,
+    taken: Taken,
+}
+
+/// Orders that were taken not long ago, each by its time and uuid: one that somebody has listened to and sends again is none.
+#[derive(Debug, Default)]
+struct Taken(VecDeque<(i64, [u8; 16])>);
+
+impl Taken {
+    /// Whether an order comes for the first time. Forgets those that would be too old by now in any case.
+    fn is_new(&mut self, message: MessageRef<'_>, now: i64) -> bool {
+        let is_old = |&(taken, _): &(i64, _)| now.saturating_sub(taken) > 2 * SKEW_MAX;
+        while self.0.front().is_some_and(is_old) || self.0.len() == TAKEN_MAX {
+            self.0.pop_front();
+        }
+        let Ok(uuid) = <[u8; 16]>::try_from(message.uuid()) else {
+            return true;
+        };
+        if self.0.iter().any(|(_, known)| *known == uuid) {
+            return false;
+        }
+        self.0.push_back((now, uuid));
+        true
+    }
 }
 
 /// The text of a field.
@@ -292,13 +323,16 @@ fn text<'a>(message: MessageRef<'a>, name: &str) -> Option<&'a [u8]> {
 
 impl SandboxManager {
     /// What a control message orders. An error is for people.
-    fn job(&self, message: MessageRef<'_>, now: i64) -> Result<LoadJob, String> {
+    fn job(&mut self, message: MessageRef<'_>, now: i64) -> Result<LoadJob, String> {
         let skew = now.saturating_sub(message.timestamp());
         if skew.saturating_abs() >= SKEW_MAX {
             return Err(format!(
                 "Discarded control message: {} seconds skew",
                 skew / SECOND
             ));
+        }
+        if !self.taken.is_new(message, now) {
+            return Err("Discarded control message: it was taken before".to_owned());
         }
         let manager = Arc::clone(&self.manager);
         let lacks =
@@ -342,5 +376,51 @@ impl Filter for SandboxManager {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codecs::message::{Header, MessageTable, NewValue, TableLimits};
+
+    use super::*;
+
+    #[test]
+    fn an_order_is_taken_once_and_at_its_time() {
+        let mut manager = SandboxManager {
+            manager: Arc::new(Manager {
+                name: "M".to_owned(),
+                files: Files::new("nowhere".into(), "M"),
+                forced: Vec::new(),
+            }),
+            taken: Taken::default(),
+        };
+        let mut table = MessageTable::new(TableLimits {
+            received_bytes: 0,
+            arena_bytes: 1000,
+            messages: 2,
+            fields: 4,
+        });
+        for number in 0..2 {
+            let mut draft = table.begin().unwrap();
+            draft.set(Header::Uuid, &[number; 16][..]).unwrap();
+            draft.set_timestamp(100 * SECOND);
+            for (name, value) in [("action", "unload"), ("name", "F")] {
+                let value = NewValue::String(value.into());
+                draft.add_field(name, value, None).unwrap();
+            }
+        }
+        let mut ask = |index, second| {
+            let job = manager.job(table.get(index), second * SECOND);
+            job.err().unwrap_or_default()
+        };
+        assert_eq!(ask(0, 95), "Discarded control message: -5 seconds skew");
+        assert_eq!(ask(0, 96), "");
+        assert_eq!(ask(1, 97), "");
+        for second in [96, 100, 104] {
+            let said = ask(0, second);
+            assert_eq!(said, "Discarded control message: it was taken before");
+        }
+        assert_eq!(ask(1, 105), "Discarded control message: 5 seconds skew");
     }
 }
