@@ -218,6 +218,17 @@ fn orders_are_taken_from_the_signer_alone_and_limits_hold() {
     assert_eq!(ended.dropped("Orders"), [("wrong_signature".to_owned(), 1)]);
 }
 
+/// Runs a command: its exit status, what it printed and what it complained of.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = tools::run(arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
 #[test]
 fn scripts_run_over_samples_without_a_daemon() {
     let place = Place::new();
@@ -232,15 +243,6 @@ fn scripts_run_over_samples_without_a_daemon() {
         end
     "#;
     place.write("decode.lua", &format!("require 'string'\n{decoder}"));
-    let run = |arguments: &[&str]| {
-        let output = tools::run(arguments);
-        let text = |bytes| String::from_utf8(bytes).expect("text");
-        (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    };
     let (decode, lines) = (path("decode.lua"), path("lines.log"));
     let (status, out, err) = run(&["lua", &decode, "--input", &lines, "--format", "json"]);
     assert_eq!((status, out.lines().count()), (Some(1), 2), "{out}{err}");
@@ -267,22 +269,6 @@ fn scripts_run_over_samples_without_a_daemon() {
         "json",
     ]);
     assert!(out.contains("\"payload\":\"30\""), "{out}{err}");
-    place.write("silent.lua", "function process_message() return 0 end\n");
-    let silent = path("silent.lua");
-    let arguments = ["lua", &silent, "--kind", "filter", "--input", &lines];
-    let (status, out, err) = run(&arguments);
-    assert_eq!((status, out.as_str()), (Some(0), ""), "{err}");
-    let mut arguments = arguments.to_vec();
-    arguments.extend(["--ticks", "1"]);
-    let (status, _, err) = run(&arguments);
-    assert_eq!(status, Some(1), "{err}");
-    assert!(
-        err.contains("timer_event() function was not found"),
-        "{err}"
-    );
-    let (status, _, err) = run(&["lua", "nowhere.lua", "--input", &lines]);
-    assert_eq!(status, Some(2), "{err}");
-    assert!(err.contains("nowhere.lua: there is no such file"), "{err}");
     place.write("broken.lua", "function process_message()\nreturn +\nend");
     let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
     assert_eq!(status, Some(78), "{err}");
@@ -302,4 +288,28 @@ fn scripts_run_over_samples_without_a_daemon() {
     ]);
     assert_eq!(status, Some(1), "{err}");
     assert!(err.contains("instruction_limit exceeded"), "{err}");
+}
+
+#[test]
+fn a_script_without_a_timer_gets_no_tick_and_one_that_is_not_there_is_named() {
+    let place = Place::new();
+    let path = |name: &str| place.path(name).display().to_string();
+    place.write("lines.log", "one\n");
+    let lines = path("lines.log");
+    place.write("silent.lua", "function process_message() return 0 end\n");
+    let silent = path("silent.lua");
+    let arguments = ["lua", &silent, "--kind", "filter", "--input", &lines];
+    let (status, out, err) = run(&arguments);
+    assert_eq!((status, out.as_str()), (Some(0), ""), "{err}");
+    let mut arguments = arguments.to_vec();
+    arguments.extend(["--ticks", "1"]);
+    let (status, _, err) = run(&arguments);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(
+        err.contains("timer_event() function was not found"),
+        "{err}"
+    );
+    let (status, _, err) = run(&["lua", "nowhere.lua", "--input", &lines]);
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("nowhere.lua: there is no such file"), "{err}");
 }
