@@ -81,6 +81,8 @@ pub enum InjectError {
     Count,
     /// The message came through more than `max_message_loops` injections.
     Loops,
+    /// The script is being loaded: nobody takes messages yet.
+    Loading,
     /// The filter would take what it injects.
     Circular,
     /// The daemon ends.
@@ -95,6 +97,7 @@ impl InjectError {
         match self {
             InjectError::Unmarshal => "protobuf unmarshal failed",
             InjectError::Count => "exceeded InjectMessage count",
+            InjectError::Loading => "is not possible while the script loads",
             InjectError::Loops => "exceeded MaxMsgLoops",
             InjectError::Circular => {
                 "creates a circular reference (matches this plugin's message_matcher)"
@@ -141,7 +144,7 @@ impl Host for NoHost {
         _injected: Injected<'_>,
         _subject: &mut Subject<'_, '_>,
     ) -> Result<(), InjectError> {
-        Err(InjectError::Count)
+        Err(InjectError::Loading)
     }
 }
 

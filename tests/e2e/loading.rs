@@ -220,6 +220,17 @@ fn orders_are_taken_from_the_signer_alone_and_limits_hold() {
     assert_eq!(ended.dropped("Orders"), [("wrong_signature".to_owned(), 1)]);
 }
 
+/// Runs a command: its exit status, what it printed and what it complained of.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = tools::run(arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
 #[test]
 fn a_filter_that_is_slow_and_holds_up_its_shard_is_ended() {
     let place = place();
@@ -251,17 +262,6 @@ fn a_filter_that_is_slow_and_holds_up_its_shard_is_ended() {
     daemon.wait_for("Plugin 'Manager-Slow' terminated. Error: sandbox is running slowly and blocking the router: a message takes ");
     daemon.wait_for_count("RunningFilters", 0);
     assert_eq!(daemon.stop().status, 0);
-}
-
-/// Runs a command; answers its status, output and errors.
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = tools::run(arguments);
-    let text = |bytes| String::from_utf8(bytes).expect("text");
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
 }
 
 /// A folder with a sample, and the sample's path.
@@ -311,19 +311,6 @@ fn scripts_run_over_samples_without_a_daemon() {
         "json",
     ]);
     assert!(out.contains("\"payload\":\"30\""), "{out}{err}");
-    place.write("silent.lua", "function process_message() return 0 end\n");
-    let silent = path("silent.lua");
-    let arguments = ["lua", &silent, "--kind", "filter", "--input", &lines];
-    let (status, out, err) = run(&arguments);
-    assert_eq!((status, out.as_str()), (Some(0), ""), "{err}");
-    let mut arguments = arguments.to_vec();
-    arguments.extend(["--ticks", "1"]);
-    let (status, _, err) = run(&arguments);
-    assert_eq!(status, Some(1), "{err}");
-    assert!(
-        err.contains("timer_event() function was not found"),
-        "{err}"
-    );
 }
 
 #[test]
@@ -373,9 +360,6 @@ fn scripts_of_inputs_and_outputs_run_without_a_daemon() {
 fn scripts_that_do_not_run_are_told_of() {
     let (place, lines) = with_sample();
     let path = |name: &str| place.path(name).display().to_string();
-    let (status, _, err) = run(&["lua", "nowhere.lua", "--input", &lines]);
-    assert_eq!(status, Some(2), "{err}");
-    assert!(err.contains("nowhere.lua: there is no such file"), "{err}");
     place.write("broken.lua", "function process_message()\nreturn +\nend");
     let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
     assert_eq!(status, Some(78), "{err}");
@@ -395,4 +379,28 @@ fn scripts_that_do_not_run_are_told_of() {
     ]);
     assert_eq!(status, Some(1), "{err}");
     assert!(err.contains("instruction_limit exceeded"), "{err}");
+}
+
+#[test]
+fn a_script_without_a_timer_gets_no_tick_and_one_that_is_not_there_is_named() {
+    let place = Place::new();
+    let path = |name: &str| place.path(name).display().to_string();
+    place.write("lines.log", "one\n");
+    let lines = path("lines.log");
+    place.write("silent.lua", "function process_message() return 0 end\n");
+    let silent = path("silent.lua");
+    let arguments = ["lua", &silent, "--kind", "filter", "--input", &lines];
+    let (status, out, err) = run(&arguments);
+    assert_eq!((status, out.as_str()), (Some(0), ""), "{err}");
+    let mut arguments = arguments.to_vec();
+    arguments.extend(["--ticks", "1"]);
+    let (status, _, err) = run(&arguments);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(
+        err.contains("timer_event() function was not found"),
+        "{err}"
+    );
+    let (status, _, err) = run(&["lua", "nowhere.lua", "--input", &lines]);
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("nowhere.lua: there is no such file"), "{err}");
 }

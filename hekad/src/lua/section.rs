@@ -81,6 +81,12 @@ fn named(script: &str) -> String {
     fs::canonicalize(script).map_or(script.to_owned(), |path| path.display().to_string())
 }
 
+/// Folders of modules as the daemon would be told them: those that are there, or such below the share folder.
+fn folders(modules: &str) -> String {
+    let folders: Vec<String> = modules.split(';').map(str::trim).map(named).collect();
+    folders.join(";")
+}
+
 /// Whether a text defines `timer_event`, by the looks of it.
 fn defines_timer(text: &str) -> bool {
     text.match_indices("timer_event").any(|(at, name)| {
@@ -133,7 +139,7 @@ fn section(type_name: &str, script: &str, args: &LuaArgs, whole: bool) -> Result
     section.insert("type".into(), type_name.into());
     section.insert("filename".into(), named(script).into());
     if let Some(modules) = &args.modules {
-        section.insert("module_directory".into(), modules.as_str().into());
+        section.insert("module_directory".into(), folders(modules).into());
     }
     if !whole {
         return Ok(section);
@@ -350,6 +356,13 @@ fn frames(sample: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_modules_are_looked_for_where_the_user_is() {
+        let told = folders("src; nowhere");
+        assert!(Path::new(&told).is_absolute(), "{told}");
+        assert!(told.ends_with("/src;nowhere"), "{told}");
+    }
 
     #[test]
     fn a_timer_is_a_function_of_that_name() {

@@ -87,6 +87,19 @@ fn an_error_while_loading_shows_where() {
 }
 
 #[test]
+fn nothing_is_injected_while_a_script_loads() {
+    let error = start(
+        Settings::new(Kind::Filter, "x"),
+        "\ninject_payload('txt', '', 'Hello')",
+    )
+    .expect_err("nobody takes it");
+    assert_eq!(
+        error.text,
+        "test.lua:2: inject_payload() is not possible while the script loads"
+    );
+}
+
+#[test]
 fn a_long_stack_is_cut_between_its_levels() {
     let deep = "local function f(n) return 1 + f(n + 1) end\nf(1)\n";
     let error = start(Settings::new(Kind::Filter, "x"), deep).expect_err("too deep");
