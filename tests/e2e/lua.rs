@@ -5,11 +5,8 @@
 //! Bounds:  some hundred messages a test.
 //! Never:   depends on how fast a script runs.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::io::Write;
 
-use nix::sys::signal::Signal;
 use tests::{Daemon, Place, tools};
 
 /// Lines come in over TCP; what reaches the log is shown as `Type|Logger|Payload`.
@@ -50,19 +47,19 @@ end
 "#;
 
 /// A place with the encoder's script and another one.
-fn place(name: &str, script: &str) -> Place {
+pub(super) fn place(name: &str, script: &str) -> Place {
     let place = Place::new();
     place.write("shown.lua", SHOWN);
     place.write(name, script);
     place
 }
 
-fn config(matcher: &str, sections: &str) -> String {
+pub(super) fn config(matcher: &str, sections: &str) -> String {
     let print = format!("[Print]\nmessage_matcher = \"{matcher}\"");
     format!("{}{sections}", LINES.replace("[Print]", &print))
 }
 
-fn send(place: &Place, lines: &str) {
+pub(super) fn send(place: &Place, lines: &str) {
     let mut stream = tests::daemon::connect(place.at(5565));
     stream
         .write_all(lines.as_bytes())
@@ -616,7 +613,7 @@ fn an_output_that_dies_leaves_the_rest() {
 }
 
 /// A configuration with the input `Make` alone.
-fn making(options: &str) -> String {
+pub(super) fn making(options: &str) -> String {
     let sections = format!("[Make]\ntype = 'SandboxInput'\nfilename = 'make.lua'\n{options}");
     let (head, rest) = LINES.split_once("[In]").expect("an input");
     let (_, print) = rest.split_once("[Print]").expect("an output");
@@ -672,103 +669,6 @@ fn an_input_may_run_once_for_ever_or_fail() {
     let ended = daemon.ended();
     assert_eq!(ended.status, 1);
     assert!(ended.said.contains("broken"), "{}", ended.said);
-}
-
-/// A service that takes what a script sends and never answers, and the port that it is at.
-fn silent() -> (TcpListener, u16) {
-    let service = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = service.local_addr().expect("bound").port();
-    (service, port)
-}
-
-/// Waits until a script has sent a line to the service; the connection stays as long as what this answers.
-fn asked(service: &TcpListener) -> (TcpStream, String) {
-    let (stream, _) = service.accept().expect("a script");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .expect("not zero");
-    let mut line = String::new();
-    BufReader::new(&stream)
-        .read_line(&mut line)
-        .expect("a line");
-    (stream, line)
-}
-
-#[test]
-fn an_input_that_waits_for_a_socket_ends_with_the_daemon() {
-    let script = r#"
-        local socket = require "socket"
-        count = 0
-        function process_message()
-            count = count + 1
-            local c = assert(socket.connect("127.0.0.1", read_config("port")))
-            c:send("number " .. count .. "\n")
-            c:receive("*a")
-            return 1, "it went on"
-        end
-    "#;
-    let place = place("make.lua", script);
-    let (service, port) = silent();
-    let text = making(&format!(
-        "preserve_data = true\n[Make.config]\nport = {port}\n"
-    ));
-    for expected in ["number 1\n", "number 2\n"] {
-        let daemon = Daemon::start(&place, &text);
-        let (_stays, line) = asked(&service);
-        assert_eq!(line, expected);
-        let ended = daemon.stop();
-        assert_eq!(ended.status, 0);
-        assert!(!ended.said.contains("it went on"), "{}", ended.said);
-    }
-}
-
-#[test]
-fn an_output_that_waits_for_a_socket_ends_with_the_daemon() {
-    let script = r#"
-        local socket = require "socket"
-        count = 0
-        function process_message()
-            count = count + 1
-            local c = assert(socket.connect("127.0.0.1", read_config("port")))
-            c:send(count .. " " .. read_message("Payload") .. "\n")
-            c:receive()
-            return 0
-        end
-    "#;
-    let place = place("ask.lua", script);
-    let (service, port) = silent();
-    let output = |options: &str| {
-        format!(
-            "[Ask]\ntype = 'SandboxOutput'\nfilename = 'ask.lua'\nmessage_matcher = 'TRUE'\npreserve_data = true\n{options}[Ask.config]\nport = {port}\n"
-        )
-    };
-    // What no queue keeps is lost, and said to be.
-    let daemon = Daemon::start(&place, &config("TRUE", &output("")));
-    send(&place, "a\n");
-    let (_stays, line) = asked(&service);
-    assert_eq!(line, "1 a\n");
-    daemon.signal(Signal::SIGTERM);
-    let ended = daemon.ended();
-    assert!(
-        ended
-            .said
-            .contains("its script did not come back from a call"),
-        "{}",
-        ended.said
-    );
-    assert_eq!(ended.status, 1);
-    assert_eq!(ended.count("outputs.Ask.dropped.destination_ended"), 1);
-    // What a queue keeps comes again; the script goes on where it was.
-    let queued = config("TRUE", &output("use_buffering = true\n"));
-    for number in [2, 3] {
-        let daemon = Daemon::start(&place, &queued);
-        if number == 2 {
-            send(&place, "b\n");
-        }
-        let (_stays, line) = asked(&service);
-        assert_eq!(line, format!("{number} b\n"));
-        assert_eq!(daemon.stop().status, 0);
-    }
 }
 
 #[test]

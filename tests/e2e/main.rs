@@ -21,6 +21,7 @@ mod isolation;
 mod loading;
 mod logstreamer;
 mod lua;
+mod lua_sockets;
 mod network;
 mod quickstart;
 mod start_stop;
