@@ -49,6 +49,11 @@ const DIFFERENT: &[Different] = &[
         "ours: one machine for each core, or for each stream",
     ),
     (
+        "SandboxDecoder",
+        "fast_path",
+        "ours: Rust decodes what the shipped script would decode alike",
+    ),
+    (
         "SandboxInput",
         "splitter",
         "Heka has none: its script's messages went by another way",
