@@ -153,9 +153,8 @@ impl<'s> Arguments<'s> {
     fn at(&self, index: c_int) -> Value<'s> {
         let machine = self.machine.as_ptr();
         // SAFETY: `machine` is the thread that runs this function, and `index` is between 1 and its top (callers in this file). None of these
-        // entries raises: `lua_tolstring` converts, and so allocates, only numbers, which are told apart before. A text is reachable
-        // from the arguments, which nothing changes during the quiet step: it is not collected (`with_object` may collect other things), and lives
-        // for `'s`.
+        // entries raises: `lua_tolstring` allocates only for numbers, which are told apart before. A text is reachable from the arguments, which
+        // nothing changes during the quiet step: it is not collected (`with_object` may collect other things), and lives for `'s`.
         unsafe {
             match ffi::lua_type(machine, index) {
                 ffi::LUA_TSTRING => {
