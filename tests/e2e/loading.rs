@@ -246,6 +246,17 @@ fn a_filter_that_is_slow_and_holds_up_its_shard_is_ended() {
     assert_eq!(daemon.stop().status, 0);
 }
 
+/// The status of `hekad` with these arguments, and what it has said.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = tools::run(arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
 #[test]
 fn scripts_run_over_samples_without_a_daemon() {
     let place = Place::new();
@@ -260,15 +271,6 @@ fn scripts_run_over_samples_without_a_daemon() {
         end
     "#;
     place.write("decode.lua", &format!("require 'string'\n{decoder}"));
-    let run = |arguments: &[&str]| {
-        let output = tools::run(arguments);
-        let text = |bytes| String::from_utf8(bytes).expect("text");
-        (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    };
     let (decode, lines) = (path("decode.lua"), path("lines.log"));
     let (status, out, err) = run(&["lua", &decode, "--input", &lines, "--format", "json"]);
     assert_eq!((status, out.lines().count()), (Some(1), 2), "{out}{err}");
@@ -308,6 +310,26 @@ fn scripts_run_over_samples_without_a_daemon() {
         err.contains("timer_event() function was not found"),
         "{err}"
     );
+    place.write("broken.lua", "function process_message()\nreturn +\nend");
+    let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
+    assert_eq!(status, Some(78), "{err}");
+    assert!(err.contains("broken.lua:2: "), "{err}");
+    let text = "function process_message() while true do end end";
+    place.write("loops.lua", text);
+    let loops = path("loops.lua");
+    let limit = ["--instruction-limit", "100"];
+    let all = ["lua", &loops, "--input", &lines, limit[0], limit[1]];
+    let (status, _, err) = run(&all);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(err.contains("instruction_limit exceeded"), "{err}");
+}
+
+#[test]
+fn scripts_of_inputs_and_outputs_run_without_a_daemon() {
+    let place = Place::new();
+    let path = |name: &str| place.path(name).display().to_string();
+    place.write("lines.log", "one 1\ntwo 2\nbad\n");
+    let lines = path("lines.log");
     place.write(
         "make.lua",
         "local n = 0\nfunction process_message() while true do n = n + 1 inject_message({Type='made', Payload=tostring(n)}) end end\n",
@@ -345,23 +367,4 @@ fn scripts_run_over_samples_without_a_daemon() {
     assert_eq!(written, "one 1;two 2;tick");
     let (status, _, err) = run(&["lua", &path("keep.lua"), "--kind", "output"]);
     assert_eq!(status, Some(2), "{err}");
-    place.write("broken.lua", "function process_message()\nreturn +\nend");
-    let (status, _, err) = run(&["lua", &path("broken.lua"), "--input", &lines]);
-    assert_eq!(status, Some(78), "{err}");
-    assert!(err.contains("broken.lua:2: "), "{err}");
-    place.write(
-        "loops.lua",
-        "function process_message() while true do end end",
-    );
-    let loops = path("loops.lua");
-    let (status, _, err) = run(&[
-        "lua",
-        &loops,
-        "--input",
-        &lines,
-        "--instruction-limit",
-        "100",
-    ]);
-    assert_eq!(status, Some(1), "{err}");
-    assert!(err.contains("instruction_limit exceeded"), "{err}");
 }
