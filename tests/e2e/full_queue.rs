@@ -74,6 +74,39 @@ fn what_a_full_queue_has_not_taken_is_told_at_the_end() {
 }
 
 #[test]
+fn a_full_queue_that_ends_the_daemon_takes_one_phase_and_is_named() {
+    let place = Place::new();
+    let config = SMALL_QUEUE
+        .replace("full_action = \"block\"", "full_action = \"shutdown\"")
+        .replace("shutdown_timeout = \"1s\"", "shutdown_timeout = \"2s\"");
+    let daemon = Daemon::start(&place, &config);
+    let mut stream = connect(place.at(5140));
+    std::thread::spawn(move || {
+        let lines = b"a line that goes nowhere for the time being\n".repeat(100_000);
+        // The end of the daemon ends this.
+        while stream.write_all(&lines).is_ok() {}
+    });
+    let ended = daemon.ended();
+    assert_eq!(ended.status, 1, "{}", ended.said);
+    let full = "Plugin 'Relay' terminated. Error: its disk queue is full";
+    assert!(ended.said.contains(full), "{}", ended.said);
+    let untaken = ended.count("inputs.Lines.in_flight");
+    assert!(untaken > 0);
+    let peer = place.at(5150);
+    // Both together take what one may take.
+    for line in [
+        format!(
+            "inputs did not finish within 1s; waited for Plugin 'Lines' (1 open stream), Plugin 'Relay' ({untaken} messages for {peer})\n"
+        ),
+        format!(
+            "deliveries did not finish within 1s; waited for Plugin 'Relay' ({untaken} messages for {peer})\n"
+        ),
+    ] {
+        assert!(ended.said.contains(&line), "no {line:?} in {}", ended.said);
+    }
+}
+
+#[test]
 fn a_queue_that_is_full_again_and_again_says_so_now_and_then() {
     let place = Place::new();
     let begun = Instant::now();

@@ -137,6 +137,20 @@ impl Report {
         came.saturating_sub(gone + self.disk_queues[consumer].queued)
     }
 
+    /// Open streams of an input.
+    pub fn streams_of(&self, input: usize) -> u64 {
+        let ledger = &self.inputs[input];
+        ledger.streams_opened.saturating_sub(ledger.streams_closed)
+    }
+
+    /// Messages that wait for a consumer and are in no disk queue.
+    pub fn waiting_for(&self, consumer: usize, topology: &Topology) -> u64 {
+        match topology.consumers[consumer].queue {
+            Some(_) => self.untaken(consumer),
+            None => self.consumers[consumer].in_flight(),
+        }
+    }
+
     /// What filters and outputs have not taken: how many messages wait for each of them, or were dropped since an earlier report because it had
     /// ended, unless it is excused. A line for each; and how many were dropped, altogether.
     pub fn undelivered_since(

@@ -111,6 +111,8 @@ struct Supervisor {
     failed: bool,
     /// Plugins that have ended before the daemon began to stop, and might.
     excused: BTreeSet<String>,
+    /// A plugin has ended and keeps what it was given: what holds that up will not get on.
+    kept_back: bool,
     /// A phase of the shutdown did not come to its end.
     cut_short: bool,
 }
@@ -171,6 +173,7 @@ pub fn run(topology: Topology, options: RunOptions) -> Outcome {
         loading: None,
         failed: false,
         excused: BTreeSet::new(),
+        kept_back: false,
         cut_short: false,
     };
     let started = supervisor.open_inputs()
@@ -460,7 +463,9 @@ impl Supervisor {
             plugin,
             error,
             can_exit,
+            keeps,
         } = ended;
+        self.kept_back |= keeps;
         let inputs = &self.topology.inputs;
         if let Some(error) = error
             && *can_exit

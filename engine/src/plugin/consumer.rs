@@ -176,6 +176,11 @@ pub trait OutputFactory: Send + Sync {
     /// The output, on its home shard.
     fn make(&self) -> Box<dyn Output>;
 
+    /// Whom it delivers to, for people, where that is one peer.
+    fn peer(&self) -> Option<&str> {
+        None
+    }
+
     /// What its instances have counted, for reports. Called by the control plane.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
 }

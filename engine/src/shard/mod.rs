@@ -109,6 +109,8 @@ pub struct Ended {
     pub error: Option<String>,
     /// It may end without ending the daemon.
     pub can_exit: bool,
+    /// What it was given and has not taken does not come back: nobody need wait for it.
+    pub keeps: bool,
 }
 
 /// Everything that one core works with.
@@ -652,11 +654,15 @@ impl Shard {
     }
 
     pub(crate) fn tell_ended(&self, plugin: &str, error: Option<String>, can_exit: bool) {
-        let ended = Ended {
+        self.tell_of_end(Ended {
             plugin: plugin.to_owned(),
             error,
             can_exit,
-        };
+            keeps: false,
+        });
+    }
+
+    fn tell_of_end(&self, ended: Ended) {
         if self.notices.try_send(run::ToControl::Ended(ended)).is_err() {
             self.probe.borrow_mut().notices_lost += 1;
         }

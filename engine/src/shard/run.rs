@@ -149,6 +149,10 @@ pub struct Snapshot {
     pub plugins_running: usize,
     /// Inputs among them.
     pub inputs_running: usize,
+    /// The same by input.
+    pub of_inputs: Vec<u32>,
+    /// By consumer: its output, and those who work for its disk queue.
+    pub of_consumers: Vec<u32>,
     /// Sampled timings.
     pub probe: Probe,
 }
@@ -217,7 +221,7 @@ async fn live(launch: Launch) -> io::Result<Snapshot> {
     for receiver in receivers {
         receive(&shard, receiver);
     }
-    let running = Rc::new(Plugins::default());
+    let running = Rc::new(Plugins::new(&shard.topology));
     let (inputs, mut errors) = open_inputs(&shard);
     open_filters(&shard, &mut errors);
     let _ = launch
@@ -351,13 +355,22 @@ fn open_filters(shard: &Rc<Shard>, errors: &mut Vec<(String, Fault)>) {
     }
 }
 
-/// How many plugins of a shard run.
-#[derive(Debug, Default)]
+/// What runs on a shard.
+#[derive(Debug)]
 struct Plugins {
-    inputs: Cell<usize>,
-    outputs: Cell<usize>,
-    /// Those who write to disk queues and keep their cursors.
-    queues: Cell<usize>,
+    /// By input.
+    inputs: Vec<Cell<u32>>,
+    /// By consumer: its output, and those who write to its disk queue and keep its cursors.
+    consumers: Vec<Cell<u32>>,
+}
+
+impl Plugins {
+    fn new(topology: &Topology) -> Plugins {
+        Plugins {
+            inputs: vec![Cell::new(0); topology.inputs.len()],
+            consumers: vec![Cell::new(0); topology.consumers.len()],
+        }
+    }
 }
 
 /// Starts those who work for disk queues.
@@ -377,6 +390,7 @@ fn start_queues(
         };
         work_for_queue(
             running,
+            consumer,
             queueing::write_lane(Rc::clone(shard), consumer, worker, ends.lane),
         );
         if lanes.is_empty() {
@@ -388,18 +402,22 @@ fn start_queues(
         crate::io::spawn(reader);
         let worker = Worker::start(&name)?;
         let keeper = queueing::keep_cursors(Rc::clone(shard), consumer, worker, cursors);
-        work_for_queue(running, keeper);
+        work_for_queue(running, consumer, keeper);
     }
     Ok(())
 }
 
 /// Runs a task that must have ended before its shard does.
-fn work_for_queue(running: &Rc<Plugins>, task: impl Future<Output = ()> + 'static) {
+fn work_for_queue(
+    running: &Rc<Plugins>,
+    consumer: ConsumerId,
+    task: impl Future<Output = ()> + 'static,
+) {
     let running = Rc::clone(running);
-    running.queues.update(|count| count + 1);
+    running.consumers[consumer.0 as usize].update(|count| count + 1);
     crate::io::spawn(async move {
         task.await;
-        running.queues.update(|count| count - 1);
+        running.consumers[consumer.0 as usize].update(|count| count - 1);
     });
 }
 
@@ -413,10 +431,10 @@ fn start(shard: &Rc<Shard>, inputs: OpenInputs, running: &Rc<Plugins>) {
     for (id, opened) in inputs {
         let shard = Rc::clone(shard);
         let running = Rc::clone(running);
-        running.inputs.update(|count| count + 1);
+        running.inputs[id.0 as usize].update(|count| count + 1);
         crate::io::spawn(async move {
             let error = restarts::run_input(&shard, id, Some(opened)).await;
-            running.inputs.update(|count| count - 1);
+            running.inputs[id.0 as usize].update(|count| count - 1);
             let unit = shard.topology.input(id);
             shard.tell_ended(&unit.name, error, unit.can_exit);
         });
@@ -434,10 +452,10 @@ fn start_consumer(shard: &Rc<Shard>, id: ConsumerId, running: &Rc<Plugins>) {
         }
         Role::Output { .. } => {
             let running = Rc::clone(running);
-            running.outputs.update(|count| count + 1);
+            running.consumers[id.0 as usize].update(|count| count + 1);
             crate::io::spawn(async move {
                 let error = restarts::run_output(&shard, id).await;
-                running.outputs.update(|count| count - 1);
+                running.consumers[id.0 as usize].update(|count| count - 1);
                 shard.consumer_ended(id, error);
             });
         }
@@ -480,6 +498,9 @@ fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
     // A connection counts from the moment that it was placed here, even if its task has not begun.
     let load = &shard.topology.loads[shard.id.0 as usize];
     let connections = load.connections.load(Ordering::Relaxed) as usize;
+    let of_inputs: Vec<u32> = running.inputs.iter().map(Cell::get).collect();
+    let of_consumers: Vec<u32> = running.consumers.iter().map(Cell::get).collect();
+    let inputs_running = of_inputs.iter().sum::<u32>() as usize;
     Snapshot {
         shard: shard.id,
         ledgers: shard.ledgers.borrow().clone(),
@@ -493,11 +514,12 @@ fn snapshot(shard: &Shard, running: &Plugins) -> Snapshot {
         streams: shard.streams.borrow().open_count().max(connections),
         streams_left: shard.streams.borrow().kept_count(),
         batches: shard.pool.borrow().size(),
-        plugins_running: running.inputs.get()
-            + running.outputs.get()
-            + running.queues.get()
+        plugins_running: inputs_running
+            + of_consumers.iter().sum::<u32>() as usize
             + shard.letters_under_way(),
-        inputs_running: running.inputs.get(),
+        inputs_running,
+        of_inputs,
+        of_consumers,
         probe: shard.probe.borrow().clone(),
     }
 }

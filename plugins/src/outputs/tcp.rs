@@ -170,6 +170,10 @@ struct Settings {
 struct Factory(Arc<Settings>);
 
 impl OutputFactory for Factory {
+    fn peer(&self) -> Option<&str> {
+        Some(&self.0.address)
+    }
+
     fn make(&self) -> Box<dyn Output> {
         Box::new(TcpOutput {
             settings: Arc::clone(&self.0),

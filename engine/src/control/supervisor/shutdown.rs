@@ -5,6 +5,8 @@
 //! Bounds:  each phase by `shutdown_timeout`, the shards' last answers by `ANSWER`.
 //! Never:   waits for a shard that is lost, or cuts a phase short for the others because one does not answer.
 
+mod waiting;
+
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -39,7 +41,11 @@ impl Supervisor {
         self.log.line("stopping");
         self.look();
         let before = self.last.clone();
-        let timeout = self.options.shutdown_timeout;
+        let timeout = match self.kept_back {
+            // Both phases that wait for inputs and deliveries will run out: together they may take as long as one.
+            true => self.options.shutdown_timeout / 2,
+            false => self.options.shutdown_timeout,
+        };
         self.tell(|| ToShard::StopInputs);
         let mut phase = self.wait_until("inputs", timeout, inputs_have_stopped);
         let mut outputs = timeout;
@@ -117,8 +123,10 @@ impl Supervisor {
             if let Some(phase) = phase {
                 self.cut_short = true;
                 if phase == Phase::TimedOut {
-                    self.log
-                        .line(&format!("{what} did not finish within {timeout:?}"));
+                    let missing = waiting::missing(what, &self.shards, &self.last, &self.topology);
+                    self.log.line(&format!(
+                        "{what} did not finish within {timeout:?}{missing}"
+                    ));
                 }
                 return phase;
             }

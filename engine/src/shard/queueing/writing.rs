@@ -11,10 +11,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::Shard;
 use super::super::disk_wait::DiskWait;
 use super::super::parcel::Parcel;
 use super::super::topology::QueueUnit;
+use super::super::{Ended, Shard};
 use crate::event::DropCause;
 use crate::io::clock::Monotonic;
 use crate::io::{Worker, clock};
@@ -230,7 +230,12 @@ impl Writing<'_> {
                 let error = format!(
                     "its disk queue is full: {problem}; `full_action` is \"shutdown\". What it has not taken is not acknowledged"
                 );
-                self.shard.tell_ended(self.name, Some(error), false);
+                self.shard.tell_of_end(Ended {
+                    plugin: self.name.to_owned(),
+                    error: Some(error),
+                    can_exit: false,
+                    keeps: true,
+                });
                 return None;
             }
             FullAction::Shutdown => {
