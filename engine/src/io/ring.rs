@@ -13,6 +13,7 @@
     reason = "descriptors pass between the socket library and the executor"
 )]
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
@@ -134,6 +135,7 @@ where
             let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
             let (heartbeat, main) = taken.ok_or_else(|| io::Error::other("began too late"))?;
             let _ = begun_sender.send(number);
+            ON_SHARD.set(true);
             let (mut heartbeat, mut main) = (pin!(heartbeat), pin!(main()));
             // The first task that runs is the one that is woken: one of its own might not have run before the first sleep.
             poll_fn(|cx| {
@@ -155,6 +157,15 @@ where
         .pop()
         .ok_or_else(|| io::Error::other("no executor"))?;
     Ok(ShardThread { handle })
+}
+
+thread_local! {
+    static ON_SHARD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread may wait: it is no shard's.
+pub(super) fn may_block() -> bool {
+    !ON_SHARD.get()
 }
 
 /// Runs `future` on this shard beside the caller.

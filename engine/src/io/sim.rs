@@ -61,6 +61,11 @@ impl<T: Send + 'static> ShardThread<T> {
     }
 }
 
+/// Whether this thread may wait: nothing waits here but the one who simulates.
+pub(super) fn may_block() -> bool {
+    true
+}
+
 /// Starts a shard: a task that may make others, which all end with the shard's crash.
 pub fn start_shard<T, F>(
     _name: &str,

@@ -1,7 +1,8 @@
 //! Files that somebody else writes, read while they grow.
 //!
 //! Owns:    `TailFile`, `FileState`, `Identity`.
-//! Runs on: `read_now` and `state` on every shard; `open`, `at` and `read` on a `Worker`'s thread, because they may wait for the disk.
+//! Runs on: `read_now` on every shard; everything else on a `Worker`'s thread, because it may wait for the disk, or for a network file
+//!          system that hangs. Builds with debug assertions find out who does it on a shard.
 //! Plane:   data.
 //! Bounds:  as many bytes a read as the caller's buffer has.
 //! Never:   writes, waits for the other end of a pipe, or changes what it reads.
@@ -16,6 +17,8 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 use rustix::io::{Errno, ReadWriteFlags};
+
+use super::ring;
 
 /// Which file it is, whatever it is called. Of no two files at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +56,7 @@ pub struct FileState {
 impl FileState {
     /// What stands at `path`; symbolic links are followed.
     pub fn at(path: &Path) -> io::Result<FileState> {
+        debug_assert!(ring::may_block(), "it may hold up a shard");
         std::fs::metadata(path).map(|data| FileState::of(&data))
     }
 
@@ -87,6 +91,7 @@ pub struct TailFile {
 impl TailFile {
     /// Opens a file. What is none is an error of kind `IsADirectory` or `InvalidInput`.
     pub fn open(path: &Path) -> io::Result<TailFile> {
+        debug_assert!(ring::may_block(), "it may hold up a shard");
         let inner = OpenOptions::new()
             .read(true)
             // A pipe without a writer must not hold the thread, nor a terminal become the daemon's own.
@@ -104,11 +109,13 @@ impl TailFile {
 
     /// What is known of it now.
     pub fn state(&self) -> io::Result<FileState> {
+        debug_assert!(ring::may_block(), "it may hold up a shard");
         self.inner.metadata().map(|data| FileState::of(&data))
     }
 
     /// Reads what follows `offset` into the first buffer and then into the second; 0 at the end.
     pub fn read(&self, offset: u64, first: &mut [u8], second: &mut [u8]) -> io::Result<usize> {
+        debug_assert!(ring::may_block(), "it may hold up a shard");
         self.read_by(offset, first, second, ReadWriteFlags::empty())
     }
 
@@ -171,6 +178,29 @@ mod tests {
         let (first, second) = buffer.split_at_mut(3);
         assert_eq!(file.read(2, first, second).expect("readable"), 6);
         assert_eq!((&*first, &second[..3]), (&b"e\nt"[..], &b"wo\n"[..]));
+    }
+
+    #[cfg(all(debug_assertions, not(sim)))]
+    #[test]
+    fn what_may_wait_for_the_disk_is_not_done_on_a_shard() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        std::fs::write(&path, "one\n").expect("room");
+        let file = TailFile::open(&path).expect("it is there");
+        let shard = ring::start_shard("test", None, move || async move {
+            let panics = |call: &mut dyn FnMut()| {
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err()
+            };
+            Ok([
+                panics(&mut || drop(file.state())),
+                panics(&mut || drop(file.read(0, &mut [0], &mut []))),
+                panics(&mut || drop(FileState::at(&path))),
+                panics(&mut || drop(TailFile::open(&path))),
+                panics(&mut || drop(file.read_now(0, &mut [0], &mut []))),
+            ])
+        });
+        let found = shard.expect("a shard starts").join().expect("it ends");
+        assert_eq!(found, [true, true, true, true, false]);
     }
 
     #[test]

@@ -103,19 +103,27 @@ struct Logstreamer(Arc<Registry>);
 impl Input for Logstreamer {
     fn open(&mut self, context: &InputContext) -> Result<(), Fault> {
         let settings = &self.0.settings;
+        if self.0.has_been_open() {
+            // By now the shard has other work, which a file system that hangs must not hold up; lists and journals tell what is wrong.
+            self.0.start_threads(context.name())?;
+            return Ok(());
+        }
         let root = std::fs::canonicalize(&settings.folder).map_err(|error| {
             let folder = settings.folder.display();
             Fault::new(format!(
                 "`log_directory` {folder}: {error}; it must be there when the daemon starts"
             ))
         })?;
-        prepare(&settings.journals, context.name()).map_err(|error| {
+        let prepared = prepare(&settings.journals, context.name());
+        let journals = prepared.and_then(|()| std::fs::canonicalize(&settings.journals));
+        let journals = journals.map_err(|error| {
             let folder = settings.journals.display();
             Fault::new(format!(
                 "`journal_directory` {folder}: {error}; the daemon must be able to write there"
             ))
         })?;
-        self.0.open(context.name(), root)?;
+        self.0.start_threads(context.name())?;
+        self.0.found(root, journals);
         Ok(())
     }
 

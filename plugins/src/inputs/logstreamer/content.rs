@@ -135,7 +135,7 @@ impl Raw {
         let from = self.window.at - before.len() as u64;
         let count = read(&self.file, from, before, buffer, patience)?;
         let Some(count) = count.checked_sub(before.len()) else {
-            return self.shorter(self.window.at);
+            return self.shorter(self.window.at, patience);
         };
         if *before != self.window.bytes {
             self.replaced = true;
@@ -144,7 +144,7 @@ impl Raw {
         if self.window.at == 0 && !self.head.is_empty() {
             let expected = &self.head[..self.head.len().min(buffer.len())];
             if count < expected.len() {
-                return self.shorter(expected.len() as u64);
+                return self.shorter(expected.len() as u64, patience);
             }
             if buffer[..expected.len()] != *expected {
                 self.replaced = true;
@@ -155,9 +155,9 @@ impl Raw {
     }
 
     /// Less was read than was there before.
-    fn shorter(&mut self, expected: u64) -> io::Result<usize> {
-        if self.file.state()?.size >= expected {
-            // Only a part of it is in memory.
+    fn shorter(&mut self, expected: u64, patience: Patience) -> io::Result<usize> {
+        // Perhaps only a part of it is in memory. Asking may wait for the disk: who fetches the rest finds out.
+        if patience == Patience::Now || self.file.state()?.size >= expected {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.replaced = true;

@@ -126,7 +126,8 @@ pub(super) struct Registry {
     pub(super) settings: Settings,
     /// Of an open input; new ones each time that it is opened.
     threads: Mutex<Option<Arc<Threads>>>,
-    root: OnceLock<PathBuf>,
+    /// Where the folder and that of the journals really are.
+    places: OnceLock<(PathBuf, PathBuf)>,
     table: Mutex<Table>,
     /// Lists begun so far.
     begun: AtomicU64,
@@ -153,7 +154,7 @@ impl Registry {
         Registry {
             settings,
             threads: Mutex::default(),
-            root: OnceLock::new(),
+            places: OnceLock::new(),
             table: Mutex::default(),
             begun: AtomicU64::new(0),
             wish,
@@ -164,16 +165,25 @@ impl Registry {
         }
     }
 
-    /// Starts the threads, which are named after the input, and notes where the folder really is.
-    pub(super) fn open(&self, name: &str, root: PathBuf) -> io::Result<()> {
+    /// Notes where the folder and that of the journals really are.
+    pub(super) fn found(&self, root: PathBuf, journals: PathBuf) {
+        // An input that is started again goes on with what it has.
+        let _ = self.places.set((root, journals));
+    }
+
+    /// Whether the input was open before: it is started again.
+    pub(super) fn has_been_open(&self) -> bool {
+        self.places.get().is_some()
+    }
+
+    /// Starts the threads, which are named after the input.
+    pub(super) fn start_threads(&self, name: &str) -> io::Result<()> {
         let threads = Threads {
             listing: Worker::start(name)?,
             files: Arc::new(Worker::start(name)?),
             journals: Worker::start(name)?,
         };
         *lock(&self.threads) = Some(Arc::new(threads));
-        // An input that is started again goes on with what it has.
-        let _ = self.root.set(root);
         Ok(())
     }
 
@@ -184,7 +194,13 @@ impl Registry {
 
     /// The folder of an open input.
     pub(super) fn root(&self) -> &Path {
-        self.root.get().expect("the input is open")
+        &self.places.get().expect("the input is open").0
+    }
+
+    /// Where the journal of a stream really is, whatever links lead there.
+    pub(super) fn journal_place(&self, stream: &str) -> PathBuf {
+        let (_, journals) = self.places.get().expect("the input is open");
+        journals.join(file_name(stream))
     }
 
     // ---- lists ----

@@ -1,7 +1,7 @@
 //! One stream at work: read what is there, wait for more, go from file to file, have positions journalled.
 //!
 //! Owns:    the stream's intake, its open file, what it has told the operator.
-//! Runs on: one shard, for as long as the stream is read; files are opened and searched on the input's file thread.            Plane: data.
+//! Runs on: one shard, for as long as the stream is read; files are opened, looked at and searched on the input's file thread.            Plane: data.
 //! Bounds:  one open file; a look at its end each `check_data_interval`.
 //! Never:   lets a position be journalled before what was read before it is acknowledged, or goes on behind a file that cannot be read.
 
@@ -46,7 +46,7 @@ pub(super) async fn serve(registry: Arc<Registry>, number: u64, context: InputCo
         return;
     };
     let journal = registry.settings.journal(&slot.name);
-    match context.claim(&journal) {
+    match context.claim(&registry.journal_place(&slot.name)) {
         Ok(claim) => reading.claim = Some(claim),
         Err(other) => {
             context.count(|counters| counters.stream_errors += 1);
@@ -142,7 +142,7 @@ impl Waiting {
         let mut doubtful: Option<(Start, u64)> = None;
         loop {
             let listed = self.listed(None);
-            let first = first_with_content(&listed.files, 0);
+            let first = self.first_with_content(&listed.files, 0).await?;
             doubtful = match doubtful {
                 Some((mut start, begun)) if listed.list > begun => {
                     let identity = start.content.opened().identity;
@@ -176,6 +176,22 @@ impl Waiting {
         }
     }
 
+    /// As `position::first_with_content`; `None` if the input is to stop. Most often the list has the answer.
+    async fn first_with_content(
+        &self,
+        files: &Arc<[LogFile]>,
+        from: usize,
+    ) -> Option<Option<usize>> {
+        match files.get(from) {
+            None => return Some(None),
+            Some(file) if file.state.size > 0 => return Some(Some(from)),
+            Some(_) => {}
+        }
+        let (files, threads) = (Arc::clone(files), self.registry.threads());
+        let looked = threads.files.run(move || first_with_content(&files, from));
+        self.unless_stopped(looked).await
+    }
+
     fn begins_at_the_end(&self) -> bool {
         self.registry.settings.tail && self.slot.first
     }
@@ -199,7 +215,7 @@ impl Waiting {
             let start = begin(&files, position, tail)?;
             Ok::<_, Refused>((start, kept))
         });
-        match begun.await {
+        match self.unless_stopped(begun).await? {
             Ok((start, kept)) => {
                 let start = start?;
                 let name = &self.slot.name;
@@ -260,6 +276,16 @@ impl Waiting {
                 return waited;
             }
         }
+    }
+
+    /// Waits for what a thread does; `None` if the input is to stop before that, which a file system that hangs does not keep it from.
+    async fn unless_stopped<R>(&self, work: impl Future<Output = R>) -> Option<R> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => self.intake.poll_stop(cx).map(|()| None),
+        })
+        .await
     }
 
     /// Has the last position that is acknowledged journalled.
@@ -476,20 +502,28 @@ impl Stream {
     async fn wait_for_more(&mut self) -> io::Result<bool> {
         self.tell_damage();
         let since = Monotonic::now();
-        let state = self.reader.content().file().state()?;
+        let Some(seen) = self.see().await else {
+            return Ok(false);
+        };
+        let (state, _) = seen?;
         self.noted = Some((state.size, state.modified));
         // A file that seems to have more and gives nothing must not keep the shard busy.
         if !std::mem::take(&mut self.progressed) && self.base.wait().await == Waited::Stop {
             return Ok(false);
         }
         loop {
-            match self.look(since).await? {
+            let Some(seen) = self.see().await else {
+                return Ok(false);
+            };
+            let (state, at_path) = seen?;
+            match self.look(since, state, at_path).await? {
                 Look::Read => return Ok(true),
                 Look::Over => {
                     self.finish_file().await;
                     return Ok(false);
                 }
                 Look::Wait => {}
+                Look::Stop => return Ok(false),
             }
             if self.base.wait().await == Waited::Stop {
                 return Ok(false);
@@ -506,8 +540,12 @@ impl Stream {
     }
 
     /// Looks whether there is something to read by now, and makes it so where that takes another file.
-    async fn look(&mut self, since: Monotonic) -> io::Result<Look> {
-        let state = self.reader.content().file().state()?;
+    async fn look(
+        &mut self,
+        since: Monotonic,
+        state: FileState,
+        at_path: Option<FileState>,
+    ) -> io::Result<Look> {
         if !self.replaced {
             // A read finds out what it is.
             let written = self.noted != Some((state.size, state.modified));
@@ -521,6 +559,13 @@ impl Stream {
         if let Some(index) = index {
             self.path.clone_from(&listed.files[index].path);
         }
+        let next = match index {
+            Some(index) => self.base.first_with_content(&listed.files, index + 1).await,
+            None => Some(None),
+        };
+        let Some(next) = next else {
+            return Ok(Look::Stop);
+        };
         let cut = self.reader.content().is_cut();
         let patience = if cut { AGED_CUT } else { AGED };
         let age = clock::wall().saturating_sub(state.modified);
@@ -528,8 +573,8 @@ impl Stream {
             files: &listed.files,
             list: listed.list,
             begun: self.base.registry.begun(),
-            next: index.and_then(|index| first_with_content(&listed.files, index + 1)),
-            at_path: self.at_path(),
+            next,
+            at_path: at_path.map(|there| there.identity),
             replaced: self.replaced,
             seek: self.reader.content().seek(),
             aged: age >= patience.as_nanos() as i64 || since.elapsed() >= patience,
@@ -552,14 +597,23 @@ impl Stream {
         Ok(self.take(step, &sight).await)
     }
 
-    /// What stands at the file's path. Tells of a folder there.
-    fn at_path(&mut self) -> Option<Identity> {
-        let state = FileState::at(Path::new(&self.path)).ok()?;
-        if state.kind == FileKind::Folder {
+    /// The file as it is now, and what stands at its path. `None` if the input is to stop, whether or not the file system answers.
+    async fn see(&mut self) -> Option<Seen> {
+        let file = Arc::clone(self.reader.content().file());
+        let path = self.path.clone();
+        let threads = self.base.registry.threads();
+        let look = threads.files.run(move || {
+            let state = file.state()?;
+            Ok((state, FileState::at(Path::new(&path)).ok()))
+        });
+        let seen = self.base.unless_stopped(look).await;
+        if let Some(Ok((_, Some(there)))) = &seen
+            && there.kind == FileKind::Folder
+        {
             let text = said::folder(&self.base.slot.name, &self.path);
             self.base.tell(text);
         }
-        Some(state.identity)
+        seen
     }
 
     async fn take(&mut self, step: Step, sight: &Sight<'_>) -> Look {
@@ -595,7 +649,7 @@ impl Stream {
         let files = sight.files.to_vec();
         let threads = self.base.registry.threads();
         let found = threads.files.run(move || find(&files, candidates, &wanted));
-        found.await
+        self.base.unless_stopped(found).await.unwrap_or(Ok(None))
     }
 
     /// Goes on with a file from its beginning. If it was written to since it was listed, a newer list has to say that it still is the next
@@ -614,9 +668,11 @@ impl Stream {
         }
         let threads = self.base.registry.threads();
         let listed = file.clone();
-        let content = match threads.files.run(move || open_listed(&listed)).await {
-            Ok(content) => content,
-            Err(error) => {
+        let opened = threads.files.run(move || open_listed(&listed));
+        let content = match self.base.unless_stopped(opened).await {
+            None => return Look::Stop,
+            Some(Ok(content)) => content,
+            Some(Err(error)) => {
                 self.base.refused(&Refused::new(file, error));
                 return Look::Wait;
             }
@@ -685,10 +741,15 @@ impl Stream {
     }
 }
 
+/// A file, and what stands at its path.
+type Seen = io::Result<(FileState, Option<FileState>)>;
+
 /// What a look at the end found.
 enum Look {
     /// There is something to read.
     Read,
     Wait,
     Over,
+    /// The input is to stop.
+    Stop,
 }
