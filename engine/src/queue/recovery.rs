@@ -6,6 +6,7 @@
 //! Never:   refuses to start because of damage, or takes a folder that is not its own.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use super::segment::{index_name, lane_folder, parse_lane, segment_name};
 use super::survey::{Newest, Survey};
 use super::{Position, QueueError};
 use crate::io::disk::{Disk, DiskFile, Entry};
+use crate::words::counted;
 
 /// Bytes of a segment, unless the settings say otherwise.
 const FILE_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
@@ -106,9 +108,9 @@ impl<D: Disk> Queue<D> {
         let entries = list(&home)?;
         if let Some(files) = HekaFiles::find(&home.disk, folder, &entries) {
             notices.push(format!(
-                "{} holds {} files of Heka's own queue with {} bytes that it has not delivered: they are left alone; `hekad buffer replay {}` sends them",
+                "{} holds {} of Heka's own queue with {} bytes that it has not delivered: they are left alone; `hekad buffer replay {}` sends them",
                 folder.display(),
-                files.files(),
+                counted(files.files(), "file"),
                 files.pending_bytes(),
                 folder.display()
             ));
@@ -144,10 +146,20 @@ impl<D: Disk> Queue<D> {
             recovery: Recovery::default(),
             home: Arc::clone(&home),
         };
-        for (number, writes) in lanes {
-            if let Some(lane) = open_lane(&home, number, writes, settings, &mut notices)? {
+        let mut take = |lane: Option<OpenLane<D>>| {
+            if let Some(lane) = lane {
                 queue.recovery.total.add(lane.recovery);
                 queue.lanes.push(lane);
+            }
+        };
+        if D::CONCURRENT && lanes.len() > 1 {
+            for (opened, mut told) in open_at_once(&home, lanes, settings) {
+                notices.append(&mut told);
+                take(opened?);
+            }
+        } else {
+            for (number, writes) in lanes {
+                take(open_lane(&home, number, writes, settings, &mut notices)?);
             }
         }
         queue.recovery.notices = notices;
@@ -167,6 +179,40 @@ pub(super) fn lanes_among(entries: &[Entry], writes: bool) -> impl Iterator<Item
         .iter()
         .filter(|entry| !entry.is_file)
         .filter_map(move |entry| Some((parse_lane(&entry.name)?, writes)))
+}
+
+/// A lane, or why there is none, and what is to be told.
+type Opened<D> = (Result<Option<OpenLane<D>>, QueueError>, Vec<String>);
+
+/// Opens lanes, each on a thread of its own: what is behind the last index of each is scanned, which takes as long as the disk likes.
+fn open_at_once<D: Disk>(
+    home: &Arc<Home<D>>,
+    lanes: BTreeMap<u16, bool>,
+    settings: &Settings,
+) -> Vec<Opened<D>> {
+    let open = |number: u16, writes: bool| {
+        let mut notices = Vec::new();
+        let lane = open_lane(home, number, writes, settings, &mut notices);
+        (lane, notices)
+    };
+    std::thread::scope(|scope| {
+        let begun: Vec<_> = lanes
+            .into_iter()
+            .map(|(number, writes)| {
+                let thread = std::thread::Builder::new().name(format!("lane-{number}"));
+                // Without a thread it is done here, when its turn comes.
+                let thread = thread.spawn_scoped(scope, move || open(number, writes));
+                (number, writes, thread)
+            })
+            .collect();
+        begun
+            .into_iter()
+            .map(|(number, writes, thread)| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => open(number, writes),
+            })
+            .collect()
+    })
 }
 
 /// Opens a lane. One that nobody writes to any more and that is drained is removed.
@@ -413,3 +459,6 @@ pub fn folder_name(plugin: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(all(test, not(sim)))]
+mod tests;

@@ -18,9 +18,10 @@ use engine::io::{
 use engine::limits::STOP_QUIET;
 use engine::plugin::options::{InputOptions, Tls};
 use engine::plugin::{
-    Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
+    self, Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
 };
 use engine::shard::intake::{Fill, InputContext, Intake};
+use engine::words::{agrees, counted};
 use futures_lite::future::poll_once;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -178,6 +179,14 @@ impl InputFactory for Factory {
         Placement::OneShard
     }
 
+    fn listens(&self) -> Option<plugin::Listening> {
+        Some(plugin::Listening {
+            protocol: plugin::Protocol::Tcp,
+            address: self.shared.address.clone(),
+            family: self.shared.family,
+        })
+    }
+
     fn make(&self) -> Box<dyn Input> {
         Box::new(Listening {
             shared: Arc::clone(&self.shared),
@@ -254,7 +263,11 @@ async fn accept(listener: &TcpListener, context: &InputContext) {
     if waiting > 0 {
         context.count(|counters| counters.streams_refused += waiting as u64);
         context.notice(|| {
-            format!("{waiting} connections were waiting to be accepted; they are closed, and what they sent is not read")
+            format!(
+                "{} {} waiting to be accepted: closed, and what was sent there is not read",
+                counted(waiting, "connection"),
+                agrees(waiting, "was", "were")
+            )
         });
     }
 }
