@@ -5,6 +5,8 @@
 //! Bounds:  some hundred messages a test.
 //! Never:   depends on how fast a script runs.
 
+mod room;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
