@@ -5,6 +5,8 @@
 //! Bounds:  some hundred messages a test.
 //! Never:   depends on how fast a script runs.
 
+mod room;
+
 use std::io::Write;
 
 use tests::{Daemon, Place, tools};
