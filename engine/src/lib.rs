@@ -5,7 +5,7 @@
 //! Bounds:  see `limits`.
 //! Never:   names a plugin.
 //!
-//! Modules, each using only those before it: `limits, event` <- `io` <- `pack` <- `plugin` <- `queue` <- `shard` <- `control`.
+//! Modules, each using only those before it: `limits, event, words` <- `io` <- `pack` <- `plugin` <- `queue` <- `shard` <- `control`.
 
 pub mod control;
 pub mod event;
@@ -15,3 +15,4 @@ pub mod pack;
 pub mod plugin;
 pub mod queue;
 pub mod shard;
+pub mod words;

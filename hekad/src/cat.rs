@@ -26,6 +26,7 @@ use codecs::splitters::HekaFramingSplitter;
 
 use crate::cli::CatArgs;
 use crate::failure::Failure;
+use engine::words::counted;
 
 pub(crate) use printer::Printer;
 
@@ -78,11 +79,11 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
             let counts = cat.counts;
             let _ = writeln!(
                 io::stderr(),
-                "processed {} messages, matched {}; skipped {} damaged records and {} bytes",
-                counts.processed,
+                "processed {}, matched {}; skipped {} and {}",
+                counted(counts.processed, "message"),
                 cat.printer.matched(),
-                counts.damaged,
-                counts.skipped_bytes
+                counted(counts.damaged, "damaged record"),
+                counted(counts.skipped_bytes, "byte")
             );
             if let Some(remark) = remark(counts) {
                 let _ = writeln!(io::stderr(), "{remark}");

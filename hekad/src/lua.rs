@@ -19,6 +19,7 @@ use engine::plugin::{
     DecodeError, DecodeInput, Decoded, Decoder, EncodeContext, Encoded, Encoder, Figure, Filter,
     Selection,
 };
+use engine::words::counted;
 use matcher::{Row, Scratch, Set};
 
 use crate::cli::{LuaArgs, MessageFormat};
@@ -278,9 +279,9 @@ impl Run {
         let of = |name: &str| figures.iter().find(|figure| figure.name == name);
         let value = |name: &str| of(name).map_or(0, |figure| figure.value);
         eprintln!(
-            "{} records, {} messages, {} refused; memory {} bytes (at most {}), output at most {} bytes",
-            self.records,
-            self.messages,
+            "{}, {}, {} refused; memory {} bytes (at most {}), output at most {} bytes",
+            counted(self.records, "record"),
+            counted(self.messages, "message"),
             self.refused,
             value("Memory"),
             value("MaxMemory"),

@@ -247,6 +247,15 @@ fn of_dead_letters_the_cause_is_shown() {
         attempts: 3,
     };
     let place = Place::new(2, Some(meta));
+    let (_, text, _) = run(&["ls", &place.dir()]);
+    says(
+        &text,
+        &[
+            "dead letters of 'relay' in",
+            ": 2 records pending",
+            "lane 0: 1 record pending",
+        ],
+    );
     let (_, text, _) = run(&["cat", &place.dir()]);
     assert_eq!(
         text.matches("Cause: 413 \"too large\"\nAttempts: 3\nTimestamp:")
@@ -268,19 +277,19 @@ fn damage_is_found_and_mended() {
     let dir = place.dir();
     let (status, text, _) = run(&["verify", &dir]);
     assert_eq!(status, 0);
-    says(&text, &["lane 0: 5 records in 1 files are whole\n"]);
+    says(&text, &["lane 0: 5 records in 1 file are whole\n"]);
     place.damage(64 + 36 + 5);
     let before = contents(&place.folder());
     let (status, text, said) = run(&["verify", &dir]);
     assert_eq!(status, 1);
-    says(&text, &["lane 0: 4 records", "1 records are lost"]);
+    says(&text, &["lane 0: 4 records", "1 record is lost"]);
     says(
         &said,
         &["lane 0, segment 1, byte 64", "stay where they are"],
     );
     let (status, _, said) = run(&["cat", "--format", "count", &dir]);
     assert_eq!(status, 0);
-    says(&said, &["9 messages; 1 records"]);
+    says(&said, &["9 messages; 1 record "]);
     assert_eq!(contents(&place.folder()), before, "looking changes nothing");
     let (status, text, said) = run(&["repair", &dir]);
     assert_eq!(status, 0, "{said}");
@@ -288,8 +297,8 @@ fn damage_is_found_and_mended() {
         &text,
         &[
             "9 records in 2 files are whole",
-            "1 damaged places",
-            "1 records in them are lost",
+            "1 damaged place ",
+            "1 record there is lost",
             "kept in",
         ],
     );
@@ -297,7 +306,7 @@ fn damage_is_found_and_mended() {
     assert_eq!((status, said.as_str()), (0, ""), "{text}");
     says(&text, &["lane 0: 4 records"]);
     let (_, text, _) = run(&["ls", &dir]);
-    says(&text, &["1 damaged places"]);
+    says(&text, &["1 damaged place "]);
 }
 
 #[test]

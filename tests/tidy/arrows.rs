@@ -30,7 +30,7 @@ const OWNED: &[(&str, &str)] = &[("glommio", "engine"), ("mlua", "sandbox")];
 
 /// The modules of the engine, lowest first; those of one line do not use each other.
 const LAYERS: &[&[&str]] = &[
-    &["limits", "event", "error"],
+    &["limits", "event", "error", "words"],
     &["io"],
     &["pack"],
     &["plugin"],

@@ -13,6 +13,7 @@ use codecs::time::{Strftime, Zone};
 
 use crate::io::clock;
 use crate::plugin::options::log_prefix;
+use crate::words::counted;
 
 /// Notices of one plugin that are printed in one interval.
 const LINES_PER_INTERVAL: u32 = 10;
@@ -66,8 +67,8 @@ impl Log {
         let mut lines = Vec::new();
         if self.left_out > 0 {
             let notice = format!(
-                "{} lines left out: standard error is not read",
-                self.left_out
+                "{} left out: standard error is not read",
+                counted(self.left_out, "line")
             );
             self.format(&notice, &mut lines);
         }
@@ -103,7 +104,8 @@ impl Log {
             if printed > LINES_PER_INTERVAL {
                 let left_out = printed - LINES_PER_INTERVAL;
                 self.line(&format!(
-                    "Plugin '{plugin}': {left_out} further notices left out"
+                    "Plugin '{plugin}': {} left out",
+                    counted(left_out, "further notice")
                 ));
             }
         }

@@ -7,6 +7,7 @@
 //!
 //! The renderer is our own because of that last rule and because its output is fixed by golden tests.
 
+use crate::words::counted;
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -168,9 +169,6 @@ impl Problems {
             let _ = writeln!(page.text, "... and {} more", self.list.len() - SHOWN_MAX);
         }
         let (errors, warnings) = (self.errors(), self.list.len() - self.errors());
-        let counted = |count: usize, what: &str| {
-            format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-        };
         let summary = match (errors, warnings) {
             (0, 0) => return page.text,
             (0, warnings) => counted(warnings, "warning"),

@@ -14,6 +14,7 @@ use crate::plugin::options::Buffering;
 use crate::queue::{OpenLane, Queue, QueueError, Settings};
 use crate::shard::run::{Purpose, QueueEnds};
 use crate::shard::topology::{ConsumerUnit, QueueSize, Topology};
+use crate::words::{agrees, counted};
 
 /// What the shards are started with, and what an operator should hear.
 #[derive(Debug, Default)]
@@ -42,7 +43,12 @@ pub fn open(topology: &Topology) -> Opened {
                         (found.recovery.total.pending_records, queue.folder.display());
                     opened.notices.push((
                         unit.name.clone(),
-                        format!("{count} messages wait in its disk queue {folder} and are delivered first"),
+                        format!(
+                            "{} {} in its disk queue {folder} and {} delivered first",
+                            counted(count, "message"),
+                            agrees(count, "waits", "wait"),
+                            agrees(count, "is", "are")
+                        ),
                     ));
                 }
                 let lanes = hand_out(found.lanes, &queue.size, |shard, lane| {

@@ -19,6 +19,7 @@ use crate::plugin::{Figure, Kind};
 use crate::shard::probe::{LastRefusal, Sampled};
 use crate::shard::run::Snapshot;
 use crate::shard::topology::{QueueUnit, Role, Topology};
+use crate::words::{agrees, counted};
 
 /// The counters of the whole daemon at one moment.
 #[derive(Clone, Debug)]
@@ -174,8 +175,11 @@ impl Report {
             let count = self.consumers[index].in_flight() + dropped;
             if count > 0 {
                 lines.push(format!(
-                    "Plugin '{}': {count} messages were not delivered to it, and nothing keeps them",
-                    unit.name
+                    "Plugin '{}': {} {} not delivered to it, and nothing keeps {}",
+                    unit.name,
+                    counted(count, "message"),
+                    agrees(count, "was", "were"),
+                    agrees(count, "it", "them")
                 ));
             }
             lost += dropped;
@@ -184,8 +188,10 @@ impl Report {
             let count = self.untaken(index);
             if unit.queue.is_some() && count > 0 {
                 lines.push(format!(
-                    "Plugin '{}': {count} messages had not come into its disk queue and were not acknowledged: inputs whose source keeps them, as log files do, read them again, those of others are lost",
-                    unit.name
+                    "Plugin '{}': {} had not come into its disk queue and {} not acknowledged: inputs whose source keeps such messages, as log files do, read them again, those of others are lost",
+                    unit.name,
+                    counted(count, "message"),
+                    agrees(count, "was", "were")
                 ));
             }
         }
@@ -217,8 +223,9 @@ impl Report {
                 let last = self.decode_failures[index].text()?;
                 (count > 0 && unit.log_decode_failures).then(|| {
                     format!(
-                        "Plugin '{}': its decoder refused {count} records, last: {last}",
-                        unit.name
+                        "Plugin '{}': its decoder refused {}, last: {last}",
+                        unit.name,
+                        counted(count, "record")
                     )
                 })
             })
@@ -465,8 +472,11 @@ pub(in crate::control) fn kept_lines<'a>(
         let kept = report.kept(index);
         (kept > 0).then(|| {
             format!(
-                "Plugin '{}': {kept} messages stay in its disk queue {folder}; the next start delivers them",
-                unit.name
+                "Plugin '{}': {} {} in its disk queue {folder}; the next start delivers {}",
+                unit.name,
+                counted(kept, "message"),
+                agrees(kept, "stays", "stay"),
+                agrees(kept, "it", "them")
             )
         })
     })
@@ -602,7 +612,9 @@ fn dropped_lines(name: &str, now: &InputCounters, then: &InputCounters) -> Vec<S
             "the sender does not send what the splitter expects"
         };
         lines.push(format!(
-            "Plugin '{name}': skipped {garbage} bytes that begin no record: {advice}"
+            "Plugin '{name}': skipped {} that {} no record: {advice}",
+            counted(garbage, "byte"),
+            agrees(garbage, "begins", "begin")
         ));
     }
     lines

@@ -5,6 +5,7 @@
 //! Bounds:  a step sees one record or one message; output goes to the message table or to a caller's buffer.
 //! Never:   awaits, logs, or does I/O.
 
+use crate::words::counted;
 use std::fmt;
 
 use codecs::error::Full;
@@ -109,7 +110,7 @@ impl fmt::Display for Remark<'_> {
         } else {
             self.decoder
         };
-        write!(f, "{by}: {} ({} times)", self.reason, self.count)
+        write!(f, "{by}: {} ({})", self.reason, counted(self.count, "time"))
     }
 }
 

@@ -17,6 +17,7 @@ use super::scan::{Step, Stretch, Walker};
 use super::segment::{Listing, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use super::{Position, QueueError, cursor};
 use crate::io::disk::{Disk, DiskFile};
+use crate::words::{agrees, counted};
 
 /// Attempts to read a place before it is taken for damage, unless more patience is asked for.
 const ATTEMPTS: u32 = 8;
@@ -369,8 +370,10 @@ impl<D: Disk> Reader<D> {
             passed.damaged_records += lost;
             let segment = self.position.segment;
             self.notice(format!(
-                "lane {}, segment {segment}: {lost} records, from number {known} on, are lost to damage",
-                self.lane
+                "lane {}, segment {segment}: {}, from number {known} on, {} lost to damage",
+                self.lane,
+                counted(lost, "record"),
+                agrees(lost, "is", "are")
             ));
         }
         self.counted = self.counted.max(sequence);

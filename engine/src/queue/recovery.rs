@@ -18,6 +18,7 @@ use super::segment::{index_name, lane_folder, parse_lane, segment_name};
 use super::survey::{Newest, Survey};
 use super::{Position, QueueError};
 use crate::io::disk::{Disk, DiskFile, Entry};
+use crate::words::counted;
 
 /// Bytes of a segment, unless the settings say otherwise.
 const FILE_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
@@ -106,9 +107,9 @@ impl<D: Disk> Queue<D> {
         let entries = list(&home)?;
         if let Some(files) = HekaFiles::find(&home.disk, folder, &entries) {
             notices.push(format!(
-                "{} holds {} files of Heka's own queue with {} bytes that it has not delivered: they are left alone; `hekad buffer replay {}` sends them",
+                "{} holds {} of Heka's own queue with {} bytes that it has not delivered: they are left alone; `hekad buffer replay {}` sends them",
                 folder.display(),
-                files.files(),
+                counted(files.files(), "file"),
                 files.pending_bytes(),
                 folder.display()
             ));

@@ -19,6 +19,7 @@ use super::scan::{Step, Stretch, Walker};
 use super::segment::{Listing, SEGMENT_HEADER_BYTES, SegmentHeader, lane_folder, segment_name};
 use super::slots::write_all;
 use crate::io::disk::{Disk, DiskFile};
+use crate::words::{agrees, counted};
 
 /// Buffer that records are checked in; longer ones are checked in pieces.
 const BUFFER_BYTES: usize = 1024 * 1024;
@@ -215,8 +216,11 @@ impl<D: Disk> Mending<'_, D> {
         let lost = self.lost(piece.first);
         if lost > 0 {
             self.repaired.notices.push(format!(
-                "lane {}: {lost} records before segment {} are missing",
-                self.lane.number, piece.number
+                "lane {}: {} before segment {} {} missing",
+                self.lane.number,
+                counted(lost, "record"),
+                piece.number,
+                agrees(lost, "is", "are")
             ));
         }
         self.repaired.lost_records += lost;

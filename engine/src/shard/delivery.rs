@@ -22,6 +22,7 @@ use crate::io::clock::Monotonic;
 use crate::limits;
 use crate::pack::ConsumerId;
 use crate::plugin::{Backoff, Fault, LocalFuture};
+use crate::words::counted;
 
 /// What an output is asked to do next.
 #[derive(Debug)]
@@ -177,8 +178,8 @@ impl OutputContext {
         self.count(|counters| counters.retries += 1);
         let Some(wait) = self.backoff.failed(self.stopping()) else {
             return Err(Fault::new(format!(
-                "{what}; gave up after {} attempts (`max_retries`)",
-                self.backoff.failures()
+                "{what}; gave up after {} (`max_retries`)",
+                counted(self.backoff.failures(), "attempt")
             )));
         };
         self.notice(|| format!("{what}; trying again in {wait:.1?}, messages wait"));

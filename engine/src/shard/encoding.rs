@@ -17,6 +17,7 @@ use crate::io::clock;
 use crate::limits;
 use crate::pack::{Batch, ConsumerId};
 use crate::plugin::{EncodeContext, Encoder};
+use crate::words::{agrees, counted};
 
 impl Shard {
     /// Encodes the messages of a delivery for an output.
@@ -146,7 +147,9 @@ impl Shard {
                 self.pause_consumer(consumer, wait);
                 self.notice(&unit.name, || {
                     format!(
-                        "its encoder '{encoder}' {panicked}; {dropped} messages of a batch are dropped (plugin_failed), the next wait {wait:.1?} for a new encoder"
+                        "its encoder '{encoder}' {panicked}; {} of a batch {} dropped (plugin_failed), the next wait {wait:.1?} for a new encoder",
+                        counted(dropped, "message"),
+                        agrees(dropped, "is", "are")
                     )
                 });
             }

@@ -19,6 +19,7 @@ use crate::event::DropCause;
 use crate::io::{Worker, clock, remember};
 use crate::pack::ConsumerId;
 use crate::queue::{Entry, Kind, Lane, Meta, QueueError, Synced};
+use crate::words::{agrees, counted};
 
 /// What a shard keeps for the dead letters of one output.
 #[derive(Debug, Default)]
@@ -96,8 +97,9 @@ pub(crate) async fn write_letters(
         if letters.len() < refused {
             shard.notice(name, || {
                 format!(
-                    "{} refused messages are dropped: they are longer than a message may be (`max_message_size`)",
-                    refused - letters.len()
+                    "{} {} dropped: longer than a message may be (`max_message_size`)",
+                    counted(refused - letters.len(), "refused message"),
+                    agrees(refused - letters.len(), "is", "are")
                 )
             });
         }
@@ -106,8 +108,9 @@ pub(crate) async fn write_letters(
         let kept = if room.size.bytes() + bytes > room.bytes_max {
             shard.notice(name, || {
                 format!(
-                    "{} refused messages are dropped: its dead letters take {} of at most {} bytes (`max_dead_letter_size`)",
-                    letters.len(),
+                    "{} {} dropped: its dead letters take {} of at most {} bytes (`max_dead_letter_size`)",
+                    counted(letters.len(), "refused message"),
+                    agrees(letters.len(), "is", "are"),
                     room.size.bytes(),
                     room.bytes_max
                 )

@@ -170,7 +170,12 @@ async fn take_back(
         None => {
             shard.notice(&shard.topology.consumer(id).name, || {
                 format!(
-                    "waiting until a thread of the instance that ended is done with {lent} batches"
+                    "waiting until a thread of the instance that ended is done with {}",
+                    if lent == 1 {
+                        "its batch".to_owned()
+                    } else {
+                        format!("{lent} batches")
+                    }
                 )
             });
             back.await

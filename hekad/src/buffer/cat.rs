@@ -18,6 +18,7 @@ use codecs::splitter::{Split, Splitter, SplitterOptions};
 use codecs::splitters::HekaFramingSplitter;
 use codecs::time::format_go;
 use engine::queue::{Item, Meta, Passed, View};
+use engine::words::counted;
 
 use super::{Flow, Walk, chosen, look, say, say_all};
 use crate::cat::Printer;
@@ -96,11 +97,12 @@ impl<'a> Printing<'a> {
     }
 
     fn say_what_it_was(&self, passed: Passed) {
-        let mut text = format!("{} messages", self.printer.matched());
+        let mut text = counted(self.printer.matched(), "message");
         if passed.damaged_records > 0 || passed.damaged_bytes > 0 {
             text += &format!(
-                "; {} records and {} bytes are damaged",
-                passed.damaged_records, passed.damaged_bytes
+                "; {} and {} are damaged",
+                counted(passed.damaged_records, "record"),
+                counted(passed.damaged_bytes, "byte")
             );
         }
         if passed.too_long_records > 0 {

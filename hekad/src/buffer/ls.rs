@@ -13,6 +13,7 @@ use codecs::time::{Zone, format_go};
 use engine::io::clock;
 use engine::io::disk::OsDisk;
 use engine::queue::{Item, Kind, LaneView, Position, View, record_bytes_max};
+use engine::words::{agrees, counted};
 use serde_json::{Value, json};
 
 use super::{say, unusable};
@@ -52,9 +53,13 @@ pub(super) fn ls(args: &BufferLsArgs) -> Result<ExitCode, Failure> {
         let lanes: Vec<Lane<'_>> = view
             .lanes
             .iter()
-            .map(|lane| Lane {
-                lane,
-                oldest: oldest(lane, &mut buffer),
+            .map(|lane| {
+                let first = first(lane, &mut buffer);
+                Lane {
+                    lane,
+                    oldest: first.as_ref().map(|item| item.time),
+                    letters: first.is_some_and(|item| item.meta.len > 0),
+                }
             })
             .collect();
         if args.json {
@@ -89,32 +94,50 @@ struct Lane<'a> {
     lane: &'a LaneView,
     /// When the oldest record that is not delivered was put in.
     oldest: Option<i64>,
+    /// That one is a dead letter.
+    letters: bool,
 }
 
-fn oldest(lane: &LaneView, buffer: &mut [u8]) -> Option<i64> {
+/// Dead letters say so themselves; where none is left, the folder does.
+fn has_letters(folder: &Path, lanes: &[Lane<'_>]) -> bool {
+    let above = folder.parent().and_then(Path::file_name);
+    lanes.iter().any(|lane| lane.letters) || above.is_some_and(|name| name == "dead_letters")
+}
+
+fn first(lane: &LaneView, buffer: &mut [u8]) -> Option<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut reader = lane.reader();
     reader.read(buffer, lane.published, 1, &mut items).ok()?;
-    items.first().map(|item| item.time)
+    items.into_iter().next()
+}
+
+/// What it is, and whose.
+fn title(folder: &Path, view: &View, lanes: &[Lane<'_>]) -> String {
+    let what = match has_letters(folder, lanes) {
+        true => "dead letters",
+        false => "queue",
+    };
+    match view.owner.as_str() {
+        "" => what.to_owned(),
+        owner => format!("{what} of '{owner}'"),
+    }
 }
 
 fn write_text(folder: &Path, view: &View, lanes: &[Lane<'_>], out: &mut String) {
-    let owner = match view.owner.as_str() {
-        "" => "queue".to_owned(),
-        owner => format!("queue of '{owner}'"),
-    };
+    let owner = title(folder, view, lanes);
     let records: u64 = view.lanes.iter().map(|lane| lane.pending_records).sum();
     let bytes: u64 = view.lanes.iter().map(|lane| lane.pending_bytes).sum();
     *out += &format!(
-        "{owner} in {}: {records} records pending, {}\n",
+        "{owner} in {}: {} pending, {}\n",
         folder.display(),
+        counted(records, "record"),
         size(bytes)
     );
-    for Lane { lane, oldest } in lanes {
+    for Lane { lane, oldest, .. } in lanes {
         *out += &format!(
-            "  lane {}: {} records pending, {}{}\n",
+            "  lane {}: {} pending, {}{}\n",
             lane.number,
-            lane.pending_records,
+            counted(lane.pending_records, "record"),
             size(lane.pending_bytes),
             oldest.map_or_else(String::new, |time| format!(
                 ", the oldest since {}",
@@ -144,16 +167,17 @@ fn write_text(folder: &Path, view: &View, lanes: &[Lane<'_>], out: &mut String) 
     }
     if view.damaged.0 > 0 {
         *out += &format!(
-            "  {} damaged places with {} were set aside in {}\n",
-            view.damaged.0,
+            "  {} with {} {} set aside in {}\n",
+            counted(view.damaged.0, "damaged place"),
             size(view.damaged.1),
+            agrees(view.damaged.0, "was", "were"),
             folder.join("damaged").display()
         );
     }
     if let Some(heka) = &view.heka {
         *out += &format!(
-            "  {} files of Heka's own queue: {} pending\n",
-            heka.files(),
+            "  {} of Heka's own queue: {} pending\n",
+            counted(heka.files(), "file"),
             size(heka.pending_bytes())
         );
         if let Some(notice) = heka.notice() {
@@ -192,7 +216,7 @@ fn as_json(folder: &Path, view: &View, lanes: &[Lane<'_>]) -> Value {
     })
 }
 
-fn lane_json(Lane { lane, oldest }: &Lane<'_>) -> Value {
+fn lane_json(Lane { lane, oldest, .. }: &Lane<'_>) -> Value {
     json!({
         "lane": lane.number,
         "pending_records": lane.pending_records,

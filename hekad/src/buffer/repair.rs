@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use engine::io::clock;
 use engine::io::disk::OsDisk;
 use engine::queue::Queue;
+use engine::words::{agrees, counted};
 
 use super::unusable;
 use crate::cli::BufferRepairArgs;
@@ -27,13 +28,17 @@ pub(super) fn repair(args: &BufferRepairArgs) -> Result<ExitCode, Failure> {
         text.push('\n');
     }
     text += &format!(
-        "{} records in {} files are whole; {} damaged places with {} bytes were mended, {} records in them are lost; {} unfinished bytes were cut off\n",
-        repaired.records,
-        repaired.segments,
-        repaired.places,
-        repaired.damaged_bytes,
-        repaired.lost_records,
-        repaired.cut_bytes
+        "{} in {} {} whole; {} with {} {} mended, {} there {} lost; {} {} cut off\n",
+        counted(repaired.records, "record"),
+        counted(repaired.segments, "file"),
+        agrees(repaired.records, "is", "are"),
+        counted(repaired.places, "damaged place"),
+        counted(repaired.damaged_bytes, "byte"),
+        agrees(repaired.places, "was", "were"),
+        counted(repaired.lost_records, "record"),
+        agrees(repaired.lost_records, "is", "are"),
+        counted(repaired.cut_bytes, "unfinished byte"),
+        agrees(repaired.cut_bytes, "was", "were")
     );
     print(text.as_bytes())
 }

@@ -17,6 +17,7 @@ use codecs::message::MessageTable;
 use codecs::signing::Signer;
 use engine::io::disk::OsDisk;
 use engine::queue::{Position, Queue, View};
+use engine::words::{agrees, counted};
 use plugins::net::tls::BlockingStream;
 
 use super::cat::Frames;
@@ -55,7 +56,7 @@ pub(super) fn replay(args: &BufferReplayArgs) -> Result<ExitCode, Failure> {
     sending.heka(&view, args.max_message_size)?;
     let damaged = walk.is_damaged() || sending.skipped > 0;
     let sent = sending.finish()?;
-    say(&format!("sent {sent} messages"));
+    say(&format!("sent {}", counted(sent, "message")));
     Ok(status(damaged))
 }
 
@@ -88,8 +89,10 @@ fn remove(
         return Err(Failure::new(
             1,
             format!(
-                "sent {sent} messages, but {} are longer than --max-message-size: nothing was removed; give a larger one",
-                walk.passed.too_long_records
+                "sent {}, but {} {} longer than --max-message-size: nothing was removed; give a larger one",
+                counted(sent, "message"),
+                walk.passed.too_long_records,
+                agrees(walk.passed.too_long_records, "is", "are")
             ),
         ));
     }
@@ -100,13 +103,18 @@ fn remove(
             return Err(Failure::new(
                 1,
                 format!(
-                    "sent {sent} messages, but those of lane {} cannot be removed",
+                    "sent {}, but those of lane {} cannot be removed",
+                    counted(sent, "message"),
                     lane.number
                 ),
             ));
         }
     }
-    say(&format!("sent {sent} messages and removed them"));
+    say(&format!(
+        "sent {} and removed {}",
+        counted(sent, "message"),
+        agrees(sent, "it", "them")
+    ));
     Ok(status(walk.is_damaged()))
 }
 
@@ -224,7 +232,9 @@ fn cannot_send(args: &BufferReplayArgs, sent: u64, error: &io::Error) -> Failure
     let so_far = match sent {
         0 => String::new(),
         sent => format!(
-            "; {sent} messages were under way, and may arrive again when they are sent again"
+            "; {} {} under way, and may arrive twice when sent again",
+            counted(sent, "message"),
+            agrees(sent, "was", "were")
         ),
     };
     Failure::new(

@@ -8,6 +8,7 @@
 use std::process::ExitCode;
 
 use engine::queue::Passed;
+use engine::words::{agrees, counted};
 
 use super::{EXIT_DAMAGED, Flow, Walk, chosen, look, say_all};
 use crate::cli::BufferVerifyArgs;
@@ -42,26 +43,36 @@ pub(super) fn verify(args: &BufferVerifyArgs) -> Result<ExitCode, Failure> {
         let damaged = lost || headers > 0 || lane.cursor_is_damaged;
         sound &= !damaged;
         text += &format!(
-            "lane {}: {records} records in {} files are whole",
+            "lane {}: {} in {} {} whole",
             lane.number,
-            lane.segments.len()
+            counted(records, "record"),
+            counted(lane.segments.len(), "file"),
+            agrees(records, "is", "are")
         );
         if lost {
             text += &format!(
-                "; {} records are lost, {} bytes are damaged",
-                passed.damaged_records, passed.damaged_bytes
+                "; {} {} lost, {} {} damaged",
+                counted(passed.damaged_records, "record"),
+                agrees(passed.damaged_records, "is", "are"),
+                counted(passed.damaged_bytes, "byte"),
+                agrees(passed.damaged_bytes, "is", "are")
             );
         }
         if headers > 0 {
-            text += &format!("; {headers} files have damaged headers");
+            text += &format!(
+                "; {} {}",
+                counted(headers, "file"),
+                agrees(headers, "has a damaged header", "have damaged headers")
+            );
         }
         if lane.cursor_is_damaged {
             text += "; the cursor is damaged";
         }
         if lane.unfinished_bytes > 0 {
             text += &format!(
-                "; {} bytes at the end are unfinished",
-                lane.unfinished_bytes
+                "; {} at the end {} unfinished",
+                counted(lane.unfinished_bytes, "byte"),
+                agrees(lane.unfinished_bytes, "is", "are")
             );
         }
         text.push('\n');

@@ -15,6 +15,7 @@ use engine::plugin::{
     Fault, Figure, Filter, FilterContext, FilterFactory, FilterPlugin, PluginSpec, Refusal,
     Section, Selection,
 };
+use engine::words::counted;
 use sandbox::{Batch, Host, InjectError, Injected, Kind, Subject, Terminated};
 
 use crate::script::{Item, Last, Made, Running, Script, fill, options, told};
@@ -276,7 +277,12 @@ impl SandboxFilter {
     /// Tells the log what the script has complained about.
     fn tell(&mut self, context: &mut dyn FilterContext) {
         if let Some((text, count)) = self.last.take(context.now()) {
-            context.notice(&mut || format!("process_message() failed: {text} ({count} times)"));
+            context.notice(&mut || {
+                format!(
+                    "process_message() failed: {text} ({})",
+                    counted(count, "time")
+                )
+            });
         }
     }
 

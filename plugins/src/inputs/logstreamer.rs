@@ -36,6 +36,7 @@ use std::time::Duration;
 use engine::io::clock::{self, Monotonic};
 use engine::plugin::{Fault, Input, InputFactory, LocalFuture, Placement, PluginSpec, Survey};
 use engine::shard::intake::InputContext;
+use engine::words::counted;
 
 use self::folder::{Search, scan};
 pub use self::options::Options;
@@ -185,10 +186,7 @@ async fn list(registry: &Arc<Registry>, context: &InputContext) {
     if number == 1 {
         context.notice(|| {
             let folder = registry.root().display();
-            let (streams, files) = (
-                said::counted(streams, "stream"),
-                said::counted(files, "file"),
-            );
+            let (streams, files) = (counted(streams, "stream"), counted(files, "file"));
             let left_out = match old {
                 0 => String::new(),
                 _ => format!(", {old} of them left out: not written to within `oldest_duration`"),
@@ -203,7 +201,10 @@ async fn list(registry: &Arc<Registry>, context: &InputContext) {
     if published.problems.len() > PROBLEMS_TOLD {
         let more = published.problems.len() - PROBLEMS_TOLD;
         context.notice(|| {
-            format!("{more} further problems with files; `hekad logstreamer` shows all")
+            format!(
+                "{} with files; `hekad logstreamer` shows all",
+                counted(more, "further problem")
+            )
         });
     }
     if context.stopping() {

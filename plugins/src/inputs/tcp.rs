@@ -21,6 +21,7 @@ use engine::plugin::{
     Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
 };
 use engine::shard::intake::{Fill, InputContext, Intake};
+use engine::words::{agrees, counted};
 use futures_lite::future::poll_once;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -254,7 +255,11 @@ async fn accept(listener: &TcpListener, context: &InputContext) {
     if waiting > 0 {
         context.count(|counters| counters.streams_refused += waiting as u64);
         context.notice(|| {
-            format!("{waiting} connections were waiting to be accepted; they are closed, and what they sent is not read")
+            format!(
+                "{} {} waiting to be accepted: closed, and what was sent there is not read",
+                counted(waiting, "connection"),
+                agrees(waiting, "was", "were")
+            )
         });
     }
 }

@@ -16,6 +16,7 @@ use engine::plugin::{
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::parcel::Parcel;
+use engine::words::counted;
 use sandbox::{Kind, NoHost, Subject};
 
 use crate::script::{Last, Running, Script, options, told};
@@ -182,7 +183,10 @@ impl Output for SandboxOutput {
                         context.settle(delivered.parcel);
                         if let Some((text, count)) = delivered.complaint {
                             context.notice(|| {
-                                format!("process_message() failed: {text} ({count} times)")
+                                format!(
+                                    "process_message() failed: {text} ({})",
+                                    counted(count, "time")
+                                )
                             });
                         }
                         if let Some(ended) = delivered.ended {

@@ -22,6 +22,7 @@ use engine::plugin::{
     Fault, LocalFuture, Output, OutputFactory, OutputPlugin, PluginSpec, Section,
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
+use engine::words::counted;
 use futures_lite::future::or;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -347,7 +348,8 @@ impl TcpOutput {
             return self.failed(
                 context,
                 &format!(
-                    "the connection to {address} ended at once, after {sent} messages, of which some may be lost: {cause}"
+                    "the connection to {address} ended at once, after {}, of which some may be lost: {cause}",
+                    counted(sent, "message")
                 ),
             );
         }
@@ -355,7 +357,8 @@ impl TcpOutput {
         context.count(|counters| counters.retries += 1);
         context.notice(|| {
             format!(
-                "the connection to {address} ended after {sent} messages: {cause}; what the peer had not read may be lost; connecting again for what comes next"
+                "the connection to {address} ended after {}: {cause}; what the peer had not read may be lost; connecting again for what comes next",
+                counted(sent, "message")
             )
         });
         Ok(())

@@ -22,6 +22,7 @@ use engine::plugin::{
 };
 use engine::shard::delivery::{OutputContext, OutputEvent};
 use engine::shard::parcel::Parcel;
+use engine::words::{agrees, counted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -205,7 +206,9 @@ impl UdpOutput {
         if refused > 0 {
             context.notice(|| {
                 format!(
-                    "{refused} messages of up to {longest} bytes are too long for a datagram to {}: dropped (`max_message_size` is {})",
+                    "{} of up to {longest} bytes {} too long for a datagram to {}: dropped (`max_message_size` is {})",
+                    counted(refused, "message"),
+                    agrees(refused, "is", "are"),
                     self.settings.address, self.settings.bytes_max
                 )
             });

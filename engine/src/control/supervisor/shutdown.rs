@@ -17,6 +17,7 @@ use crate::control::report::{self, Report};
 use crate::limits;
 use crate::shard::run::{Snapshot, ToControl, ToShard};
 use crate::shard::topology::Topology;
+use crate::words::counted;
 
 /// How long shards may take to end after a second signal.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -239,8 +240,10 @@ impl Supervisor {
         }
         let remaining = report.in_flight() + lost;
         if remaining > 0 {
-            self.log
-                .line(&format!("stopped with {remaining} messages undelivered"));
+            self.log.line(&format!(
+                "stopped with {} undelivered",
+                counted(remaining, "message")
+            ));
         }
         if let Some(path) = &self.options.report_json {
             let text = format!("{:#}\n", report.json(&self.topology));

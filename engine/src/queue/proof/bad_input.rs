@@ -225,7 +225,7 @@ fn what_an_index_knows_of_is_missed_when_it_has_gone() {
     let found = read(&mut queue.lanes[0]);
     assert_eq!(found.messages, [text(0), text(1), "next".to_owned()]);
     assert_eq!(found.passed.damaged_records, 1);
-    says(&found.notices[0], &["1 records, from number 2 on"]);
+    says(&found.notices[0], &["1 record, from number 2 on"]);
 }
 
 #[test]
@@ -244,10 +244,7 @@ fn a_flipped_bit_costs_its_record_and_no_other() {
             &found.notices[0],
             &["lane 0, segment 1, byte 300: 236 bytes", "kept in"],
         );
-        says(
-            &found.notices[1],
-            &["1 records, from number 1 on, are lost"],
-        );
+        says(&found.notices[1], &["1 record, from number 1 on, is lost"]);
         // A second look finds the same and counts it no more.
         let start = queue.lanes[0].cursor.position();
         queue.lanes[0].reader.rewind(start);

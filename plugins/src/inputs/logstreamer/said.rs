@@ -5,17 +5,13 @@
 //! Bounds:  one text an event.
 //! Never:   decides anything.
 
+use engine::words::counted;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use super::journal::Kept;
 use super::order::LogFile;
 use super::position::{Reason, Refused, Start};
-
-/// `1 file`, `2 files`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
 
 /// Of where a stream starts, if that is not where it was expected to.
 pub(super) fn start(
@@ -34,7 +30,7 @@ pub(super) fn start(
             let what = match named {
                 None => "which is not among its files".to_owned(),
                 Some(file) if file.state.size < seek => {
-                    format!("which has only {} bytes", file.state.size)
+                    format!("which has only {}", counted(file.state.size, "byte"))
                 }
                 Some(_) => "where something else stands now".to_owned(),
             };

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use engine::plugin::Survey;
+use engine::words::counted;
 
 use super::folder::scan;
 use super::journal::{Journal, Kept};
@@ -37,8 +38,8 @@ pub(super) fn survey(settings: &Settings) -> Survey {
         &mut survey,
         &format!(
             "{} in {} below {}",
-            said::counted(streams.len(), "logstream"),
-            said::counted(found.files, "file"),
+            counted(streams.len(), "logstream"),
+            counted(found.files, "file"),
             settings.folder.display()
         ),
     );
@@ -101,13 +102,13 @@ fn stream(survey: &mut Survey, settings: &Settings, name: &str, files: &[LogFile
     for file in &files {
         line(
             survey,
-            &format!("    {} ({} bytes)", file.path, file.state.size),
+            &format!("    {} ({})", file.path, counted(file.state.size, "byte")),
         );
     }
     if !old.is_empty() {
         let text = format!(
             "Left out: {} not written to within `oldest_duration`, the newest is {}",
-            said::counted(old.len(), "file"),
+            counted(old.len(), "file"),
             old[old.len() - 1].path
         );
         line(survey, &text);

@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use engine::plugin::InputLoader;
+use engine::words::{agrees, counted};
 
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +71,11 @@ pub(super) fn scan(root: &Path, loader: &dyn InputLoader, files_max: usize) -> S
     }
     if files.len() > files_max {
         let left_out = files.len() - files_max;
-        let text = format!("{left_out} files are left out: at most {files_max} are possible");
+        let text = format!(
+            "{} {} left out: at most {files_max} are possible",
+            counted(left_out, "file"),
+            agrees(left_out, "is", "are")
+        );
         scan.complain(root, text);
         files.truncate(files_max);
     }

@@ -9,6 +9,7 @@ use super::super::Running;
 use crate::control::report::Report;
 use crate::shard::run::Snapshot;
 use crate::shard::topology::{Role, Topology};
+use crate::words::counted;
 
 /// Plugins that are named.
 const NAMED_MAX: usize = 10;
@@ -31,8 +32,7 @@ pub(super) fn missing(
         if phase != "deliveries" && (running > 0 || streams > 0 && phase == "inputs") {
             let streams = match streams {
                 0 => String::new(),
-                1 => " (1 open stream)".to_owned(),
-                more => format!(" ({more} open streams)"),
+                streams => format!(" ({})", counted(streams, "open stream")),
             };
             named.push(format!("Plugin '{}'{streams}", unit.name));
         }
@@ -51,8 +51,7 @@ pub(super) fn missing(
             let peer = peer.map_or(String::new(), |peer| format!(" for {peer}"));
             let has = match messages {
                 0 if peer.is_empty() => String::new(),
-                1 => format!(" (1 message{peer})"),
-                _ => format!(" ({messages} messages{peer})"),
+                _ => format!(" ({}{peer})", counted(messages, "message")),
             };
             named.push(format!("Plugin '{}'{has}", unit.name));
         }
