@@ -11,6 +11,7 @@
 mod complaints;
 mod filters;
 mod known_types;
+mod listening;
 mod loader;
 mod owned;
 mod queues;
@@ -207,6 +208,7 @@ impl Plan {
         let mut sections = sections::build(document, specs, &hekad, &mut problems);
         queues::check(&sections, &mut problems);
         owned::check(&sections, &mut problems);
+        listening::check(document, &sections, &mut problems);
         let matchers = sections::matchers(document, &sections, &mut problems);
         let Resolved {
             mut inputs,

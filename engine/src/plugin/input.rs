@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::options::Retries;
-use super::{Decoder, Fault, Figure, LocalFuture, SplitterFactory};
+use super::{Decoder, Fault, Figure, Listening, LocalFuture, SplitterFactory};
 use crate::io::Accepted;
 use crate::shard::intake::InputContext;
 
@@ -57,6 +57,11 @@ pub trait InputFactory: Send + Sync {
     /// Files that it writes and nobody else may, as far as its configuration says which.
     fn writes(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// Where it listens, as its configuration says.
+    fn listens(&self) -> Option<Listening> {
+        None
     }
 
     /// What it would read if it started now, found out without changing anything. Inputs whose configuration says that already have none.

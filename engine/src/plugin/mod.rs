@@ -12,6 +12,7 @@ mod backoff;
 pub mod codec;
 pub mod consumer;
 pub mod input;
+mod listening;
 pub mod loading;
 pub mod options;
 pub mod section;
@@ -29,6 +30,7 @@ pub use consumer::{
 pub use input::{
     Input, InputFactory, InputLoader, LoadedInput, MakeDecoder, Placement, Survey, Wanted,
 };
+pub use listening::{Listening, Protocol};
 pub use loading::{
     FilterLoader, FilterReader, Forced, InPlace, LoadJob, LoadedFilter, ReadFilter, Said,
     WantedFilter,

@@ -6,15 +6,16 @@
 //! Never:   moves a byte.
 
 use codecs::splitter::{Split, Splitter};
+use engine::io::Family;
 use engine::plugin::options::{
     CodecOptions, Duration, FilterOptions, InputOptions, OutputOptions, SplitterOptions, Table, Tls,
 };
 use engine::plugin::{
     DecodeError, DecodeInput, Decoded, Decoder, DecoderFactory, DecoderPlugin, EncodeContext,
     EncodeFailure, Encoded, Encoder, EncoderFactory, EncoderPlugin, EncoderUse, Fault, Filter,
-    FilterContext, FilterFactory, FilterPlugin, Input, InputFactory, InputPlugin, LocalFuture,
-    Output, OutputFactory, OutputPlugin, Placement, PluginSpec, Section, Selection,
-    SplitterFactory, SplitterPlugin,
+    FilterContext, FilterFactory, FilterPlugin, Input, InputFactory, InputPlugin, Listening,
+    LocalFuture, Output, OutputFactory, OutputPlugin, Placement, PluginSpec, Protocol, Section,
+    Selection, SplitterFactory, SplitterPlugin,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,10 @@ impl InputPlugin for SocketOptions {
                 .problem(&["address"], "must be HOST:PORT")
                 .help("for example \"127.0.0.1:5565\"");
         }
-        Some(Box::new(Made::default()))
+        Some(Box::new(Made {
+            address: Some(self.address),
+            ..Made::default()
+        }))
     }
 }
 
@@ -214,6 +218,7 @@ impl OutputPlugin for Nothing {
 pub(crate) struct Made {
     names: Vec<String>,
     frames: bool,
+    address: Option<String>,
 }
 
 impl SplitterFactory for Made {
@@ -278,6 +283,13 @@ impl Encoder for Made {
 impl InputFactory for Made {
     fn placement(&self) -> Placement {
         Placement::OneShard
+    }
+    fn listens(&self) -> Option<Listening> {
+        Some(Listening {
+            protocol: Protocol::Tcp,
+            address: self.address.clone()?,
+            family: Family::Any,
+        })
     }
     fn make(&self) -> Box<dyn Input> {
         Box::new(self.clone())

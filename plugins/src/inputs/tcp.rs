@@ -18,7 +18,7 @@ use engine::io::{
 use engine::limits::STOP_QUIET;
 use engine::plugin::options::{InputOptions, Tls};
 use engine::plugin::{
-    Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
+    self, Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
 };
 use engine::shard::intake::{Fill, InputContext, Intake};
 use engine::words::{agrees, counted};
@@ -177,6 +177,14 @@ impl Shared {
 impl InputFactory for Factory {
     fn placement(&self) -> Placement {
         Placement::OneShard
+    }
+
+    fn listens(&self) -> Option<plugin::Listening> {
+        Some(plugin::Listening {
+            protocol: plugin::Protocol::Tcp,
+            address: self.shared.address.clone(),
+            family: self.shared.family,
+        })
     }
 
     fn make(&self) -> Box<dyn Input> {

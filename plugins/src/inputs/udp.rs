@@ -24,7 +24,7 @@ use engine::io::datagram::{Datagram, DatagramSocket, Drained, Sharing};
 use engine::io::{self, Family};
 use engine::plugin::options::InputOptions;
 use engine::plugin::{
-    Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
+    self, Fault, Input, InputFactory, InputPlugin, LocalFuture, Placement, PluginSpec, Section,
 };
 use engine::shard::intake::{InputContext, Intake};
 use schemars::JsonSchema;
@@ -147,6 +147,19 @@ impl InputFactory for Factory {
             Source::Ip(_) => Placement::EveryShard,
             Source::Unix | Source::Inherited(_) => Placement::OneShard,
         }
+    }
+
+    fn listens(&self) -> Option<plugin::Listening> {
+        let (protocol, family) = match self.listening.source {
+            Source::Ip(family) => (plugin::Protocol::Udp, family),
+            Source::Unix => (plugin::Protocol::Unix, Family::Any),
+            Source::Inherited(_) => (plugin::Protocol::Inherited, Family::Any),
+        };
+        Some(plugin::Listening {
+            protocol,
+            address: self.listening.address.clone(),
+            family,
+        })
     }
 
     fn make(&self) -> Box<dyn Input> {
