@@ -43,6 +43,9 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
     /// What keeps others out for as long as it lives.
     type Lock: Debug + Send + Sync + 'static;
 
+    /// Whether several threads may use it at once. What happens on a model follows from a seed only if they do so in turn.
+    const CONCURRENT: bool = false;
+
     /// Makes a folder; one that is there stays. Answers whether it had to be made.
     fn make_folder(&self, path: &Path) -> io::Result<bool>;
 
@@ -109,6 +112,8 @@ pub type SystemDisk = model::ModelDisk;
 impl Disk for OsDisk {
     type File = fs::File;
     type Lock = fs::File;
+
+    const CONCURRENT: bool = true;
 
     fn make_folder(&self, path: &Path) -> io::Result<bool> {
         match DirBuilder::new().mode(FOLDER_MODE).create(path) {

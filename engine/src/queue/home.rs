@@ -7,6 +7,7 @@
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,8 @@ pub(super) struct Home<D: Disk> {
     pub(super) owner: String,
     /// Held by who may change things; a mere onlooker has none.
     lock: Option<D::Lock>,
+    /// Held while something is set aside: lanes may be opened at the same time, and share what room there is.
+    setting_aside: Mutex<()>,
 }
 
 impl<D: Disk> Home<D> {
@@ -129,6 +132,7 @@ impl<D: Disk> Home<D> {
             salt,
             owner: owner.to_owned(),
             lock: Some(lock),
+            setting_aside: Mutex::default(),
         })
     }
 
@@ -160,6 +164,7 @@ impl<D: Disk> Home<D> {
             salt,
             owner,
             lock: None,
+            setting_aside: Mutex::default(),
         })
     }
 
@@ -173,6 +178,7 @@ impl<D: Disk> Home<D> {
         if !self.is_taken() {
             return "they stay where they are".to_owned();
         }
+        let _turn = (self.setting_aside.lock()).unwrap_or_else(PoisonError::into_inner);
         match self.copy_aside(file, place, note) {
             Ok(path) => format!("they are kept in {}", path.display()),
             Err(error) => format!("they are not kept: {error}"),

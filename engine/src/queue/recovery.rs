@@ -6,6 +6,7 @@
 //! Never:   refuses to start because of damage, or takes a folder that is not its own.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -145,10 +146,20 @@ impl<D: Disk> Queue<D> {
             recovery: Recovery::default(),
             home: Arc::clone(&home),
         };
-        for (number, writes) in lanes {
-            if let Some(lane) = open_lane(&home, number, writes, settings, &mut notices)? {
+        let mut take = |lane: Option<OpenLane<D>>| {
+            if let Some(lane) = lane {
                 queue.recovery.total.add(lane.recovery);
                 queue.lanes.push(lane);
+            }
+        };
+        if D::CONCURRENT && lanes.len() > 1 {
+            for (opened, mut told) in open_at_once(&home, lanes, settings) {
+                notices.append(&mut told);
+                take(opened?);
+            }
+        } else {
+            for (number, writes) in lanes {
+                take(open_lane(&home, number, writes, settings, &mut notices)?);
             }
         }
         queue.recovery.notices = notices;
@@ -168,6 +179,40 @@ pub(super) fn lanes_among(entries: &[Entry], writes: bool) -> impl Iterator<Item
         .iter()
         .filter(|entry| !entry.is_file)
         .filter_map(move |entry| Some((parse_lane(&entry.name)?, writes)))
+}
+
+/// A lane, or why there is none, and what is to be told.
+type Opened<D> = (Result<Option<OpenLane<D>>, QueueError>, Vec<String>);
+
+/// Opens lanes, each on a thread of its own: what is behind the last index of each is scanned, which takes as long as the disk likes.
+fn open_at_once<D: Disk>(
+    home: &Arc<Home<D>>,
+    lanes: BTreeMap<u16, bool>,
+    settings: &Settings,
+) -> Vec<Opened<D>> {
+    let open = |number: u16, writes: bool| {
+        let mut notices = Vec::new();
+        let lane = open_lane(home, number, writes, settings, &mut notices);
+        (lane, notices)
+    };
+    std::thread::scope(|scope| {
+        let begun: Vec<_> = lanes
+            .into_iter()
+            .map(|(number, writes)| {
+                let thread = std::thread::Builder::new().name(format!("lane-{number}"));
+                // Without a thread it is done here, when its turn comes.
+                let thread = thread.spawn_scoped(scope, move || open(number, writes));
+                (number, writes, thread)
+            })
+            .collect();
+        begun
+            .into_iter()
+            .map(|(number, writes, thread)| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => open(number, writes),
+            })
+            .collect()
+    })
 }
 
 /// Opens a lane. One that nobody writes to any more and that is drained is removed.
@@ -414,3 +459,6 @@ pub fn folder_name(plugin: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(all(test, not(sim)))]
+mod tests;
