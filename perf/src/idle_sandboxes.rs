@@ -100,7 +100,14 @@ fn measure(args: &RunArgs, sandboxes: usize, watched: Duration, cpu: usize) -> R
         );
     }
     let hekad = find_hekad(args.hekad.as_deref())?;
-    let program = Program::start("hekad", &hekad, &config, dir, cpu, (Transport::Tcp, port))?;
+    let program = Program::start(
+        "hekad",
+        &hekad,
+        &config,
+        dir,
+        Some(cpu),
+        (Transport::Tcp, port),
+    )?;
     let pid = program.pid();
     let gone = |error| format!("hekad is gone: {error}");
     let begun = Instant::now();
