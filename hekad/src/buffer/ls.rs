@@ -111,15 +111,20 @@ fn first(lane: &LaneView, buffer: &mut [u8]) -> Option<Item> {
     items.into_iter().next()
 }
 
-fn write_text(folder: &Path, view: &View, lanes: &[Lane<'_>], out: &mut String) {
+/// What it is, and whose.
+fn title(folder: &Path, view: &View, lanes: &[Lane<'_>]) -> String {
     let what = match has_letters(folder, lanes) {
         true => "dead letters",
         false => "queue",
     };
-    let owner = match view.owner.as_str() {
+    match view.owner.as_str() {
         "" => what.to_owned(),
         owner => format!("{what} of '{owner}'"),
-    };
+    }
+}
+
+fn write_text(folder: &Path, view: &View, lanes: &[Lane<'_>], out: &mut String) {
+    let owner = title(folder, view, lanes);
     let records: u64 = view.lanes.iter().map(|lane| lane.pending_records).sum();
     let bytes: u64 = view.lanes.iter().map(|lane| lane.pending_bytes).sum();
     *out += &format!(
