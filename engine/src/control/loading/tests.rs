@@ -149,6 +149,8 @@ fn answer(topology: &Topology, told: &flume::Receiver<ToShard>, heard: &Heard) {
                     batches: 0,
                     plugins_running: 0,
                     inputs_running: 0,
+                    of_inputs: Vec::new(),
+                    of_consumers: vec![0; topology.consumers.len()],
                     probe: Probe::new(0, 0),
                 });
             }
