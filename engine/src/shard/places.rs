@@ -160,7 +160,7 @@ impl Shard {
     /// Says in a message that a filter or output has ended, unless the daemon stops.
     #[cold]
     pub(super) fn say_terminated(&self, by: ConsumerId, (name, kind): (&str, &str), why: &str) {
-        if !self.stopping() {
+        if !self.stopping() && !self.ending() {
             self.say(by, &Said::terminated(name, kind, why));
         }
     }

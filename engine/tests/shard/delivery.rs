@@ -14,7 +14,7 @@ use engine::event::DropCause;
 use engine::plugin::Placement;
 use engine::shard::run::ToShard;
 
-use crate::harness::{Count, Keep, Plan, Replay, ReplayInput, SplitBy};
+use crate::harness::{Count, Keep, Plan, RECEIVED, Replay, ReplayInput, SplitBy};
 
 pub(crate) fn lines(count: usize) -> Vec<u8> {
     (0..count)
@@ -218,7 +218,7 @@ fn an_output_that_ends_drops_with_a_count_and_stalls_nobody() {
         let plan = Plan::new(2)
             .input(replay(sent.clone(), usize::MAX), by_line(), None)
             .output(failing, "TRUE", home)
-            .output(healthy.clone(), "TRUE", 0);
+            .output(healthy.clone(), RECEIVED, 0);
         let daemon = plan.start();
         daemon.wait_until_idle();
         let ledger = daemon.ledger(0);

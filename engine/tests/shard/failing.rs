@@ -18,7 +18,7 @@ use crate::flaky::{
     Call, FlakyDecoder, FlakyEncoder, FlakyFilter, FlakyInput, FlakyOutput, FlakySplitter, Fuse,
     How, Moment, POISON, Part, TwoParts, encoded_by_a_flaky_one, is_poison,
 };
-use crate::harness::{Count, Daemon, Keep, PATIENCE, Payload, Plan, Replay, SplitBy};
+use crate::harness::{Count, Daemon, Keep, PATIENCE, Payload, Plan, RECEIVED, Replay, SplitBy};
 
 const FAILURES: u32 = 3;
 
@@ -176,7 +176,7 @@ fn an_output_that_fails_too_often_ends_and_stalls_nobody() {
             .input(replay(sent.clone(), usize::MAX), by_line(), None)
             .consumer(flaky(FlakyOutput::new(Moment::Many, &fuse)), "TRUE", 1)
             .max_retries(retries)
-            .output(healthy.clone(), "TRUE", 0);
+            .output(healthy.clone(), RECEIVED, 0);
         let daemon = plan.start();
         let said = wait_said(&daemon, "consumer0 ended");
         let attempts = u32::MAX - fuse.left();
@@ -339,7 +339,7 @@ fn a_filter_that_fails_too_often_ends_and_holds_nothing_up() {
             .input(replay(sent.clone(), usize::MAX), by_line(), None)
             .consumer(Role::Filter(Box::new(filter)), "TRUE", home)
             .max_retries(2)
-            .output(keep.clone(), "TRUE", 0);
+            .output(keep.clone(), RECEIVED, 0);
         let daemon = plan.start();
         wait_said(&daemon, "consumer0 ended");
         daemon.wait_until_idle();
@@ -543,7 +543,7 @@ fn an_output_whose_encoder_fails_too_often_is_given_up() {
             .input(replay(sent.clone(), 1000), by_line(), None)
             .consumer(role, "TRUE", home)
             .max_retries(2)
-            .output(healthy.clone(), "TRUE", 0)
+            .output(healthy.clone(), RECEIVED, 0)
             .start();
         let said = wait_said(&daemon, "consumer0 ended");
         assert!(said.contains("encoder"), "{said}");

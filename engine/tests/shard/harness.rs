@@ -35,6 +35,9 @@ use matcher::{Consumer, Set};
 
 use crate::flaky::Fuse;
 
+/// Matches all but what the daemon itself says of a plugin that has ended.
+pub(crate) const RECEIVED: &str = "Type != 'heka.terminated'";
+
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 

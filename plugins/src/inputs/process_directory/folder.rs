@@ -241,6 +241,6 @@ mod tests {
         let root = tree(&["1/a.toml", "1/b.toml", "1/c.toml"]);
         let scan = scan(root.path(), &Reader, 2);
         assert_eq!(scan.found.len(), 2);
-        assert!(scan.complaints[0].contains("1 files are left out"));
+        assert!(scan.complaints[0].contains("1 file is left out"));
     }
 }
