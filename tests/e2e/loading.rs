@@ -7,8 +7,9 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Instant;
 
-use tests::{Daemon, Place, tools};
+use tests::{Daemon, PATIENCE, Place, tools};
 
 const CONFIG: &str = r#"
 [hekad]
@@ -242,7 +243,6 @@ fn a_filter_that_is_slow_and_holds_up_its_shard_is_ended() {
         .replace("log_flags = 0", "log_flags = 0\nmax_process_duration = 1")
         .replace("Type =~ /^heka.(sandbox|terminated)/", shown);
     let daemon = Daemon::start(&place, &format!("{config}{lines}"));
-    // With as many messages as it is sent it would go on for much longer than the second in which it is found out.
     place.write(
         "slow.lua",
         "function process_message() for i = 1, 300000 do end return 0 end",
@@ -254,11 +254,15 @@ fn a_filter_that_is_slow_and_holds_up_its_shard_is_ended() {
     load(&place, "slow.lua", "slow.toml");
     daemon.wait_for_count("RunningFilters", 1);
     let mut stream = tests::daemon::connect(place.at(5567));
-    stream
-        .write_all(&b"line\n".repeat(20_000))
-        .expect("the daemon reads");
+    let slow = "sandbox is running slowly and blocking the router\n";
+    // It is found out after a second of calls, however many a machine makes in that.
+    let sent = Instant::now();
+    while !daemon.said().contains(slow) && sent.elapsed() < PATIENCE {
+        let lines = b"line\n".repeat(1000);
+        stream.write_all(&lines).expect("the daemon reads");
+    }
     drop(stream);
-    daemon.wait_for("sandbox is running slowly and blocking the router\n");
+    daemon.wait_for(slow);
     daemon.wait_for("Plugin 'Manager-Slow' terminated. Error: sandbox is running slowly and blocking the router: a message takes ");
     daemon.wait_for_count("RunningFilters", 0);
     assert_eq!(daemon.stop().status, 0);
