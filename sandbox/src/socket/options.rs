@@ -20,7 +20,8 @@ use super::address::{End, Family};
 use super::arguments::Given;
 use super::wait::Failure;
 
-const TCP_SET: &[&str] = &[
+/// What streams have that can be set and asked for.
+const TCP: &[&str] = &[
     "bindtodevice",
     "ipv6-v6only",
     "keepalive",
@@ -35,63 +36,38 @@ const TCP_SET: &[&str] = &[
     "tcp-nodelay",
 ];
 
-const TCP_GET: &[&str] = &[
-    "bindtodevice",
-    "error",
-    "ipv6-v6only",
-    "keepalive",
-    "linger",
-    "recv-buffer-size",
-    "reuseaddr",
-    "reuseport",
-    "send-buffer-size",
-    "tcp-keepcnt",
-    "tcp-keepidle",
-    "tcp-keepintvl",
-    "tcp-nodelay",
-];
-
-const UDP_SET: &[&str] = &[
+/// The same of datagrams.
+const UDP: &[&str] = &[
     "broadcast",
     "dontroute",
+    "ip-multicast-if",
+    "ip-multicast-loop",
+    "ip-multicast-ttl",
+    "ipv6-multicast-hops",
+    "ipv6-multicast-loop",
+    "ipv6-unicast-hops",
+    "ipv6-v6only",
+    "recv-buffer-size",
+    "reuseaddr",
+    "reuseport",
+    "send-buffer-size",
+];
+
+/// What can only be set, on datagrams.
+const MEMBERSHIPS: &[&str] = &[
     "ip-add-membership",
     "ip-drop-membership",
-    "ip-multicast-if",
-    "ip-multicast-loop",
-    "ip-multicast-ttl",
     "ipv6-add-membership",
     "ipv6-drop-membership",
-    "ipv6-multicast-hops",
-    "ipv6-multicast-loop",
-    "ipv6-unicast-hops",
-    "ipv6-v6only",
-    "recv-buffer-size",
-    "reuseaddr",
-    "reuseport",
-    "send-buffer-size",
 ];
 
-const UDP_GET: &[&str] = &[
-    "broadcast",
-    "dontroute",
-    "error",
-    "ip-multicast-if",
-    "ip-multicast-loop",
-    "ip-multicast-ttl",
-    "ipv6-multicast-hops",
-    "ipv6-multicast-loop",
-    "ipv6-unicast-hops",
-    "ipv6-v6only",
-    "recv-buffer-size",
-    "reuseaddr",
-    "reuseport",
-    "send-buffer-size",
-];
+/// What can only be asked for.
+const ERROR: &[&str] = &["error"];
 
 /// The name of the option, if it is one of these.
-fn name(given: &Given<'_>, known: &[&'static str]) -> mlua::Result<&'static str> {
+fn name(given: &Given<'_>, known: [&[&'static str]; 2]) -> mlua::Result<&'static str> {
     let asked = given.name(1)?;
-    let found = known.iter().find(|one| **one == asked);
+    let found = known.into_iter().flatten().find(|one| **one == asked);
     found
         .copied()
         .ok_or_else(|| given.refuse(1, &format!("unsupported option `{asked}'")))
@@ -108,7 +84,11 @@ fn socket<'e>(given: &Given<'_>, end: &'e mut End) -> Result<BorrowedFd<'e>, Fai
 
 /// `setoption(name, value)`.
 pub(super) fn set(given: &Given<'_>, end: &mut End) -> mlua::Result<MultiValue> {
-    let known = if end.is_datagram { UDP_SET } else { TCP_SET };
+    let known = if end.is_datagram {
+        [UDP, MEMBERSHIPS]
+    } else {
+        [TCP, &[]]
+    };
     let name = name(given, known)?;
     let done = match socket(given, end) {
         Ok(socket) => set_one(given, socket, name)?,
@@ -234,7 +214,7 @@ fn membership6(given: &Given<'_>) -> mlua::Result<(Ipv6Addr, u32)> {
 
 /// `getoption(name)`.
 pub(super) fn get(given: &Given<'_>, end: &mut End) -> mlua::Result<MultiValue> {
-    let known = if end.is_datagram { UDP_GET } else { TCP_GET };
+    let known = [if end.is_datagram { UDP } else { TCP }, ERROR];
     let name = name(given, known)?;
     let got = match socket(given, end) {
         Ok(socket) => get_one(given, socket, name)?,
