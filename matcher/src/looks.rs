@@ -63,9 +63,14 @@ impl Looks {
         {
             return false;
         }
-        self.texts == 0
-            || Header::ALL.iter().all(|&header| {
-                self.texts & 1 << header as u8 == 0 || before.text(header) == head.text(header)
-            })
+        let mut texts = self.texts;
+        while texts != 0 {
+            let header = Header::ALL[texts.trailing_zeros() as usize];
+            if before.text(header) != head.text(header) {
+                return false;
+            }
+            texts &= texts - 1;
+        }
+        true
     }
 }

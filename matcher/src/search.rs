@@ -162,7 +162,7 @@ struct Search<'s, 'm> {
 
 impl Compiled {
     /// Adds the consumers that accept the message to the row.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn search(
         &self,
         scratch: &mut Scratch,

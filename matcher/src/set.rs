@@ -270,7 +270,8 @@ impl Set {
     /// during its first uses on a shard.
     ///
     /// Panics if the row has less room than the set has consumers, or if the scratch is another set's: errors of the caller.
-    #[inline]
+    // Left to the compiler it is inlined only where it is called once: 12 ns a message at a router's loop.
+    #[inline(always)]
     pub fn search(
         &self,
         scratch: &mut Scratch,
