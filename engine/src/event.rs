@@ -302,6 +302,8 @@ pub struct QueueCounters {
     pub bytes: u64,
     /// Times that the queue was made durable.
     pub syncs: u64,
+    /// Messages that the consumer was given from memory as soon as they were durable.
+    pub handed_over: u64,
     /// Messages that were damaged on the disk, as far as their number is known.
     pub damaged: u64,
 }
@@ -313,6 +315,7 @@ impl QueueCounters {
         self.queued += other.queued;
         self.bytes += other.bytes;
         self.syncs += other.syncs;
+        self.handed_over += other.handed_over;
         self.damaged += other.damaged;
     }
 }

@@ -315,8 +315,11 @@ impl Report {
         let unit = &topology.consumers[index];
         let counters = &self.consumers[index];
         let capacity = match unit.queue {
-            // Those that wait for the disk, and those that were read from it.
-            Some(_) => limits::QUEUE_CREDITS as usize * self.shards + limits::QUEUE_READS,
+            // Those that wait for the disk, and those that come from it.
+            Some(_) => {
+                limits::QUEUE_CREDITS as usize * self.shards
+                    + limits::queue_reads(topology.message_bytes_max)
+            }
             None => limits::CONSUMER_CREDITS as usize * self.shards,
         };
         let name = figures::name(topology, index);
@@ -380,6 +383,7 @@ impl Report {
             ("QueueBytesTaken", counters.bytes),
             ("QueueBytesOnDisk", queue.size.bytes()),
             ("QueueSyncs", counters.syncs),
+            ("QueueMessagesHandedOver", counters.handed_over),
             ("QueueMessagesDamaged", counters.damaged),
         ];
         for (name, value) in lines {
@@ -402,6 +406,7 @@ impl Report {
             "bytes_taken": counters.bytes,
             "bytes_on_disk": queue.size.bytes(),
             "syncs": counters.syncs,
+            "handed_over": counters.handed_over,
             "damaged": counters.damaged,
             "read": ledger_json(&self.drawn[index]),
         })

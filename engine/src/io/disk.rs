@@ -16,6 +16,8 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 /// Parts that one write may have (`IOV_MAX`).
 pub const PARTS_MAX: usize = 1024;
 
@@ -89,6 +91,9 @@ pub trait DiskFile: Debug + Send + 'static {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+
+    /// Asks for bytes that were written to be brought to the disk while the caller does something else. A hint: what comes of it `sync_data` says.
+    fn begin_sync(&self, _from: u64, _bytes: u64) {}
 
     /// Waits until its contents and length are on the disk. After an error they may not be, whatever a later call says.
     fn sync_data(&self) -> io::Result<()>;
@@ -205,6 +210,13 @@ impl DiskFile for fs::File {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn begin_sync(&self, from: u64, bytes: u64) {
+        // Linux starts to write what it is told not to keep. What is on its way to the disk stays in memory, for whoever reads it soon.
+        if let (Ok(from), Ok(bytes)) = (i64::try_from(from), i64::try_from(bytes)) {
+            let _ = posix_fadvise(self, from, bytes, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -86,8 +86,6 @@ pub struct Batch {
     pub table: MessageTable,
     /// Where they came from.
     pub origin: Origin,
-    /// When they were read, nanoseconds since the Unix epoch.
-    pub read_at: i64,
     pub(crate) home: ShardId,
     pub(crate) slot: u32,
     pub(crate) pool: PoolKind,
@@ -100,7 +98,6 @@ impl Batch {
         Batch {
             table: MessageTable::new(limits),
             origin: Origin::Free,
-            read_at: 0,
             home,
             slot,
             pool,
@@ -120,6 +117,19 @@ impl Batch {
     #[inline]
     pub fn deliveries(&self) -> &[Delivery] {
         &self.deliveries
+    }
+
+    /// Moves the messages into an empty batch, which has the given delivery as its only one afterwards.
+    pub(crate) fn move_into(&mut self, other: &mut Batch, delivery: usize) {
+        debug_assert!(other.table.is_empty() && other.deliveries.is_empty());
+        std::mem::swap(&mut self.table, &mut other.table);
+        let Delivery { consumer, len, .. } = self.deliveries[delivery];
+        other.picks.extend_from_slice(self.picks(delivery));
+        other.deliveries.push(Delivery {
+            consumer,
+            start: 0,
+            len,
+        });
     }
 
     /// The indices of a delivery's messages, ascending.

@@ -98,6 +98,11 @@ impl Pool {
         first
     }
 
+    /// How many destinations hold a batch.
+    pub fn holds(&self, slot: u32) -> u32 {
+        self.flights[slot as usize].holds
+    }
+
     /// Takes one hold off, `withheld` if its messages were not taken by somebody who had to. When it was the last, answers the batch;
     /// the caller counts it and gives it back.
     ///

@@ -28,6 +28,9 @@ pub(super) const INDEX_EVERY_BYTES: u64 = 64 * 1024 * 1024;
 /// Numbers that are tried for a new segment, where something else has taken the name.
 const NUMBERS_TRIED: u64 = 1000;
 
+/// Bytes of a group that the disk may begin to write while the rest is still put together.
+const BEGIN_SYNC_BYTES: u64 = 512 * 1024;
+
 const AGAIN: &str =
     "what was not synced is not acknowledged, and goes into a new file when it is tried again";
 
@@ -219,6 +222,8 @@ impl<D: Disk> Lane<D> {
     ) -> Result<(), QueueError> {
         let mut messages: Vec<&[u8]> = Vec::new();
         let mut ends = Vec::new();
+        // Written, and not on its way to the disk yet.
+        let mut idle = 0;
         loop {
             messages.clear();
             ends.clear();
@@ -245,6 +250,12 @@ impl<D: Disk> Lane<D> {
             self.write_group(&messages, &ends)?;
             self.written.offset += bytes;
             self.written.sequence = sequence;
+            idle += bytes;
+            if idle >= BEGIN_SYNC_BYTES {
+                let current = self.current.as_ref().expect("there is room");
+                current.file.begin_sync(self.written.offset - idle, idle);
+                idle = 0;
+            }
         }
     }
 

@@ -191,6 +191,20 @@ impl<D: Disk> Reader<D> {
         self.position = to;
     }
 
+    /// Goes on at a later place: what lies before it is delivered, and need not be read.
+    pub fn advance(&mut self, to: Position) {
+        if to <= self.position {
+            return;
+        }
+        if to.segment != self.position.segment {
+            self.open = None;
+        }
+        self.position = to;
+        self.counted = self.counted.max(to.sequence);
+        self.unsure = false;
+        self.failures = 0;
+    }
+
     /// Sentences about what was found since the last call.
     pub fn take_notices(&mut self) -> Vec<String> {
         let mut notices = std::mem::take(&mut self.notices);

@@ -280,11 +280,12 @@ impl Shard {
         self.ledgers.borrow_mut()[ledger].unmatched += u64::from(routed.unmatched);
         let count = batch.deliveries().len();
         if count == 0 {
-            self.land(Landed {
+            let batch = self.land(Landed {
                 batch,
                 delivered: 0,
                 withheld: false,
             });
+            self.give_back(batch);
         } else {
             self.pool_of(&batch)
                 .borrow_mut()
@@ -677,7 +678,7 @@ fn parcels_and_queued_batches(topology: &Topology, id: ShardId) -> (usize, usize
     for unit in &topology.consumers {
         let is_output = matches!(unit.role, Role::Output { .. });
         let reads = match unit.queue {
-            Some(_) if unit.home == id => limits::QUEUE_READS,
+            Some(_) if unit.home == id => limits::queue_reads(topology.message_bytes_max),
             _ => 0,
         };
         parcels += match unit.queue {

@@ -2,12 +2,14 @@
 //!
 //! Owns:    `Lane`, the parcels that a shard has for a queue; `Draw`, the batches that a consumer's home has read from one.
 //! Runs on: every shard (lanes), the consumer's home (draws).            Plane: data.
-//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::QUEUE_READS` batches.
+//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::queue_reads` batches.
 //! Never:   acknowledges a message before the queue has synced it, or moves a queue's cursor past what its consumer has not taken.
 //!
 //! A message for such a consumer goes: batch -> parcel of encoded messages -> lane -> disk (here its source is acknowledged), then
-//! disk -> batch of the home's own pool -> parcel of encoded records (or the filter's call) -> consumer -> cursor.
+//! disk -> batch of the home's own pool -> parcel of encoded records (or the filter's call) -> consumer -> cursor. If the consumer has
+//! everything else, the messages go from the one batch to the other without being read (`handing`).
 
+mod handing;
 mod reading;
 mod writing;
 
@@ -90,9 +92,11 @@ struct Drawn {
 struct Drawing {
     /// The lane's number.
     number: u16,
-    /// How far it may be read, and how far it was.
+    /// How far it may be read, and how far the consumer was given it.
     published: Position,
     read: Position,
+    /// The segment that the reader is in.
+    reader_in: u64,
     /// How far it was settled.
     at: Position,
     first: u64,
@@ -116,11 +120,17 @@ impl Drawing {
             number,
             published,
             read: from,
+            reader_in: from.segment,
             at: from,
             first: 0,
             under_way: VecDeque::new(),
             passed: None,
         }
+    }
+
+    /// The consumer has everything, and some of it from a segment that the reader has not come to: it still has an older one open.
+    fn has_left_reader(&self) -> bool {
+        self.read == self.published && self.read.segment != self.reader_in
     }
 
     fn issue(&mut self, messages: u32, end: Position) -> u64 {
@@ -374,7 +384,7 @@ impl Shard {
         draw.reader.iter().for_each(Waker::wake_by_ref);
     }
 
-    /// The next lane of a queue that has something to read and `may` be, from the one after `last` on; `None` when nothing is to be read any more.
+    /// The next lane of a queue that has something for its reader and `may` be, from the one after `last` on; `None` when nothing is to be read any more.
     fn poll_readable(
         &self,
         consumer: ConsumerId,
@@ -389,9 +399,10 @@ impl Shard {
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
         let count = draw.lanes.len();
+        let wants = |lane: &Drawing| lane.read < lane.published || lane.has_left_reader();
         let readable = (1..=count)
             .map(|step| (last + step) % count)
-            .find(|&lane| draw.lanes[lane].read < draw.lanes[lane].published && may(lane));
+            .find(|&lane| wants(&draw.lanes[lane]) && may(lane));
         if readable.is_some() && !is_paused {
             return Poll::Ready(readable);
         }
@@ -447,19 +458,23 @@ impl Shard {
         if self.ending() || self.has_ended(consumer) {
             return Poll::Ready(None);
         }
-        let mut draws = self.draws.borrow_mut();
-        let draw = &mut draws[consumer.0 as usize];
-        remember(&mut draw.reader, cx);
-        if draw.in_flight >= limits::QUEUE_READS {
-            return Poll::Pending;
-        }
-        match self.queued.borrow_mut().take() {
-            Some(batch) => {
-                draw.in_flight += 1;
-                Poll::Ready(Some(batch))
-            }
+        remember(&mut self.draws.borrow_mut()[consumer.0 as usize].reader, cx);
+        match self.take_queue_batch(consumer) {
+            Some(batch) => Poll::Ready(Some(batch)),
             None => Poll::Pending,
         }
+    }
+
+    /// A batch for what a consumer is given of its queue, if it may have another.
+    fn take_queue_batch(&self, consumer: ConsumerId) -> Option<Arc<Batch>> {
+        let mut draws = self.draws.borrow_mut();
+        let draw = &mut draws[consumer.0 as usize];
+        if draw.in_flight >= limits::queue_reads(self.topology.message_bytes_max) {
+            return None;
+        }
+        let batch = self.queued.borrow_mut().take()?;
+        draw.in_flight += 1;
+        Some(batch)
     }
 
     /// Gives an unused batch back.

@@ -62,16 +62,20 @@ impl Shard {
         let batch = parcel.batch();
         let consumer = batch.deliveries()[parcel.delivery() as usize].consumer;
         let taken = Taken::by_output(&parcel, self.may_lose(batch, consumer));
-        self.empty_out(parcel, taken);
+        if let Some(batch) = self.empty_out(parcel, taken) {
+            self.give_back(batch);
+        }
     }
 
-    /// A disk queue has a parcel for good.
-    pub(super) fn parcel_queued(&self, parcel: Box<Parcel>, synced: &Synced) {
-        self.empty_out(parcel, Some(Taken::by_queue(synced)));
+    /// A disk queue has a parcel for good. Answers the parcel's batch if nobody has it any more: the caller gives it back.
+    pub(super) fn parcel_queued(&self, parcel: Box<Parcel>, synced: &Synced) -> Option<Arc<Batch>> {
+        self.empty_out(parcel, Some(Taken::by_queue(synced)))
     }
 
-    /// Counts what was dropped of a parcel, gives its share of the batch back, and keeps it for the next delivery.
-    fn empty_out(&self, mut parcel: Box<Parcel>, taken: Option<Taken>) {
+    /// Counts what was dropped of a parcel, gives its share of the batch back, and keeps it for the next delivery. Answers the batch if that was
+    /// the last share.
+    #[must_use]
+    fn empty_out(&self, mut parcel: Box<Parcel>, taken: Option<Taken>) -> Option<Arc<Batch>> {
         let slot = parcel.batch().slot;
         let (origin, consumer) = {
             let batch = parcel.batch();
@@ -100,10 +104,11 @@ impl Shard {
             }
         });
         self.parcels.borrow_mut().push(parcel);
-        self.release(batch, taken);
+        let landed = self.take_share(batch, taken);
         if !is_queued {
             self.credit_back(consumer);
         }
+        landed
     }
 
     /// A filter is done with a delivery of a batch of this shard, or nobody will be.
@@ -130,19 +135,26 @@ impl Shard {
 
     /// Gives one share of a batch of this shard back. Without proof that it was taken its stream is not acknowledged any further.
     pub(super) fn release(&self, batch: Arc<Batch>, taken: Option<Taken>) {
+        if let Some(batch) = self.take_share(batch, taken) {
+            self.give_back(batch);
+        }
+    }
+
+    /// As `release`, but answers the batch if nobody has it any more.
+    fn take_share(&self, batch: Arc<Batch>, taken: Option<Taken>) -> Option<Arc<Batch>> {
         let slot = batch.slot;
         let pool = self.pool_of(&batch);
         drop(batch);
         let landed = pool
             .borrow_mut()
             .release(slot, taken.map(Taken::spend).is_none());
-        if let Some(landed) = landed {
-            self.land(landed);
-        }
+        landed.map(|landed| self.land(landed))
     }
 
-    /// The last share of a batch has come back: its messages are accounted for, its stream's watermark moves, its memory is free.
-    pub(super) fn land(&self, landed: Landed) {
+    /// The last share of a batch has come back: its messages are accounted for, its stream's watermark moves. Answers the batch, whose memory is
+    /// free.
+    #[must_use]
+    pub(super) fn land(&self, landed: Landed) -> Arc<Batch> {
         let Landed {
             batch,
             delivered,
@@ -168,7 +180,7 @@ impl Shard {
             } => self.drawn_settled(consumer, lane, sequence, !withheld),
             Origin::Injected { .. } | Origin::Free => {}
         }
-        self.give_back(batch);
+        batch
     }
 
     /// Gives an unshared batch back to its pool and wakes who waits for one.
@@ -212,10 +224,12 @@ impl Shard {
         match origin {
             Origin::Stream { input, .. } => input.0 as usize,
             Origin::Injected { by } => self.topology.inputs.len() + by.0 as usize,
-            Origin::Queued { consumer, .. } => {
-                self.topology.inputs.len() + self.topology.consumers.len() + consumer.0 as usize
-            }
+            Origin::Queued { consumer, .. } => self.ledger_of_queue(consumer),
             Origin::Free => unreachable!("a batch under way has an origin"),
         }
+    }
+
+    pub(super) fn ledger_of_queue(&self, consumer: ConsumerId) -> usize {
+        self.topology.inputs.len() + self.topology.consumers.len() + consumer.0 as usize
     }
 }

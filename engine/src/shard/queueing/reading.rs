@@ -2,7 +2,7 @@
 //!
 //! Owns:    the reader's loop and the keeper's loop of one queue.
 //! Runs on: the consumer's home shard; reads and syncs on threads of the queue's own.            Plane: data.
-//! Bounds:  `limits::QUEUE_READS` batches under way; lanes are read in turn, one batch each.
+//! Bounds:  `limits::queue_reads` batches under way; lanes are read in turn, one batch each.
 //! Never:   copies a message: it is indexed where it was read to.
 
 use std::future::poll_fn;
@@ -22,7 +22,7 @@ use super::super::topology::{QueueUnit, Role};
 use super::Drawing;
 use crate::event::DropCause;
 use crate::io::clock::Monotonic;
-use crate::io::{Worker, clock, remember};
+use crate::io::{Worker, remember};
 use crate::pack::{Batch, ConsumerId, Origin, ShardId};
 use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader};
 
@@ -133,13 +133,26 @@ pub(crate) async fn read_queue(
         let Some(next) = next_lane(&shard, consumer, lane, &sources).await else {
             return;
         };
+        lane = next;
+        let (from, published) = shard.stretch(consumer, lane);
+        if from == published {
+            // The consumer was given it from memory: the reader only leaves a segment.
+            let mut source = sources[lane].take().expect("one read at a time");
+            let left = worker.run(move || {
+                source.reader.advance(from);
+                source
+            });
+            sources[lane] = Some(left.await);
+            shard.reader_is_in(consumer, lane, from.segment);
+            continue;
+        }
         let Some(batch) = poll_fn(|cx| shard.poll_queue_batch(consumer, cx)).await else {
             return;
         };
-        lane = next;
         let source = sources[lane].take().expect("one read at a time");
-        let published = shard.draws.borrow()[consumer.0 as usize].lanes[lane].published;
-        let (mut source, batch, read) = worker.run(move || read(source, batch, published)).await;
+        let (from, published) = shard.stretch(consumer, lane);
+        let job = move || read(source, batch, from, published);
+        let (mut source, batch, read) = worker.run(job).await;
         match read {
             Ok(passed) => {
                 source.succeeded();
@@ -163,14 +176,16 @@ pub(crate) async fn read_queue(
     }
 }
 
-/// Reads as much as one read of an input takes.
+/// Reads as much as one read of an input takes, from a place at or behind where the reader is.
 fn read(
     mut source: Source,
     mut batch: Arc<Batch>,
+    from: Position,
     published: Position,
 ) -> (Source, Arc<Batch>, Result<Passed, QueueError>) {
     let unique = Arc::get_mut(&mut batch).expect("a taken batch is not shared");
     let buffer = unique.table.received_mut();
+    source.reader.advance(from);
     let read = source.reader.read(
         buffer,
         published,
@@ -238,48 +253,75 @@ impl Shard {
             source.reader.rewind(source.items[last].after);
         }
         let messages = unique.table.len() as u32;
-        let sequence = {
+        {
             let mut draws = self.draws.borrow_mut();
             let draw = &mut draws[consumer.0 as usize];
             let drawing = &mut draw.lanes[lane];
+            let reached = source.reader.position();
             // Nothing in the buffer means that there is nothing up to where it was asked to read.
-            let end = if taken == 0 {
-                published.max(source.reader.position())
+            drawing.read = if taken == 0 {
+                published.max(reached)
             } else {
-                source.reader.position()
+                reached
             };
-            drawing.read = end;
+            drawing.reader_in = reached.segment;
             if messages == 0 {
-                let progress = drawing.skip(end);
+                let progress = drawing.skip(drawing.read);
                 draw.note(progress);
                 draw.keeper.iter().for_each(Waker::wake_by_ref);
             }
-            (messages > 0).then(|| draw.lanes[lane].issue(messages, end))
-        };
-        let origin = Origin::Queued {
-            consumer,
-            lane: lane as u16,
-            sequence: sequence.unwrap_or_default(),
-        };
-        {
-            let mut ledgers = self.ledgers.borrow_mut();
-            let ledger = &mut ledgers[self.ledger_of(origin)];
-            ledger.received += u64::from(messages) + refused;
+        }
+        if refused > 0 {
+            let ledger = self.ledger_of_queue(consumer);
+            let ledger = &mut self.ledgers.borrow_mut()[ledger];
+            ledger.received += refused;
             ledger.dropped.add(DropCause::DecodeFailed, refused);
         }
-        if sequence.is_none() {
+        if messages == 0 {
             self.return_queue_batch(consumer, batch);
             self.tell_drained(consumer, lane);
             return;
         }
-        unique.origin = origin;
-        unique.read_at = clock::wall();
         let start = unique.reserve_delivery(consumer, messages);
         unique.set_picks(start, 0, messages as u16);
+        self.set_out(consumer, lane, batch, messages);
+        self.pump_injected();
+    }
+
+    /// Sends a batch that has only a consumer's messages, from a lane that it was now given so far, on its way.
+    pub(super) fn set_out(
+        &self,
+        consumer: ConsumerId,
+        lane: usize,
+        mut batch: Arc<Batch>,
+        messages: u32,
+    ) {
+        let sequence = {
+            let drawing = &mut self.draws.borrow_mut()[consumer.0 as usize].lanes[lane];
+            drawing.issue(messages, drawing.read)
+        };
+        let unique = Arc::get_mut(&mut batch).expect("a batch that sets out is not shared");
+        unique.origin = Origin::Queued {
+            consumer,
+            lane: lane as u16,
+            sequence,
+        };
+        let ledger = self.ledger_of_queue(consumer);
+        self.ledgers.borrow_mut()[ledger].received += u64::from(messages);
         self.queued.borrow_mut().launch(&batch, 1, messages);
         self.hand_to_consumer(consumer, batch);
         self.tell_drained(consumer, lane);
-        self.pump_injected();
+    }
+
+    /// How far a consumer was given a lane, and how far it may be.
+    fn stretch(&self, consumer: ConsumerId, lane: usize) -> (Position, Position) {
+        let drawing = &self.draws.borrow()[consumer.0 as usize].lanes[lane];
+        (drawing.read, drawing.published)
+    }
+
+    /// The reader of a lane has come to a segment without having read anything there.
+    fn reader_is_in(&self, consumer: ConsumerId, lane: usize, segment: u64) {
+        self.draws.borrow_mut()[consumer.0 as usize].lanes[lane].reader_in = segment;
     }
 
     /// Tells the shard that writes to a lane, if its consumer has got all that is there.

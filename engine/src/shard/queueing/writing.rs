@@ -38,8 +38,7 @@ struct Job {
 impl Job {
     /// Bytes on the disk of each parcel of the group.
     fn sizes(&self) -> impl Iterator<Item = u64> {
-        let parcels = self.group.iter();
-        parcels.map(|parcel| (parcel.bytes() + parcel.len() * HEADER_BYTES) as u64)
+        self.group.iter().map(|parcel| bytes_on_disk(parcel))
     }
 
     /// How many parcels of the group, from the first on, fit into so many bytes.
@@ -65,6 +64,11 @@ impl Job {
         self.lane.append(records, now)?;
         self.lane.commit()
     }
+}
+
+/// Bytes that a parcel takes on the disk.
+pub(super) fn bytes_on_disk(parcel: &Parcel) -> u64 {
+    (parcel.bytes() + parcel.len() * HEADER_BYTES) as u64
 }
 
 /// Writes what comes into a lane, until nothing more will come.
@@ -288,13 +292,25 @@ impl Writing<'_> {
     /// The disk has the group: whoever reads the queue may have it, and its sources are acknowledged.
     fn settle(&self, job: &mut Job, count: usize, synced: &Synced) {
         let (shard, consumer) = (&self.shard, self.consumer);
+        let group = job.group.iter().take(count).map(|parcel| &**parcel);
+        let mut handing = shard.begin_handing(consumer, group, synced);
         shard.lane_written(consumer, synced.upto());
         for parcel in job.group.drain(..count) {
             shard.count_queue(consumer, |counters| {
                 counters.queued += parcel.len() as u64;
                 counters.bytes += parcel.bytes() as u64;
             });
-            shard.parcel_queued(parcel, synced);
+            let place = handing.as_mut().and_then(|to| to.place(shard, &parcel));
+            if place.is_none() && !parcel.is_empty() {
+                // What comes behind it must not come before it.
+                handing = None;
+            }
+            let batch = shard.parcel_queued(parcel, synced);
+            match (batch, place) {
+                (Some(batch), Some(place)) => shard.hand_over(batch, place),
+                (Some(batch), None) => shard.give_back(batch),
+                (None, _) => {}
+            }
         }
         shard.count_queue(consumer, |counters| counters.syncs += 1);
         shard.pump_injected();
