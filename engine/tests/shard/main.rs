@@ -10,6 +10,7 @@ mod delivery;
 mod failing;
 mod failing_queues;
 mod flaky;
+mod handing;
 mod harness;
 mod keeping;
 mod many_streams;

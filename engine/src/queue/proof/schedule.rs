@@ -239,13 +239,38 @@ impl Case {
                 let group = running.groups.remove(&number).unwrap_or_default();
                 assert_eq!(synced.records(), group.len() as u64);
                 self.oracle
-                    .acknowledge(group.into_iter().map(|(number, _)| number));
+                    .acknowledge(group.iter().map(|(number, _)| *number));
+                self.hand_over(number, before, synced.upto(), &group);
             }
             Err(_) => {
                 assert_eq!(lane.published(), before);
                 self.again(number, gives_up);
             }
         }
+    }
+
+    /// Gives the consumer the beginning of a group that was synced from memory, if it has all that was there before.
+    fn hand_over(&mut self, number: u16, before: Position, upto: Position, group: &Group) {
+        let count = self.random.usize(..=group.len());
+        let running = self.running();
+        let open = &mut running.queue.lanes[usize::from(number)];
+        if open.reader.position() != before || count == 0 {
+            return;
+        }
+        let read = running.read.entry(number).or_default();
+        let bytes: u64 = entries(group).map(|entry| entry.record_bytes()).sum();
+        let mut at = Position {
+            offset: upto.offset - bytes,
+            sequence: upto.sequence - group.len() as u64,
+            ..upto
+        };
+        for ((id, _), entry) in group.iter().zip(entries(group)).take(count) {
+            at.offset += entry.record_bytes();
+            at.sequence += 1;
+            read.push((*id, at));
+        }
+        open.reader.advance(at);
+        self.tell(format_args!("hand over {count} of {number}, to {at:?}"));
     }
 
     fn roll(&mut self) {
