@@ -23,5 +23,6 @@ mod logstreamer;
 mod lua;
 mod lua_sockets;
 mod network;
+mod queued;
 mod quickstart;
 mod start_stop;
