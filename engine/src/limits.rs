@@ -33,6 +33,9 @@ pub const CONSUMER_CREDITS: u16 = 16;
 /// Batches that one shard may have under way to the disk queue of a consumer: those being synced, and those that gather meanwhile.
 pub const QUEUE_CREDITS: u16 = 64;
 
+/// Batches of a disk queue that its consumer may have and has not settled.
+pub const QUEUE_READS: usize = 8;
+
 /// How long nothing of a disk queue is delivered, once the daemon is stopping, until the rest is left for the next start.
 pub const QUEUES_STAND: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -104,9 +107,9 @@ pub const fn batches(message_bytes_max: usize) -> usize {
     }
 }
 
-/// Batches of a consumer's disk queue that its home may have, read from the disk or still in memory, and not settled. With messages of usual length
-/// as many as are synced at once at most, so that none of these need be read.
-pub const fn queue_reads(message_bytes_max: usize) -> usize {
+/// Batches of a consumer's disk queue at its home: those that the consumer has, and what was just synced and waits for it in memory. With messages of
+/// usual length there is room for all that is synced at once, so that none of it need be read.
+pub const fn queue_batches(message_bytes_max: usize) -> usize {
     batches(message_bytes_max) / 2
 }
 
@@ -130,7 +133,7 @@ pub const fn mesh_capacity(consumers: usize) -> usize {
 
 const _: () = assert!(batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == BATCHES);
 const _: () = assert!(
-    cfg!(sim) || queue_reads(codecs::limits::MESSAGE_BYTES_DEFAULT) == QUEUE_CREDITS as usize
+    cfg!(sim) || queue_batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == QUEUE_CREDITS as usize
 );
 const _: () = assert!((STREAM_FIELDS_MAX + 3) * STREAM_TEXT_BYTES_MAX < TABLE_ARENA_BYTES);
 const _: () = assert!(TABLE_MESSAGES_MAX <= u16::MAX as usize);

@@ -70,11 +70,17 @@ pub(super) struct Current<F> {
 #[must_use = "it is what acknowledgements are made of"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Synced {
+    from: Position,
     upto: Position,
     records: u64,
 }
 
 impl Synced {
+    /// Where the group begins.
+    pub fn from(&self) -> Position {
+        self.from
+    }
+
     /// What a reader may read from now on.
     pub fn upto(&self) -> Position {
         self.upto
@@ -148,6 +154,7 @@ impl<D: Disk> Lane<D> {
     pub fn commit(&mut self) -> Result<Synced, QueueError> {
         if self.written == self.synced {
             return Ok(Synced {
+                from: self.synced,
                 upto: self.synced,
                 records: 0,
             });
@@ -169,16 +176,21 @@ impl<D: Disk> Lane<D> {
     /// Commits, then begins a new segment and publishes it empty, so that a cursor can leave the present one behind and it can be removed. To be called when the
     /// queue is full although the cursor has reached `published`.
     pub fn roll(&mut self, now: i64) -> Result<Synced, QueueError> {
-        let records = self.commit()?.records;
+        let Synced { from, records, .. } = self.commit()?;
         self.seal();
         let begun = self.begin(now).and_then(|()| self.sync());
         match begun {
-            Ok(synced) => Ok(Synced { records, ..synced }),
+            Ok(synced) => Ok(Synced {
+                from,
+                records,
+                ..synced
+            }),
             Err(error) => {
                 self.undo(false);
                 // The group is safe all the same.
                 if records > 0 {
                     return Ok(Synced {
+                        from,
                         upto: self.synced,
                         records,
                     });
@@ -392,9 +404,15 @@ impl<D: Disk> Lane<D> {
         }
         let records = self.written.sequence - self.synced.sequence;
         self.bytes_taken += self.uncommitted_bytes();
+        let mut from = self.synced;
+        if from.segment != self.written.segment {
+            from.segment = self.written.segment;
+            from.offset = SEGMENT_HEADER_BYTES as u64;
+        }
         self.synced = self.written;
         self.index(INDEX_EVERY_BYTES);
         Ok(Synced {
+            from,
             upto: self.synced,
             records,
         })

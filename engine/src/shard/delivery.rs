@@ -2,7 +2,7 @@
 //!
 //! Owns:    `OutputContext`: the queue of parcels of one output, what it has of them, its ticks, its counters, its failures in a row.
 //! Runs on: the output's home shard.            Plane: data.
-//! Bounds:  the queue holds at most `limits::CONSUMER_CREDITS` parcels per source shard.
+//! Bounds:  `ConsumerUnit::parcels_max` parcels in the queue and with the output together.
 //! Never:   loses a parcel: each is settled once, delivered or dropped with a cause, or reported as in flight. What an instance that fails has
 //!          not settled comes back (`shard::parcel`), and the next one gets it first.
 
@@ -19,7 +19,6 @@ use super::parcel::{Parcel, Strays};
 use super::poison::Suspicion;
 use crate::event::ConsumerCounters;
 use crate::io::clock::Monotonic;
-use crate::limits;
 use crate::pack::ConsumerId;
 use crate::plugin::{Backoff, Fault, LocalFuture};
 use crate::words::counted;
@@ -69,8 +68,7 @@ impl std::fmt::Debug for OutputContext {
 impl OutputContext {
     pub(crate) fn new(shard: Rc<Shard>, consumer: ConsumerId) -> OutputContext {
         let unit = shard.topology.consumer(consumer);
-        let lent_max = limits::CONSUMER_CREDITS as usize * shard.topology.shards as usize;
-        let (strays, returned) = flume::bounded(lent_max);
+        let (strays, returned) = flume::bounded(unit.parcels_max(shard.topology.shards));
         OutputContext {
             next_tick: (unit.ticker_interval).map(|interval| Monotonic::now().after(interval)),
             reopened: shard.reopens(),

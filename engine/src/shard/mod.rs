@@ -677,17 +677,16 @@ fn parcels_and_queued_batches(topology: &Topology, id: ShardId) -> (usize, usize
     let (mut parcels, mut batches) = (0, 0);
     for unit in &topology.consumers {
         let is_output = matches!(unit.role, Role::Output { .. });
-        let reads = match unit.queue {
-            Some(_) if unit.home == id => limits::queue_reads(topology.message_bytes_max),
-            _ => 0,
-        };
+        let lives_here = unit.queue.is_some() && unit.home == id;
         parcels += match unit.queue {
             Some(_) => limits::QUEUE_CREDITS as usize,
             None if is_output => limits::CONSUMER_CREDITS as usize,
             None => 0,
         };
-        parcels += if is_output { reads } else { 0 };
-        batches += reads;
+        if lives_here {
+            parcels += if is_output { limits::QUEUE_READS } else { 0 };
+            batches += limits::queue_batches(topology.message_bytes_max);
+        }
     }
     (parcels, batches)
 }
@@ -710,9 +709,7 @@ fn make_consumer(topology: &Topology, id: ConsumerId) -> Consumer {
         filter: None,
         loaded: None,
         ticker: None,
-        queue: VecDeque::with_capacity(
-            limits::CONSUMER_CREDITS as usize * topology.shards as usize,
-        ),
+        queue: VecDeque::with_capacity(unit.parcels_max(topology.shards)),
         lent: 0,
         waker: None,
         ended: false,

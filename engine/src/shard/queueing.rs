@@ -2,7 +2,7 @@
 //!
 //! Owns:    `Lane`, the parcels that a shard has for a queue; `Draw`, the batches that a consumer's home has read from one.
 //! Runs on: every shard (lanes), the consumer's home (draws).            Plane: data.
-//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::queue_reads` batches.
+//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::queue_batches` batches, of which its consumer has `limits::QUEUE_READS` at most.
 //! Never:   acknowledges a message before the queue has synced it, or moves a queue's cursor past what its consumer has not taken.
 //!
 //! A message for such a consumer goes: batch -> parcel of encoded messages -> lane -> disk (here its source is acknowledged), then
@@ -32,6 +32,7 @@ use crate::pack::{Batch, ConsumerId};
 use crate::plugin::{EncodeContext, EncodeFailure, Encoded, Encoder, encode_protobuf};
 use crate::queue::Position;
 
+use self::handing::Handed;
 pub(crate) use self::reading::{begin, keep_cursors, read_queue};
 pub(crate) use self::writing::write_lane;
 
@@ -92,11 +93,13 @@ struct Drawn {
 struct Drawing {
     /// The lane's number.
     number: u16,
-    /// How far it may be read, and how far the consumer was given it.
+    /// How far it may be read, and how far it was, or need not be.
     published: Position,
     read: Position,
     /// The segment that the reader is in.
     reader_in: u64,
+    /// What waits in memory to be given out, before anything that is read: `read` lies behind it.
+    handed: VecDeque<Handed>,
     /// How far it was settled.
     at: Position,
     first: u64,
@@ -121,6 +124,7 @@ impl Drawing {
             published,
             read: from,
             reader_in: from.segment,
+            handed: VecDeque::with_capacity(limits::QUEUE_CREDITS as usize),
             at: from,
             first: 0,
             under_way: VecDeque::new(),
@@ -128,7 +132,12 @@ impl Drawing {
         }
     }
 
-    /// The consumer has everything, and some of it from a segment that the reader has not come to: it still has an older one open.
+    /// Everything was given out that may be.
+    fn is_given_out(&self) -> bool {
+        self.read == self.published && self.handed.is_empty()
+    }
+
+    /// Nothing need be read, and the end is in a segment that the reader has not come to: it still has an older one open.
     fn has_left_reader(&self) -> bool {
         self.read == self.published && self.read.segment != self.reader_in
     }
@@ -183,8 +192,10 @@ pub(super) struct Draw {
     lanes: Vec<Drawing>,
     /// What other shards have said of their lanes before this one has begun to read them.
     early: Vec<(u16, Position)>,
-    /// Batches that are not settled.
+    /// Batches that are not settled, `handed` among them.
     in_flight: usize,
+    /// Batches that wait to be given out.
+    handed: usize,
     /// Messages that the cursors may pass and have not been told of.
     passed: u64,
     /// A cursor may leave a segment behind.
@@ -200,6 +211,11 @@ impl Draw {
             Some(drawing) => drawing.published = upto,
             None => self.early.push((lane, upto)),
         }
+    }
+
+    /// Whether the consumer may be given another batch.
+    fn has_room(&self) -> bool {
+        self.in_flight - self.handed < limits::QUEUE_READS
     }
 
     fn note(&mut self, progress: Progress) {
@@ -399,7 +415,11 @@ impl Shard {
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
         let count = draw.lanes.len();
-        let wants = |lane: &Drawing| lane.read < lane.published || lane.has_left_reader();
+        let has_room = draw.has_room();
+        let wants = |lane: &Drawing| match lane.handed.is_empty() {
+            true => lane.read < lane.published || lane.has_left_reader(),
+            false => has_room,
+        };
         let readable = (1..=count)
             .map(|step| (last + step) % count)
             .find(|&lane| wants(&draw.lanes[lane]) && may(lane));
@@ -415,7 +435,7 @@ impl Shard {
         let draws = self.draws.borrow();
         draws.iter().all(|draw| {
             let mut lanes = draw.lanes.iter();
-            draw.in_flight == 0 && lanes.all(|lane| lane.read >= lane.published)
+            draw.in_flight == 0 && lanes.all(Drawing::is_given_out)
         })
     }
 
@@ -458,18 +478,21 @@ impl Shard {
         if self.ending() || self.has_ended(consumer) {
             return Poll::Ready(None);
         }
-        remember(&mut self.draws.borrow_mut()[consumer.0 as usize].reader, cx);
-        match self.take_queue_batch(consumer) {
+        let has_room = {
+            let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
+            remember(&mut draw.reader, cx);
+            draw.has_room()
+        };
+        match has_room.then(|| self.take_queue_batch(consumer)).flatten() {
             Some(batch) => Poll::Ready(Some(batch)),
             None => Poll::Pending,
         }
     }
 
-    /// A batch for what a consumer is given of its queue, if it may have another.
+    /// A batch for what comes out of a queue, if its share of the pool has another.
     fn take_queue_batch(&self, consumer: ConsumerId) -> Option<Arc<Batch>> {
-        let mut draws = self.draws.borrow_mut();
-        let draw = &mut draws[consumer.0 as usize];
-        if draw.in_flight >= limits::queue_reads(self.topology.message_bytes_max) {
+        let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
+        if draw.in_flight >= limits::queue_batches(self.topology.message_bytes_max) {
             return None;
         }
         let batch = self.queued.borrow_mut().take()?;
@@ -479,7 +502,12 @@ impl Shard {
 
     /// Gives an unused batch back.
     fn return_queue_batch(&self, consumer: ConsumerId, batch: Arc<Batch>) {
-        self.draws.borrow_mut()[consumer.0 as usize].in_flight -= 1;
+        {
+            let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
+            draw.in_flight -= 1;
+            // At the end it waits for the last one.
+            draw.keeper.iter().for_each(Waker::wake_by_ref);
+        }
         self.give_back(batch);
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::claims::Claims;
 use super::matchers::Matchers;
 use super::pulse::Pulse;
+use crate::limits;
 use crate::pack::{ConsumerId, InputId, ShardId};
 use crate::plugin::options::{FullAction, Retries};
 use crate::plugin::{
@@ -255,6 +256,14 @@ impl std::fmt::Debug for Topology {
             .field("consumers", &self.consumers.len())
             .field("shards", &self.shards)
             .finish_non_exhaustive()
+    }
+}
+
+impl ConsumerUnit {
+    /// Parcels that all shards together may have given an output which it has not settled.
+    pub(crate) fn parcels_max(&self, shards: u16) -> usize {
+        let from_queue = self.queue.as_ref().map_or(0, |_| limits::QUEUE_READS);
+        limits::CONSUMER_CREDITS as usize * usize::from(shards) + from_queue
     }
 }
 

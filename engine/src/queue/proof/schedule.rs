@@ -240,7 +240,7 @@ impl Case {
                 assert_eq!(synced.records(), group.len() as u64);
                 self.oracle
                     .acknowledge(group.iter().map(|(number, _)| *number));
-                self.hand_over(number, before, synced.upto(), &group);
+                self.hand_over(number, before, synced.from(), &group);
             }
             Err(_) => {
                 assert_eq!(lane.published(), before);
@@ -250,7 +250,7 @@ impl Case {
     }
 
     /// Gives the consumer the beginning of a group that was synced from memory, if it has all that was there before.
-    fn hand_over(&mut self, number: u16, before: Position, upto: Position, group: &Group) {
+    fn hand_over(&mut self, number: u16, before: Position, from: Position, group: &Group) {
         let count = self.random.usize(..=group.len());
         let running = self.running();
         let open = &mut running.queue.lanes[usize::from(number)];
@@ -258,12 +258,7 @@ impl Case {
             return;
         }
         let read = running.read.entry(number).or_default();
-        let bytes: u64 = entries(group).map(|entry| entry.record_bytes()).sum();
-        let mut at = Position {
-            offset: upto.offset - bytes,
-            sequence: upto.sequence - group.len() as u64,
-            ..upto
-        };
+        let mut at = from;
         for ((id, _), entry) in group.iter().zip(entries(group)).take(count) {
             at.offset += entry.record_bytes();
             at.sequence += 1;

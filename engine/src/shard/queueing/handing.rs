@@ -1,15 +1,15 @@
 //! From a lane to its consumer without reading the disk: what was just synced still stands in memory.
 //!
-//! Owns:    the way of a batch from the pool of what inputs receive to the one of what is read from queues.
+//! Owns:    the way of a batch from the pool of what inputs receive to the one of what comes out of queues.
 //! Runs on: the consumer's home shard, for the lane of that shard.            Plane: data.
-//! Bounds:  as for what is read: `limits::queue_reads` batches under way; what exceeds them is read from the disk later.
-//! Never:   copies a message, hands over what is not synced, or overtakes what is still to be read.
+//! Bounds:  `limits::queue_batches` batches; what exceeds them is read from the disk later.
+//! Never:   copies a message, hands over what is not synced, overtakes what is still to be read, or calls a consumer while a group is settled.
 //!
-//! The messages move from one batch to the other, with their index: for everybody else they are a batch that was read from the queue, and
-//! the one that they came in is free for the next read of an input. `shard::queueing::reading` is what this saves, and what it must not differ from.
+//! The messages move from one batch to the other, with their index: for everybody else they are a batch that was read from the queue, and the one that
+//! they came in is free for the next read of an input. They wait in their lane until its reader (`shard::queueing::reading`), which they save the
+//! reading and must not differ from, gives them out.
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use super::super::Shard;
 use super::super::parcel::Parcel;
@@ -17,6 +17,15 @@ use super::super::topology::Role;
 use super::writing::bytes_on_disk;
 use crate::pack::{Batch, ConsumerId, PoolKind};
 use crate::queue::{Position, Synced};
+
+/// A batch that waits in memory to be given out.
+#[derive(Debug)]
+pub(super) struct Handed {
+    batch: Arc<Batch>,
+    /// Its part of the lane.
+    from: Position,
+    end: Position,
+}
 
 /// A group on its way from the disk's writer to the consumer.
 pub(super) struct Handing {
@@ -31,9 +40,8 @@ pub(super) struct Handing {
 pub(super) struct Place {
     consumer: ConsumerId,
     lane: usize,
-    target: Arc<Batch>,
     delivery: u16,
-    end: Position,
+    handed: Handed,
 }
 
 impl Handing {
@@ -47,46 +55,39 @@ impl Handing {
         if !is_whole || !is_last || !shard.takes_together(self.consumer, batch, picks) {
             return None;
         }
-        let target = shard.take_queue_batch(self.consumer)?;
+        let batch = shard.take_queue_batch(self.consumer)?;
+        let from = self.at;
         self.at.offset += bytes_on_disk(parcel);
         self.at.sequence += parcel.len() as u64;
         Some(Place {
             consumer: self.consumer,
             lane: self.lane,
-            target,
             delivery,
-            end: self.at,
+            handed: Handed {
+                batch,
+                from,
+                end: self.at,
+            },
         })
     }
 }
 
 impl Shard {
-    /// Whether a group that was synced may go to its consumer at once: the consumer lives here, is to be given something, and has everything
-    /// that was in the lane before.
-    pub(super) fn begin_handing<'a>(
-        &self,
-        consumer: ConsumerId,
-        group: impl Iterator<Item = &'a Parcel>,
-        synced: &Synced,
-    ) -> Option<Handing> {
+    /// Whether a group that was synced need not be read: the consumer lives here, is to be given something, and nothing that was in the lane before
+    /// has to be read.
+    pub(super) fn begin_handing(&self, consumer: ConsumerId, synced: &Synced) -> Option<Handing> {
         let unit = self.topology.consumer(consumer);
         // With `memory_first` the disk is for what the consumer has no room for.
-        let is_direct = unit.queue.as_ref().is_none_or(|queue| queue.memory_first);
-        if unit.home != self.id || is_direct || self.ending() || self.has_ended(consumer) {
+        let spills = unit.queue.as_ref().is_none_or(|queue| queue.memory_first);
+        if unit.home != self.id || spills || self.ending() || self.has_ended(consumer) {
             return None;
         }
         let draws = self.draws.borrow();
         let mut lanes = draws[consumer.0 as usize].lanes.iter().enumerate();
         let (lane, drawing) = lanes.find(|(_, lane)| lane.number == self.id.0)?;
-        if drawing.read != drawing.published || self.is_paused(consumer) {
-            return None;
-        }
-        let mut at = synced.upto();
-        for parcel in group {
-            at.offset -= bytes_on_disk(parcel);
-            at.sequence -= parcel.len() as u64;
-        }
-        (at.sequence == drawing.read.sequence).then_some(Handing { consumer, lane, at })
+        let at = synced.from();
+        let follows = drawing.read == drawing.published && drawing.read.sequence == at.sequence;
+        follows.then_some(Handing { consumer, lane, at })
     }
 
     /// Whether the consumer may have these messages in one batch: what a filter injects counts from what it was given, as a whole.
@@ -94,36 +95,62 @@ impl Shard {
         let loops = |&message: &u16| batch.table.get(message as usize).head().loops;
         match self.topology.consumer(consumer).role {
             Role::Output { .. } => true,
-            Role::Filter(_) => picks.iter().map(loops).all(|it| it == loops(&picks[0])),
+            Role::Filter(_) => picks.iter().all(|it| loops(it) == loops(&picks[0])),
         }
     }
 
-    /// Gives the consumer the messages of a batch that nobody else has.
+    /// Puts the messages of a batch that nobody has any more in their place.
     pub(super) fn hand_over(&self, mut batch: Arc<Batch>, place: Place) {
         let Place {
             consumer,
             lane,
-            mut target,
             delivery,
-            end,
+            mut handed,
         } = place;
-        let (Some(from), Some(to)) = (Arc::get_mut(&mut batch), Arc::get_mut(&mut target)) else {
-            unreachable!("neither batch is shared");
-        };
+        let from = Arc::get_mut(&mut batch).expect("nobody has it any more");
+        let to = Arc::get_mut(&mut handed.batch).expect("a taken batch is not shared");
         from.move_into(to, delivery as usize);
         self.give_back(batch);
-        let messages = target.picks(0).len() as u32;
-        self.count_queue(consumer, |counters| {
-            counters.handed_over += u64::from(messages);
-        });
+        let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
+        draw.handed += 1;
+        let drawing = &mut draw.lanes[lane];
+        drawing.read = handed.end;
+        // Its reader was woken when the group was published.
+        drawing.handed.push_back(handed);
+    }
+
+    /// Gives the consumer the oldest batch of a lane that waits in memory. Answers `false` if there is none.
+    pub(super) fn give_out_handed(&self, consumer: ConsumerId, lane: usize) -> bool {
+        let handed = {
+            let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
+            let handed = draw.lanes[lane].handed.pop_front();
+            draw.handed -= usize::from(handed.is_some());
+            handed
+        };
+        let Some(Handed { batch, end, .. }) = handed else {
+            return false;
+        };
+        let messages = batch.picks(0).len() as u64;
+        self.count_queue(consumer, |counters| counters.handed_over += messages);
+        self.give_out(consumer, lane, batch, end);
+        true
+    }
+
+    /// Nothing is given out any more: what waits in memory is on the disk, as if it had never been anywhere else.
+    pub(super) fn keep_handed(&self, consumer: ConsumerId) {
+        let mut kept = Vec::new();
         {
-            let mut draws = self.draws.borrow_mut();
-            let draw = &mut draws[consumer.0 as usize];
-            draw.lanes[lane].read = end;
-            if draw.lanes[lane].has_left_reader() {
-                draw.reader.iter().for_each(Waker::wake_by_ref);
+            let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
+            draw.handed = 0;
+            for drawing in &mut draw.lanes {
+                if let Some(first) = drawing.handed.front() {
+                    drawing.read = first.from;
+                }
+                kept.extend(drawing.handed.drain(..));
             }
         }
-        self.set_out(consumer, lane, target, messages);
+        for Handed { batch, .. } in kept {
+            self.return_queue_batch(consumer, batch);
+        }
     }
 }

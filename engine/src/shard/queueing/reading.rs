@@ -2,7 +2,7 @@
 //!
 //! Owns:    the reader's loop and the keeper's loop of one queue.
 //! Runs on: the consumer's home shard; reads and syncs on threads of the queue's own.            Plane: data.
-//! Bounds:  `limits::queue_reads` batches under way; lanes are read in turn, one batch each.
+//! Bounds:  `limits::QUEUE_READS` batches with the consumer; lanes are read in turn, one batch each.
 //! Never:   copies a message: it is indexed where it was read to.
 
 use std::future::poll_fn;
@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use codecs::message::{IndexError, MessageTable};
-use futures_lite::future::or;
+use futures_lite::future::{or, yield_now};
 
 use super::super::Shard;
 use super::super::disk_wait::DiskWait;
@@ -129,50 +129,83 @@ pub(crate) async fn read_queue(
         shard.tell_drained(consumer, lane);
     }
     let mut lane = 0;
-    loop {
-        let Some(next) = next_lane(&shard, consumer, lane, &sources).await else {
-            return;
-        };
+    while let Some(next) = next_lane(&shard, consumer, lane, &sources).await {
         lane = next;
-        let (from, published) = shard.stretch(consumer, lane);
-        if from == published {
-            // The consumer was given it from memory: the reader only leaves a segment.
-            let mut source = sources[lane].take().expect("one read at a time");
-            let left = worker.run(move || {
-                source.reader.advance(from);
-                source
+        let source = &mut sources[lane];
+        if shard.give_out_handed(consumer, lane) {
+            let_others_run(&shard, consumer).await;
+        } else if shard.has_unread(consumer, lane) {
+            if !read_lane(&shard, consumer, &worker, lane, source).await {
+                break;
+            }
+        } else {
+            leave_segment(&shard, consumer, &worker, lane, source).await;
+        }
+    }
+    shard.keep_handed(consumer);
+}
+
+/// Reads on in a lane and hands what was read to the consumer. Answers `false` when nothing is to be read any more.
+async fn read_lane(
+    shard: &Shard,
+    consumer: ConsumerId,
+    worker: &Worker,
+    lane: usize,
+    source: &mut Option<Source>,
+) -> bool {
+    let Some(batch) = poll_fn(|cx| shard.poll_queue_batch(consumer, cx)).await else {
+        return false;
+    };
+    let taken = source.take().expect("one read at a time");
+    let (from, published) = shard.stretch(consumer, lane);
+    let job = worker.run(move || read(taken, batch, from, published));
+    let (mut back, batch, read) = job.await;
+    match read {
+        Ok(passed) => {
+            back.succeeded();
+            shard.passed_over(consumer, &passed, back.reader.take_notices());
+            shard.draw(consumer, lane, &mut back, published, batch);
+            *source = Some(back);
+            crate::io::yield_if_needed().await;
+        }
+        Err(error) => {
+            shard.return_queue_batch(consumer, batch);
+            let name = &shard.topology.consumer(consumer).name;
+            let wait = back.wait;
+            shard.notice(name, || {
+                format!("its disk queue cannot be read: {error}; trying again in {wait}")
             });
-            sources[lane] = Some(left.await);
-            shard.reader_is_in(consumer, lane, from.segment);
-            continue;
+            // Other lanes go on meanwhile.
+            back.failed();
+            *source = Some(back);
         }
-        let Some(batch) = poll_fn(|cx| shard.poll_queue_batch(consumer, cx)).await else {
-            return;
-        };
-        let source = sources[lane].take().expect("one read at a time");
-        let (from, published) = shard.stretch(consumer, lane);
-        let job = move || read(source, batch, from, published);
-        let (mut source, batch, read) = worker.run(job).await;
-        match read {
-            Ok(passed) => {
-                source.succeeded();
-                shard.passed_over(consumer, &passed, source.reader.take_notices());
-                shard.draw(consumer, lane, &mut source, published, batch);
-                sources[lane] = Some(source);
-                crate::io::yield_if_needed().await;
-            }
-            Err(error) => {
-                shard.return_queue_batch(consumer, batch);
-                let name = &shard.topology.consumer(consumer).name;
-                let wait = source.wait;
-                shard.notice(name, || {
-                    format!("its disk queue cannot be read: {error}; trying again in {wait}")
-                });
-                // Other lanes go on meanwhile.
-                source.failed();
-                sources[lane] = Some(source);
-            }
-        }
+    }
+    true
+}
+
+/// Has the reader of a lane leave a segment that nothing need be read of any more: it keeps the file, and its room on the disk.
+async fn leave_segment(
+    shard: &Shard,
+    consumer: ConsumerId,
+    worker: &Worker,
+    lane: usize,
+    source: &mut Option<Source>,
+) {
+    let mut leaving = source.take().expect("one read at a time");
+    let (to, _) = shard.stretch(consumer, lane);
+    let left = worker.run(move || {
+        leaving.reader.advance(to);
+        leaving
+    });
+    *source = Some(left.await);
+    shard.reader_is_in(consumer, lane, to.segment);
+}
+
+/// Between two batches of a queue. What a filter injects is to be dealt with before it injects more.
+async fn let_others_run(shard: &Shard, consumer: ConsumerId) {
+    match shard.topology.consumer(consumer).role {
+        Role::Filter(_) => yield_now().await,
+        Role::Output { .. } => crate::io::yield_if_needed().await,
     }
 }
 
@@ -282,25 +315,26 @@ impl Shard {
             self.tell_drained(consumer, lane);
             return;
         }
+        let end = self.stretch(consumer, lane).0;
         let start = unique.reserve_delivery(consumer, messages);
         unique.set_picks(start, 0, messages as u16);
-        self.set_out(consumer, lane, batch, messages);
-        self.pump_injected();
+        self.give_out(consumer, lane, batch, end);
     }
 
-    /// Sends a batch that has only a consumer's messages, from a lane that it was now given so far, on its way.
-    pub(super) fn set_out(
+    /// Gives a consumer a batch that has only messages for it, from a lane up to `end`.
+    pub(super) fn give_out(
         &self,
         consumer: ConsumerId,
         lane: usize,
         mut batch: Arc<Batch>,
-        messages: u32,
+        end: Position,
     ) {
+        let messages = batch.picks(0).len() as u32;
         let sequence = {
-            let drawing = &mut self.draws.borrow_mut()[consumer.0 as usize].lanes[lane];
-            drawing.issue(messages, drawing.read)
+            let mut draws = self.draws.borrow_mut();
+            draws[consumer.0 as usize].lanes[lane].issue(messages, end)
         };
-        let unique = Arc::get_mut(&mut batch).expect("a batch that sets out is not shared");
+        let unique = Arc::get_mut(&mut batch).expect("a batch that is given out is not shared");
         unique.origin = Origin::Queued {
             consumer,
             lane: lane as u16,
@@ -311,12 +345,18 @@ impl Shard {
         self.queued.borrow_mut().launch(&batch, 1, messages);
         self.hand_to_consumer(consumer, batch);
         self.tell_drained(consumer, lane);
+        self.pump_injected();
     }
 
-    /// How far a consumer was given a lane, and how far it may be.
+    /// How far a lane was read, or need not be, and how far it may be.
     fn stretch(&self, consumer: ConsumerId, lane: usize) -> (Position, Position) {
         let drawing = &self.draws.borrow()[consumer.0 as usize].lanes[lane];
         (drawing.read, drawing.published)
+    }
+
+    fn has_unread(&self, consumer: ConsumerId, lane: usize) -> bool {
+        let (from, published) = self.stretch(consumer, lane);
+        from < published
     }
 
     /// The reader of a lane has come to a segment without having read anything there.
@@ -329,7 +369,7 @@ impl Shard {
         let (shard, upto) = {
             let draws = self.draws.borrow();
             let drawing = &draws[consumer.0 as usize].lanes[lane];
-            if drawing.read < drawing.published {
+            if !drawing.is_given_out() {
                 return;
             }
             (ShardId(drawing.number), drawing.read)

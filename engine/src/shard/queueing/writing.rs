@@ -292,8 +292,7 @@ impl Writing<'_> {
     /// The disk has the group: whoever reads the queue may have it, and its sources are acknowledged.
     fn settle(&self, job: &mut Job, count: usize, synced: &Synced) {
         let (shard, consumer) = (&self.shard, self.consumer);
-        let group = job.group.iter().take(count).map(|parcel| &**parcel);
-        let mut handing = shard.begin_handing(consumer, group, synced);
+        let mut handing = shard.begin_handing(consumer, synced);
         shard.lane_written(consumer, synced.upto());
         for parcel in job.group.drain(..count) {
             shard.count_queue(consumer, |counters| {
@@ -305,11 +304,11 @@ impl Writing<'_> {
                 // What comes behind it must not come before it.
                 handing = None;
             }
-            let batch = shard.parcel_queued(parcel, synced);
-            match (batch, place) {
+            match (shard.parcel_queued(parcel, synced), place) {
                 (Some(batch), Some(place)) => shard.hand_over(batch, place),
                 (Some(batch), None) => shard.give_back(batch),
-                (None, _) => {}
+                (None, None) => {}
+                (None, Some(_)) => unreachable!("there is a place only for what nobody else has"),
             }
         }
         shard.count_queue(consumer, |counters| counters.syncs += 1);
