@@ -2,7 +2,7 @@
 //!
 //! Owns:    `Parcel`: a share of the batch, the bytes that had to be made, and one piece per record; the way back of one that is let go of.
 //! Runs on: filled on the messages' home shard, delivered on the output's, emptied and reused on the first.            Plane: data.
-//! Bounds:  at most `limits::CONSUMER_CREDITS` per output and shard; one piece per message of a batch.
+//! Bounds:  `ConsumerUnit::parcels_max` with each output; one piece per message of a batch.
 //! Never:   copies bytes that stand in the batch already.
 
 use std::borrow::Cow;
@@ -84,14 +84,11 @@ impl Drop for Parcel {
     fn drop(&mut self) {
         if let Some((_, strays)) = &self.lent {
             let strays = Arc::clone(strays);
-            let mut stray = Box::new(std::mem::take(self));
-            if let Err(
-                flume::TrySendError::Full(unsent) | flume::TrySendError::Disconnected(unsent),
-            ) = strays.try_send(stray)
-            {
-                // The shard has ended: nobody is left to deliver it.
-                stray = unsent;
-                stray.lent = None;
+            let stray = Box::new(std::mem::take(self));
+            if let Err(unsent) = strays.try_send(stray) {
+                // There is room for all that an output may have: its shard has ended, and nobody is left to deliver it.
+                debug_assert!(matches!(unsent, flume::TrySendError::Disconnected(_)));
+                unsent.into_inner().lent = None;
             }
         }
     }

@@ -29,17 +29,19 @@ fn an_output_with_a_queue_that_fails_loses_nothing_and_keeps_the_order() {
         (Moment::Many, How::Panic),
         (Moment::Many, How::Fault),
     ] {
-        for (home, memory_first) in [(0, false), (1, false), (0, true), (1, true)] {
+        let one_shard = [(1, 0, false), (1, 0, true)];
+        let two_shards = [(2, 0, false), (2, 1, false), (2, 0, true), (2, 1, true)];
+        for (shards, home, memory_first) in one_shard.into_iter().chain(two_shards) {
             let folder = tempfile::tempdir().expect("a folder");
             let sent = lines(50_000);
             let fuse = Fuse::new(3, how);
             let output = FlakyOutput::new(moment, &fuse);
-            let daemon = Plan::new(2)
+            let daemon = Plan::new(shards)
                 .input(replay(sent.clone(), usize::MAX), by_line(), None)
                 .consumer(flaky(output.clone()), "TRUE", home)
                 .queued(QueueUnit {
                     memory_first,
-                    ..queue(folder.path(), 2)
+                    ..queue(folder.path(), shards)
                 })
                 .start();
             wait_until_drained(&daemon);

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::event::QueueCounters;
 use engine::shard::run::Snapshot;
@@ -212,5 +212,35 @@ fn the_reader_keeps_no_segment_that_it_was_not_needed_for() {
         let seen = counters(&snapshots, 0);
         assert_eq!(seen.recovered, 1000);
         seen.handed_over > 0
+    });
+}
+
+#[test]
+fn what_a_filter_injects_is_dealt_with_before_it_is_given_more() {
+    until_seen(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keep = Keep::default();
+        let injecting = Count {
+            inject: true,
+            ..Count::default()
+        };
+        // Many batches in a group: more than there are for injections.
+        let daemon = Plan::new(1)
+            .input(replay(lines(20_000), 2000), by_line(), None)
+            .filter(injecting, "Type != 'injected'", 0)
+            .queued(QueueUnit {
+                fsync_interval: Some(Duration::from_millis(50)),
+                ..queue(folder.path(), 1)
+            })
+            .output(keep.clone(), "Type == 'injected'", 0)
+            .start();
+        let snapshots = daemon.wait_for("the injected messages", |snapshots| {
+            let ledger = &snapshots[0].ledgers[1];
+            ledger.received == 20_000 && ledger.in_flight() == 0
+        });
+        let ledger = daemon.ledger(1);
+        daemon.stop();
+        assert_eq!(ledger.dropped.total(), 0, "{ledger:?}");
+        counters(&snapshots, 0).handed_over > 0
     });
 }
