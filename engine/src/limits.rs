@@ -33,7 +33,8 @@ pub const CONSUMER_CREDITS: u16 = 16;
 /// Batches that one shard may have under way to the disk queue of a consumer: those being synced, and those that gather meanwhile.
 pub const QUEUE_CREDITS: u16 = 64;
 
-/// Batches of a disk queue that its consumer may have and has not settled.
+/// Batches that the home of a consumer may have read from its disk queue and not settled: each takes as much memory as the longest message needs.
+/// Of what still stands in memory the consumer may have `CONSUMER_CREDITS`.
 pub const QUEUE_READS: usize = 8;
 
 /// How long nothing of a disk queue is delivered, once the daemon is stopping, until the rest is left for the next start.

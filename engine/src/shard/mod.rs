@@ -684,7 +684,11 @@ fn parcels_and_queued_batches(topology: &Topology, id: ShardId) -> (usize, usize
             None => 0,
         };
         if lives_here {
-            parcels += if is_output { limits::QUEUE_READS } else { 0 };
+            parcels += if is_output {
+                limits::CONSUMER_CREDITS as usize
+            } else {
+                0
+            };
             batches += limits::queue_batches(topology.message_bytes_max);
         }
     }

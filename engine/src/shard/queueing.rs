@@ -2,7 +2,7 @@
 //!
 //! Owns:    `Lane`, the parcels that a shard has for a queue; `Draw`, the batches that a consumer's home has read from one.
 //! Runs on: every shard (lanes), the consumer's home (draws).            Plane: data.
-//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::queue_batches` batches, of which its consumer has `limits::QUEUE_READS` at most.
+//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::queue_batches` batches, of which its consumer has `limits::CONSUMER_CREDITS` at most.
 //! Never:   acknowledges a message before the queue has synced it, or moves a queue's cursor past what its consumer has not taken.
 //!
 //! A message for such a consumer goes: batch -> parcel of encoded messages -> lane -> disk (here its source is acknowledged), then
@@ -213,9 +213,9 @@ impl Draw {
         }
     }
 
-    /// Whether the consumer may be given another batch.
-    fn has_room(&self) -> bool {
-        self.in_flight - self.handed < limits::QUEUE_READS
+    /// Batches that the consumer has, or that are read for it.
+    fn with_consumer(&self) -> usize {
+        self.in_flight - self.handed
     }
 
     fn note(&mut self, progress: Progress) {
@@ -415,7 +415,7 @@ impl Shard {
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
         let count = draw.lanes.len();
-        let has_room = draw.has_room();
+        let has_room = draw.with_consumer() < limits::CONSUMER_CREDITS as usize;
         let wants = |lane: &Drawing| match lane.handed.is_empty() {
             true => lane.read < lane.published || lane.has_left_reader(),
             false => has_room,
@@ -481,7 +481,7 @@ impl Shard {
         let has_room = {
             let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
             remember(&mut draw.reader, cx);
-            draw.has_room()
+            draw.with_consumer() < limits::QUEUE_READS
         };
         match has_room.then(|| self.take_queue_batch(consumer)).flatten() {
             Some(batch) => Poll::Ready(Some(batch)),

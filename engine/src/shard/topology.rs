@@ -262,8 +262,8 @@ impl std::fmt::Debug for Topology {
 impl ConsumerUnit {
     /// Parcels that all shards together may have given an output which it has not settled.
     pub(crate) fn parcels_max(&self, shards: u16) -> usize {
-        let from_queue = self.queue.as_ref().map_or(0, |_| limits::QUEUE_READS);
-        limits::CONSUMER_CREDITS as usize * usize::from(shards) + from_queue
+        let sources = usize::from(shards) + usize::from(self.queue.is_some());
+        limits::CONSUMER_CREDITS as usize * sources
     }
 }
 

@@ -219,7 +219,6 @@ fn the_reader_keeps_no_segment_that_it_was_not_needed_for() {
 fn what_a_filter_injects_is_dealt_with_before_it_is_given_more() {
     until_seen(|| {
         let folder = tempfile::tempdir().expect("a folder");
-        let keep = Keep::default();
         let injecting = Count {
             inject: true,
             ..Count::default()
@@ -232,7 +231,7 @@ fn what_a_filter_injects_is_dealt_with_before_it_is_given_more() {
                 fsync_interval: Some(Duration::from_millis(50)),
                 ..queue(folder.path(), 1)
             })
-            .output(keep.clone(), "Type == 'injected'", 0)
+            .output(Keep::default(), "Type == 'injected'", 0)
             .start();
         let snapshots = daemon.wait_for("the injected messages", |snapshots| {
             let ledger = &snapshots[0].ledgers[1];
