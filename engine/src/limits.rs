@@ -33,8 +33,7 @@ pub const CONSUMER_CREDITS: u16 = 16;
 /// Batches that one shard may have under way to the disk queue of a consumer: those being synced, and those that gather meanwhile.
 pub const QUEUE_CREDITS: u16 = 64;
 
-/// Batches that the home of a consumer may have read from its disk queue and not settled: each takes as much memory as the longest message needs.
-/// Of what still stands in memory the consumer may have `CONSUMER_CREDITS`.
+/// Batches that the home of a consumer may have read from its disk queue and not settled. Each takes as much memory as the longest message needs.
 pub const QUEUE_READS: usize = 8;
 
 /// How long nothing of a disk queue is delivered, once the daemon is stopping, until the rest is left for the next start.
@@ -108,9 +107,9 @@ pub const fn batches(message_bytes_max: usize) -> usize {
     }
 }
 
-/// Batches of a consumer's disk queue at its home: those that the consumer has, and what was just synced and waits for it in memory. With messages of
-/// usual length there is room for all that is synced at once, so that none of it need be read.
-pub const fn queue_batches(message_bytes_max: usize) -> usize {
+/// Batches of a consumer's disk queue that stand in memory at its home since they were synced: `CONSUMER_CREDITS` with the consumer, the others wait. With
+/// messages of usual length there is room for all that is synced at once, so that none of it need be read.
+pub const fn handed_batches(message_bytes_max: usize) -> usize {
     batches(message_bytes_max) / 2
 }
 
@@ -134,7 +133,7 @@ pub const fn mesh_capacity(consumers: usize) -> usize {
 
 const _: () = assert!(batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == BATCHES);
 const _: () = assert!(
-    cfg!(sim) || queue_batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == QUEUE_CREDITS as usize
+    cfg!(sim) || handed_batches(codecs::limits::MESSAGE_BYTES_DEFAULT) == QUEUE_CREDITS as usize
 );
 const _: () = assert!((STREAM_FIELDS_MAX + 3) * STREAM_TEXT_BYTES_MAX < TABLE_ARENA_BYTES);
 const _: () = assert!(TABLE_MESSAGES_MAX <= u16::MAX as usize);

@@ -318,7 +318,8 @@ impl Report {
             // Those that wait for the disk, and those that come from it.
             Some(_) => {
                 limits::QUEUE_CREDITS as usize * self.shards
-                    + limits::queue_batches(topology.message_bytes_max)
+                    + limits::QUEUE_READS
+                    + limits::handed_batches(topology.message_bytes_max)
             }
             None => limits::CONSUMER_CREDITS as usize * self.shards,
         };

@@ -68,6 +68,8 @@ pub enum PoolKind {
     Injected,
     /// What is read from disk queues.
     Queued,
+    /// What has gone through a disk queue without being read.
+    Handed,
 }
 
 /// The messages of a batch for one consumer.
@@ -117,6 +119,11 @@ impl Batch {
     #[inline]
     pub fn deliveries(&self) -> &[Delivery] {
         &self.deliveries
+    }
+
+    /// Whether a disk queue has what it has.
+    pub(crate) fn is_from_queue(&self) -> bool {
+        matches!(self.pool, PoolKind::Queued | PoolKind::Handed)
     }
 
     /// Moves the messages into an empty batch, which has the given delivery as its only one afterwards.

@@ -122,8 +122,9 @@ pub struct Shard {
     pub(crate) topology: Arc<Topology>,
     pub(crate) pool: RefCell<Pool>,
     pub(crate) injections: RefCell<Pool>,
-    /// What is read from disk queues of consumers that live here.
-    pub(crate) queued: RefCell<Pool>,
+    /// What is read from disk queues of consumers that live here, and what need not be.
+    queued: RefCell<Pool>,
+    handed: RefCell<Pool>,
     pub(crate) streams: RefCell<Streams>,
     /// Inputs first, then one per consumer for what it injects, then one per consumer for what is read from its disk queue.
     pub(crate) ledgers: RefCell<Vec<InputCounters>>,
@@ -185,14 +186,16 @@ impl Shard {
         let consumers: Vec<Consumer> = (0..topology.consumers.len())
             .map(|index| make_consumer(&topology, ConsumerId(index as u16)))
             .collect();
-        let (parcels, queued) = parcels_and_queued_batches(&topology, id);
+        let (parcels, queues) = parcels_and_queues(&topology, id);
         let parcels = (0..parcels).map(|_| Parcel::empty()).collect();
         let count = topology.consumers.len();
         let bytes_max = topology.message_bytes_max;
         let pool = |kind, batches| {
             let limits = match kind {
                 PoolKind::Injected => limits::injection_limits(bytes_max),
-                PoolKind::Received | PoolKind::Queued => limits::batch_limits(bytes_max),
+                PoolKind::Received | PoolKind::Queued | PoolKind::Handed => {
+                    limits::batch_limits(bytes_max)
+                }
             };
             RefCell::new(Pool::new(batches, limits, id, kind))
         };
@@ -201,7 +204,8 @@ impl Shard {
             id,
             pool: pool(PoolKind::Received, limits::batches(bytes_max)),
             injections: pool(PoolKind::Injected, limits::INJECTION_BATCHES),
-            queued: pool(PoolKind::Queued, queued),
+            queued: pool(PoolKind::Queued, queues * limits::QUEUE_READS),
+            handed: pool(PoolKind::Handed, queues * limits::handed_batches(bytes_max)),
             streams: RefCell::default(),
             ledgers: RefCell::new(vec![
                 InputCounters::default();
@@ -629,12 +633,14 @@ impl Shard {
     /// Deliveries under way to or queued for each consumer.
     pub(crate) fn consumer_queues(&self) -> Vec<u32> {
         let (consumers, lanes) = (self.consumers.borrow(), self.lanes.borrow());
+        let draws = self.draws.borrow();
+        let queues = lanes.iter().zip(draws.iter());
         consumers
             .iter()
-            .zip(lanes.iter())
-            .map(|(state, lane)| {
+            .zip(queues)
+            .map(|(state, (lane, draw))| {
                 let here = state.queue.len() + state.blocked.len() + state.standing.held.len();
-                (here + lane.waiting_count()) as u32
+                (here + lane.waiting_count() + draw.waiting_count()) as u32
             })
             .collect()
     }
@@ -672,27 +678,23 @@ impl Shard {
     }
 }
 
-/// Parcels that a shard needs, and batches for what it reads from disk queues.
-fn parcels_and_queued_batches(topology: &Topology, id: ShardId) -> (usize, usize) {
-    let (mut parcels, mut batches) = (0, 0);
+/// Parcels that a shard needs, and disk queues that have their consumers here.
+fn parcels_and_queues(topology: &Topology, id: ShardId) -> (usize, usize) {
+    let (mut parcels, mut queues) = (0, 0);
     for unit in &topology.consumers {
         let is_output = matches!(unit.role, Role::Output { .. });
-        let lives_here = unit.queue.is_some() && unit.home == id;
+        let comes_out_here = unit.queue.is_some() && unit.home == id;
+        queues += usize::from(comes_out_here);
         parcels += match unit.queue {
             Some(_) => limits::QUEUE_CREDITS as usize,
             None if is_output => limits::CONSUMER_CREDITS as usize,
             None => 0,
         };
-        if lives_here {
-            parcels += if is_output {
-                limits::CONSUMER_CREDITS as usize
-            } else {
-                0
-            };
-            batches += limits::queue_batches(topology.message_bytes_max);
+        if comes_out_here && is_output {
+            parcels += limits::CONSUMER_CREDITS as usize + limits::QUEUE_READS;
         }
     }
-    (parcels, batches)
+    (parcels, queues)
 }
 
 fn make_consumer(topology: &Topology, id: ConsumerId) -> Consumer {

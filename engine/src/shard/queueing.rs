@@ -2,7 +2,7 @@
 //!
 //! Owns:    `Lane`, the parcels that a shard has for a queue; `Draw`, the batches that a consumer's home has read from one.
 //! Runs on: every shard (lanes), the consumer's home (draws).            Plane: data.
-//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::queue_batches` batches, of which its consumer has `limits::CONSUMER_CREDITS` at most.
+//! Bounds:  a lane holds `limits::QUEUE_CREDITS` parcels, a draw `limits::QUEUE_READS` batches that were read and `limits::handed_batches` that need not be.
 //! Never:   acknowledges a message before the queue has synced it, or moves a queue's cursor past what its consumer has not taken.
 //!
 //! A message for such a consumer goes: batch -> parcel of encoded messages -> lane -> disk (here its source is acknowledged), then
@@ -28,7 +28,7 @@ use super::parcel::Parcel;
 use super::topology::ConsumerUnit;
 use crate::io::remember;
 use crate::limits;
-use crate::pack::{Batch, ConsumerId};
+use crate::pack::{Batch, ConsumerId, PoolKind};
 use crate::plugin::{EncodeContext, EncodeFailure, Encoded, Encoder, encode_protobuf};
 use crate::queue::Position;
 
@@ -97,9 +97,7 @@ struct Drawing {
     published: Position,
     read: Position,
     /// The segment that the reader is in.
-    reader_in: u64,
-    /// What waits in memory to be given out, before anything that is read: `read` lies behind it.
-    handed: VecDeque<Handed>,
+    reader_segment: u64,
     /// How far it was settled.
     at: Position,
     first: u64,
@@ -123,8 +121,7 @@ impl Drawing {
             number,
             published,
             read: from,
-            reader_in: from.segment,
-            handed: VecDeque::with_capacity(limits::QUEUE_CREDITS as usize),
+            reader_segment: from.segment,
             at: from,
             first: 0,
             under_way: VecDeque::new(),
@@ -132,14 +129,14 @@ impl Drawing {
         }
     }
 
-    /// Everything was given out that may be.
-    fn is_given_out(&self) -> bool {
-        self.read == self.published && self.handed.is_empty()
-    }
-
     /// Nothing need be read, and the end is in a segment that the reader has not come to: it still has an older one open.
     fn has_left_reader(&self) -> bool {
-        self.read == self.published && self.read.segment != self.reader_in
+        self.read == self.published && self.read.segment != self.reader_segment
+    }
+
+    /// How far it was given out.
+    fn given_out(&self) -> Position {
+        self.under_way.back().map_or(self.at, |last| last.end)
     }
 
     fn issue(&mut self, messages: u32, end: Position) -> u64 {
@@ -192,10 +189,12 @@ pub(super) struct Draw {
     lanes: Vec<Drawing>,
     /// What other shards have said of their lanes before this one has begun to read them.
     early: Vec<(u16, Position)>,
-    /// Batches that are not settled, `handed` among them.
-    in_flight: usize,
-    /// Batches that wait to be given out.
-    handed: usize,
+    /// Batches that were read, or are read into.
+    reads: usize,
+    /// Batches that the consumer has and that need not be read.
+    given: usize,
+    /// What waits in memory to be given out, before anything that has to be read of its lane.
+    handed: VecDeque<Handed>,
     /// Messages that the cursors may pass and have not been told of.
     passed: u64,
     /// A cursor may leave a segment behind.
@@ -213,9 +212,31 @@ impl Draw {
         }
     }
 
-    /// Batches that the consumer has, or that are read for it.
-    fn with_consumer(&self) -> usize {
-        self.in_flight - self.handed
+    /// Batches that are not settled.
+    fn in_flight(&self) -> usize {
+        self.reads + self.given + self.handed.len()
+    }
+
+    /// Batches that wait to be given out.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.handed.len()
+    }
+
+    /// Whether all of a lane was given out that may be.
+    fn is_given_out(&self, lane: usize) -> bool {
+        let drawing = &self.lanes[lane];
+        drawing.read == drawing.published && self.handed.iter().all(|handed| handed.lane() != lane)
+    }
+
+    /// Whether the reader of a lane has something to do.
+    fn wants_reader(&self, lane: usize) -> bool {
+        let waits = self.handed.front().map(Handed::lane);
+        if waits == Some(lane) {
+            return self.given < limits::CONSUMER_CREDITS as usize;
+        }
+        let drawing = &self.lanes[lane];
+        let may_read = self.reads < limits::QUEUE_READS;
+        drawing.read < drawing.published && may_read || drawing.has_left_reader()
     }
 
     fn note(&mut self, progress: Progress) {
@@ -415,14 +436,9 @@ impl Shard {
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
         let count = draw.lanes.len();
-        let has_room = draw.with_consumer() < limits::CONSUMER_CREDITS as usize;
-        let wants = |lane: &Drawing| match lane.handed.is_empty() {
-            true => lane.read < lane.published || lane.has_left_reader(),
-            false => has_room,
-        };
         let readable = (1..=count)
             .map(|step| (last + step) % count)
-            .find(|&lane| wants(&draw.lanes[lane]) && may(lane));
+            .find(|&lane| draw.wants_reader(lane) && may(lane));
         if readable.is_some() && !is_paused {
             return Poll::Ready(readable);
         }
@@ -434,8 +450,8 @@ impl Shard {
     pub(crate) fn queues_idle(&self) -> bool {
         let draws = self.draws.borrow();
         draws.iter().all(|draw| {
-            let mut lanes = draw.lanes.iter();
-            draw.in_flight == 0 && lanes.all(Drawing::is_given_out)
+            let mut lanes = 0..draw.lanes.len();
+            draw.in_flight() == 0 && lanes.all(|lane| draw.is_given_out(lane))
         })
     }
 
@@ -473,55 +489,43 @@ impl Shard {
         }
     }
 
-    /// A batch to read a queue into, when the consumer may have another.
-    fn poll_queue_batch(&self, consumer: ConsumerId, cx: &Context<'_>) -> Poll<Option<Arc<Batch>>> {
-        if self.ending() || self.has_ended(consumer) {
-            return Poll::Ready(None);
-        }
-        let has_room = {
-            let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
-            remember(&mut draw.reader, cx);
-            draw.with_consumer() < limits::QUEUE_READS
-        };
-        match has_room.then(|| self.take_queue_batch(consumer)).flatten() {
-            Some(batch) => Poll::Ready(Some(batch)),
-            None => Poll::Pending,
-        }
-    }
-
-    /// A batch for what comes out of a queue, if its share of the pool has another.
-    fn take_queue_batch(&self, consumer: ConsumerId) -> Option<Arc<Batch>> {
+    /// A batch to read a queue into, if there may be another.
+    fn take_read_batch(&self, consumer: ConsumerId) -> Option<Arc<Batch>> {
         let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
-        if draw.in_flight >= limits::queue_batches(self.topology.message_bytes_max) {
+        if draw.reads >= limits::QUEUE_READS {
             return None;
         }
         let batch = self.queued.borrow_mut().take()?;
-        draw.in_flight += 1;
+        draw.reads += 1;
         Some(batch)
     }
 
     /// Gives an unused batch back.
-    fn return_queue_batch(&self, consumer: ConsumerId, batch: Arc<Batch>) {
+    fn return_read_batch(&self, consumer: ConsumerId, batch: Arc<Batch>) {
         {
             let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
-            draw.in_flight -= 1;
+            draw.reads -= 1;
             // At the end it waits for the last one.
             draw.keeper.iter().for_each(Waker::wake_by_ref);
         }
         self.give_back(batch);
     }
 
-    /// A batch that was read from a queue has been settled.
+    /// A batch that came out of a queue has been settled.
     pub(super) fn drawn_settled(
         &self,
         consumer: ConsumerId,
+        pool: PoolKind,
         lane: u16,
         sequence: u64,
         taken: bool,
     ) {
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
-        draw.in_flight -= 1;
+        match pool {
+            PoolKind::Handed => draw.given -= 1,
+            _ => draw.reads -= 1,
+        }
         let progress = draw.lanes[lane as usize].settle(sequence, taken);
         draw.note(progress);
         for waker in [draw.keeper.as_ref(), draw.reader.as_ref()] {
@@ -529,21 +533,14 @@ impl Shard {
         }
     }
 
-    /// Batches of queues have come free.
-    pub(super) fn wake_queue_readers(&self) {
-        let draws = self.draws.borrow();
-        let readers = draws.iter().filter_map(|draw| draw.reader.as_ref());
-        readers.for_each(Waker::wake_by_ref);
-    }
-
     /// Those who work for queues look whether they are to end.
     pub(super) fn wake_queues(&self) {
-        self.wake_queue_readers();
         let lanes = self.lanes.borrow();
         let writers = lanes.iter().filter_map(|lane| lane.waker.as_ref());
         writers.for_each(Waker::wake_by_ref);
-        let draws = self.draws.borrow();
-        let keepers = draws.iter().filter_map(|draw| draw.keeper.as_ref());
-        keepers.for_each(Waker::wake_by_ref);
+        for draw in self.draws.borrow().iter() {
+            let wakers = draw.reader.iter().chain(&draw.keeper);
+            wakers.for_each(Waker::wake_by_ref);
+        }
     }
 }

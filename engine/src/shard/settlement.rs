@@ -20,7 +20,7 @@ impl Shard {
     /// A filter elsewhere is done with a delivery.
     pub(super) fn released(&self, batch: Arc<Batch>, delivery: u16, dropped: Option<DropCause>) {
         let consumer = batch.deliveries()[delivery as usize].consumer;
-        if batch.pool == PoolKind::Queued {
+        if batch.is_from_queue() {
             self.settle(batch, delivery, dropped);
             return;
         }
@@ -45,7 +45,7 @@ impl Shard {
         let mut drops = parcel.drops();
         let is_lost = drops.any(|(_, cause)| cause == DropCause::DestinationEnded);
         drop(drops);
-        if batch.pool != PoolKind::Queued && self.goes_to_disk_after_all(consumer, is_lost) {
+        if !batch.is_from_queue() && self.goes_to_disk_after_all(consumer, is_lost) {
             let mut parcel = parcel;
             let batch = parcel.open(|_, _| ());
             self.parcels.borrow_mut().push(parcel);
@@ -116,7 +116,7 @@ impl Shard {
         if let Some(cause) = dropped {
             let ledger = self.ledger_of(batch.origin);
             let pool = self.pool_of(&batch);
-            let is_kept = batch.pool == PoolKind::Queued && cause == DropCause::DestinationEnded;
+            let is_kept = batch.is_from_queue() && cause == DropCause::DestinationEnded;
             for &message in batch.picks(delivery as usize) {
                 if pool.borrow_mut().note_drop(batch.slot, message) && !is_kept {
                     self.ledgers.borrow_mut()[ledger].dropped.add(cause, 1);
@@ -130,7 +130,7 @@ impl Shard {
 
     /// Whether what a consumer leaves behind when it ends may be forgotten: it is not needed, and no queue can keep it.
     fn may_lose(&self, batch: &Batch, consumer: ConsumerId) -> bool {
-        batch.pool != PoolKind::Queued && self.topology.consumer(consumer).can_exit
+        !batch.is_from_queue() && self.topology.consumer(consumer).can_exit
     }
 
     /// Gives one share of a batch of this shard back. Without proof that it was taken its stream is not acknowledged any further.
@@ -177,7 +177,7 @@ impl Shard {
                 consumer,
                 lane,
                 sequence,
-            } => self.drawn_settled(consumer, lane, sequence, !withheld),
+            } => self.drawn_settled(consumer, batch.pool, lane, sequence, !withheld),
             Origin::Injected { .. } | Origin::Free => {}
         }
         batch
@@ -189,7 +189,8 @@ impl Shard {
         self.pool_of(&batch).borrow_mut().give_back(batch);
         match kind {
             PoolKind::Received => self.wake_next_waiting(),
-            PoolKind::Queued => self.wake_queue_readers(),
+            // Who had it wakes the reader that may have it now.
+            PoolKind::Queued | PoolKind::Handed => {}
             PoolKind::Injected => self.credit_for_injection(),
         }
     }
@@ -217,6 +218,7 @@ impl Shard {
             PoolKind::Received => &self.pool,
             PoolKind::Injected => &self.injections,
             PoolKind::Queued => &self.queued,
+            PoolKind::Handed => &self.handed,
         }
     }
 

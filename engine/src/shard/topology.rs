@@ -262,8 +262,11 @@ impl std::fmt::Debug for Topology {
 impl ConsumerUnit {
     /// Parcels that all shards together may have given an output which it has not settled.
     pub(crate) fn parcels_max(&self, shards: u16) -> usize {
-        let sources = usize::from(shards) + usize::from(self.queue.is_some());
-        limits::CONSUMER_CREDITS as usize * sources
+        let from_shards = limits::CONSUMER_CREDITS as usize * usize::from(shards);
+        match self.queue {
+            Some(_) => from_shards + limits::CONSUMER_CREDITS as usize + limits::QUEUE_READS,
+            None => from_shards,
+        }
     }
 }
 

@@ -11,11 +11,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use engine::event::QueueCounters;
+use engine::plugin::Placement;
 use engine::shard::run::Snapshot;
 use engine::shard::topology::QueueUnit;
 
 use crate::delivery::{by_line, lines, replay};
-use crate::harness::{Count, Keep, PATIENCE, Plan};
+use crate::harness::{Count, Keep, PATIENCE, Plan, ReplayInput};
 use crate::queueing::{copy_folder, queue, wait_until_drained};
 
 /// What became of the queue of a consumer.
@@ -242,4 +243,36 @@ fn what_a_filter_injects_is_dealt_with_before_it_is_given_more() {
         assert_eq!(ledger.dropped.total(), 0, "{ledger:?}");
         counters(&snapshots, 0).handed_over > 0
     });
+}
+
+#[test]
+fn lanes_that_are_read_and_one_that_is_handed_over_leave_each_other_room() {
+    for (interval, is_filter) in [(None, true), (Some(50), true), (None, false)] {
+        for _ in 0..8 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (count, keep) = (Count::default(), Keep::default());
+            let plan = Plan::new(2).input(
+                ReplayInput {
+                    placement: Placement::EveryShard,
+                    ..replay(lines(20_000), 2000)
+                },
+                by_line(),
+                None,
+            );
+            let plan = if is_filter {
+                plan.filter(count, "TRUE", 0)
+            } else {
+                plan.output(keep, "TRUE", 0)
+            };
+            let daemon = plan
+                .queued(QueueUnit {
+                    fsync_interval: interval.map(Duration::from_millis),
+                    ..queue(folder.path(), 2)
+                })
+                .start();
+            let snapshots = wait_until_drained(&daemon);
+            assert_eq!(counters(&snapshots, 0).queued, 40_000);
+            daemon.stop();
+        }
+    }
 }

@@ -532,7 +532,8 @@ fn the_report_tells_of_a_queue_as_it_is() {
     );
     assert!(said[0].contains("(refused)"), "{said:?}");
     let capacity = 2 * usize::from(limits::QUEUE_CREDITS)
-        + limits::queue_batches(daemon.topology.message_bytes_max);
+        + limits::QUEUE_READS
+        + limits::handed_batches(daemon.topology.message_bytes_max);
     let text = report.text(&daemon.topology);
     let wanted = format!("consumer0:\n    InChanCapacity: {capacity}\n    InChanLength: 0\n");
     assert!(text.contains(&wanted), "{text}");

@@ -260,8 +260,7 @@ impl Case {
         let read = running.read.entry(number).or_default();
         let mut at = from;
         for ((id, _), entry) in group.iter().zip(entries(group)).take(count) {
-            at.offset += entry.record_bytes();
-            at.sequence += 1;
+            at = at.behind(1, entry.record_bytes());
             read.push((*id, at));
         }
         open.reader.advance(at);

@@ -2,7 +2,7 @@
 //!
 //! Owns:    the way of a batch from the pool of what inputs receive to the one of what comes out of queues.
 //! Runs on: the consumer's home shard, for the lane of that shard.            Plane: data.
-//! Bounds:  `limits::queue_batches` batches; what exceeds them is read from the disk later.
+//! Bounds:  `limits::handed_batches` batches; what exceeds them is read from the disk later.
 //! Never:   copies a message, hands over what is not synced, overtakes what is still to be read, or calls a consumer while a group is settled.
 //!
 //! The messages move from one batch to the other, with their index: for everybody else they are a batch that was read from the queue, and the one that
@@ -10,11 +10,13 @@
 //! reading and must not differ from, gives them out.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::super::Shard;
 use super::super::parcel::Parcel;
 use super::super::topology::Role;
 use super::writing::bytes_on_disk;
+use crate::limits;
 use crate::pack::{Batch, ConsumerId, PoolKind};
 use crate::queue::{Position, Synced};
 
@@ -22,9 +24,16 @@ use crate::queue::{Position, Synced};
 #[derive(Debug)]
 pub(super) struct Handed {
     batch: Arc<Batch>,
-    /// Its part of the lane.
-    from: Position,
+    /// Number of the lane among those that its home reads.
+    lane: usize,
+    /// Where the lane goes on behind it.
     end: Position,
+}
+
+impl Handed {
+    pub(super) fn lane(&self) -> usize {
+        self.lane
+    }
 }
 
 /// A group on its way from the disk's writer to the consumer.
@@ -37,35 +46,32 @@ pub(super) struct Handing {
 }
 
 /// Where the messages of one parcel go.
-pub(super) struct Place {
+pub(super) struct Target {
     consumer: ConsumerId,
-    lane: usize,
     delivery: u16,
     handed: Handed,
 }
 
 impl Handing {
-    /// A place for the messages of the next parcel of the group, if they can go on as they are.
-    pub(super) fn place(&mut self, shard: &Shard, parcel: &Parcel) -> Option<Place> {
+    /// A target for the messages of the next parcel of the group, if they can go on as they are.
+    pub(super) fn target(&mut self, shard: &Shard, parcel: &Parcel) -> Option<Target> {
         let (batch, delivery) = (parcel.batch(), parcel.delivery());
         let picks = batch.picks(delivery as usize);
         let is_whole = !parcel.is_empty() && parcel.len() == picks.len();
         let is_last =
             batch.pool == PoolKind::Received && shard.pool.borrow().holds(batch.slot) == 1;
-        if !is_whole || !is_last || !shard.takes_together(self.consumer, batch, picks) {
+        if !is_whole || !is_last || !shard.are_alike(self.consumer, batch, picks) {
             return None;
         }
-        let batch = shard.take_queue_batch(self.consumer)?;
-        let from = self.at;
-        self.at.offset += bytes_on_disk(parcel);
-        self.at.sequence += parcel.len() as u64;
-        Some(Place {
+        let batch = shard.take_handed_batch(self.consumer)?;
+        let bytes = bytes_on_disk(parcel);
+        self.at = self.at.behind(parcel.len() as u64, bytes);
+        Some(Target {
             consumer: self.consumer,
-            lane: self.lane,
             delivery,
             handed: Handed {
                 batch,
-                from,
+                lane: self.lane,
                 end: self.at,
             },
         })
@@ -90,8 +96,18 @@ impl Shard {
         follows.then_some(Handing { consumer, lane, at })
     }
 
-    /// Whether the consumer may have these messages in one batch: what a filter injects counts from what it was given, as a whole.
-    fn takes_together(&self, consumer: ConsumerId, batch: &Batch, picks: &[u16]) -> bool {
+    /// A batch for messages that need not be read, if there may be another.
+    fn take_handed_batch(&self, consumer: ConsumerId) -> Option<Arc<Batch>> {
+        let draw = &self.draws.borrow()[consumer.0 as usize];
+        let most = limits::handed_batches(self.topology.message_bytes_max);
+        if draw.given + draw.handed.len() >= most {
+            return None;
+        }
+        self.handed.borrow_mut().take()
+    }
+
+    /// Whether a filter may have these messages in one batch: what it injects counts from what it was given, as a whole.
+    fn are_alike(&self, consumer: ConsumerId, batch: &Batch, picks: &[u16]) -> bool {
         let loops = |&message: &u16| batch.table.get(message as usize).head().loops;
         match self.topology.consumer(consumer).role {
             Role::Output { .. } => true,
@@ -99,32 +115,29 @@ impl Shard {
         }
     }
 
-    /// Puts the messages of a batch that nobody has any more in their place.
-    pub(super) fn hand_over(&self, mut batch: Arc<Batch>, place: Place) {
-        let Place {
+    /// Moves the messages of a batch that nobody has any more to where they go.
+    pub(super) fn hand_over(&self, mut batch: Arc<Batch>, target: Target) {
+        let Target {
             consumer,
-            lane,
             delivery,
             mut handed,
-        } = place;
+        } = target;
         let from = Arc::get_mut(&mut batch).expect("nobody has it any more");
         let to = Arc::get_mut(&mut handed.batch).expect("a taken batch is not shared");
         from.move_into(to, delivery as usize);
         self.give_back(batch);
         let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
-        draw.handed += 1;
-        let drawing = &mut draw.lanes[lane];
-        drawing.read = handed.end;
-        // Its reader was woken when the group was published.
-        drawing.handed.push_back(handed);
+        draw.lanes[handed.lane].read = handed.end;
+        // The reader was woken when the group was published.
+        draw.handed.push_back(handed);
     }
 
-    /// Gives the consumer the oldest batch of a lane that waits in memory. Answers `false` if there is none.
+    /// Gives the consumer the oldest batch that waits in memory, if it is of this lane. Answers whether it was.
     pub(super) fn give_out_handed(&self, consumer: ConsumerId, lane: usize) -> bool {
         let handed = {
             let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
-            let handed = draw.lanes[lane].handed.pop_front();
-            draw.handed -= usize::from(handed.is_some());
+            let handed = draw.handed.pop_front_if(|handed| handed.lane == lane);
+            draw.given += usize::from(handed.is_some());
             handed
         };
         let Some(Handed { batch, end, .. }) = handed else {
@@ -138,19 +151,18 @@ impl Shard {
 
     /// Nothing is given out any more: what waits in memory is on the disk, as if it had never been anywhere else.
     pub(super) fn keep_handed(&self, consumer: ConsumerId) {
-        let mut kept = Vec::new();
-        {
+        let kept = {
             let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
-            draw.handed = 0;
-            for drawing in &mut draw.lanes {
-                if let Some(first) = drawing.handed.front() {
-                    drawing.read = first.from;
-                }
-                kept.extend(drawing.handed.drain(..));
+            let kept = std::mem::take(&mut draw.handed);
+            for handed in &kept {
+                let drawing = &mut draw.lanes[handed.lane];
+                drawing.read = drawing.given_out();
             }
-        }
+            draw.keeper.iter().for_each(Waker::wake_by_ref);
+            kept
+        };
         for Handed { batch, .. } in kept {
-            self.return_queue_batch(consumer, batch);
+            self.give_back(batch);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns:    the reader's loop and the keeper's loop of one queue.
 //! Runs on: the consumer's home shard; reads and syncs on threads of the queue's own.            Plane: data.
-//! Bounds:  `limits::QUEUE_READS` batches with the consumer; lanes are read in turn, one batch each.
+//! Bounds:  `limits::QUEUE_READS` batches under way; lanes are read in turn, one batch each.
 //! Never:   copies a message: it is indexed where it was read to.
 
 use std::future::poll_fn;
@@ -23,6 +23,7 @@ use super::Drawing;
 use crate::event::DropCause;
 use crate::io::clock::Monotonic;
 use crate::io::{Worker, remember};
+use crate::limits;
 use crate::pack::{Batch, ConsumerId, Origin, ShardId};
 use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader};
 
@@ -95,6 +96,8 @@ pub(crate) fn begin(
 ) -> (Vec<Reader>, Vec<Cursor>) {
     let mut draws = shard.draws.borrow_mut();
     let draw = &mut draws[consumer.0 as usize];
+    let in_memory = limits::handed_batches(shard.topology.message_bytes_max);
+    draw.handed.reserve_exact(in_memory);
     let (mut readers, mut cursors) = (Vec::new(), Vec::new());
     for mut lane in lanes {
         lane.reader.set_patience(READ_ATTEMPTS);
@@ -135,9 +138,7 @@ pub(crate) async fn read_queue(
         if shard.give_out_handed(consumer, lane) {
             let_others_run(&shard, consumer).await;
         } else if shard.has_unread(consumer, lane) {
-            if !read_lane(&shard, consumer, &worker, lane, source).await {
-                break;
-            }
+            read_lane(&shard, consumer, &worker, lane, source).await;
         } else {
             leave_segment(&shard, consumer, &worker, lane, source).await;
         }
@@ -145,17 +146,16 @@ pub(crate) async fn read_queue(
     shard.keep_handed(consumer);
 }
 
-/// Reads on in a lane and hands what was read to the consumer. Answers `false` when nothing is to be read any more.
+/// Reads on in a lane and hands what was read to the consumer.
 async fn read_lane(
     shard: &Shard,
     consumer: ConsumerId,
     worker: &Worker,
     lane: usize,
     source: &mut Option<Source>,
-) -> bool {
-    let Some(batch) = poll_fn(|cx| shard.poll_queue_batch(consumer, cx)).await else {
-        return false;
-    };
+) {
+    let batch = shard.take_read_batch(consumer);
+    let batch = batch.expect("a lane is read only while there is a batch");
     let taken = source.take().expect("one read at a time");
     let (from, published) = shard.stretch(consumer, lane);
     let job = worker.run(move || read(taken, batch, from, published));
@@ -169,7 +169,7 @@ async fn read_lane(
             crate::io::yield_if_needed().await;
         }
         Err(error) => {
-            shard.return_queue_batch(consumer, batch);
+            shard.return_read_batch(consumer, batch);
             let name = &shard.topology.consumer(consumer).name;
             let wait = back.wait;
             shard.notice(name, || {
@@ -180,7 +180,6 @@ async fn read_lane(
             *source = Some(back);
         }
     }
-    true
 }
 
 /// Has the reader of a lane leave a segment that nothing need be read of any more: it keeps the file, and its room on the disk.
@@ -201,7 +200,7 @@ async fn leave_segment(
     shard.reader_is_in(consumer, lane, to.segment);
 }
 
-/// Between two batches of a queue. What a filter injects is to be dealt with before it injects more.
+/// Between two batches of a queue. Whoever gets what a filter has injected is to have a turn before the filter injects more.
 async fn let_others_run(shard: &Shard, consumer: ConsumerId) {
     match shard.topology.consumer(consumer).role {
         Role::Filter(_) => yield_now().await,
@@ -297,7 +296,7 @@ impl Shard {
             } else {
                 reached
             };
-            drawing.reader_in = reached.segment;
+            drawing.reader_segment = reached.segment;
             if messages == 0 {
                 let progress = drawing.skip(drawing.read);
                 draw.note(progress);
@@ -311,7 +310,7 @@ impl Shard {
             ledger.dropped.add(DropCause::DecodeFailed, refused);
         }
         if messages == 0 {
-            self.return_queue_batch(consumer, batch);
+            self.return_read_batch(consumer, batch);
             self.tell_drained(consumer, lane);
             return;
         }
@@ -342,7 +341,9 @@ impl Shard {
         };
         let ledger = self.ledger_of_queue(consumer);
         self.ledgers.borrow_mut()[ledger].received += u64::from(messages);
-        self.queued.borrow_mut().launch(&batch, 1, messages);
+        self.pool_of(&batch)
+            .borrow_mut()
+            .launch(&batch, 1, messages);
         self.hand_to_consumer(consumer, batch);
         self.tell_drained(consumer, lane);
         self.pump_injected();
@@ -361,17 +362,18 @@ impl Shard {
 
     /// The reader of a lane has come to a segment without having read anything there.
     fn reader_is_in(&self, consumer: ConsumerId, lane: usize, segment: u64) {
-        self.draws.borrow_mut()[consumer.0 as usize].lanes[lane].reader_in = segment;
+        self.draws.borrow_mut()[consumer.0 as usize].lanes[lane].reader_segment = segment;
     }
 
     /// Tells the shard that writes to a lane, if its consumer has got all that is there.
     fn tell_drained(&self, consumer: ConsumerId, lane: usize) {
         let (shard, upto) = {
             let draws = self.draws.borrow();
-            let drawing = &draws[consumer.0 as usize].lanes[lane];
-            if !drawing.is_given_out() {
+            let draw = &draws[consumer.0 as usize];
+            if !draw.is_given_out(lane) {
                 return;
             }
+            let drawing = &draw.lanes[lane];
             (ShardId(drawing.number), drawing.read)
         };
         if shard == self.id {
@@ -407,7 +409,7 @@ impl Shard {
     fn poll_passed(&self, consumer: ConsumerId, least: u64, cx: &Context<'_>) -> Poll<bool> {
         let mut draws = self.draws.borrow_mut();
         let draw = &mut draws[consumer.0 as usize];
-        if self.ending() && draw.in_flight == 0 {
+        if self.ending() && draw.in_flight() == 0 {
             return Poll::Ready(true);
         }
         if draw.passed >= least || draw.leaves_segment {

@@ -299,16 +299,16 @@ impl Writing<'_> {
                 counters.queued += parcel.len() as u64;
                 counters.bytes += parcel.bytes() as u64;
             });
-            let place = handing.as_mut().and_then(|to| to.place(shard, &parcel));
-            if place.is_none() && !parcel.is_empty() {
+            let target = handing.as_mut().and_then(|to| to.target(shard, &parcel));
+            if target.is_none() && !parcel.is_empty() {
                 // What comes behind it must not come before it.
                 handing = None;
             }
-            match (shard.parcel_queued(parcel, synced), place) {
-                (Some(batch), Some(place)) => shard.hand_over(batch, place),
+            match (shard.parcel_queued(parcel, synced), target) {
+                (Some(batch), Some(target)) => shard.hand_over(batch, target),
                 (Some(batch), None) => shard.give_back(batch),
                 (None, None) => {}
-                (None, Some(_)) => unreachable!("there is a place only for what nobody else has"),
+                (None, Some(_)) => unreachable!("only what nobody else has goes on"),
             }
         }
         shard.count_queue(consumer, |counters| counters.syncs += 1);
