@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::event::{ConsumerCounters, DropCause, Drops, InputCounters, QueueCounters};
 use crate::limits;
+use crate::pack::ConsumerId;
 use crate::plugin::{Figure, Kind};
 use crate::shard::probe::{LastRefusal, Sampled};
 use crate::shard::run::Snapshot;
@@ -319,7 +320,7 @@ impl Report {
             Some(_) => {
                 limits::QUEUE_CREDITS as usize * self.shards
                     + limits::QUEUE_READS
-                    + limits::handed_batches(topology.message_bytes_max)
+                    + topology.handed_batches(ConsumerId(index as u16))
             }
             None => limits::CONSUMER_CREDITS as usize * self.shards,
         };

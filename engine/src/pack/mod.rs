@@ -48,7 +48,7 @@ pub enum Origin {
         /// The filter.
         by: ConsumerId,
     },
-    /// Read from a consumer's disk queue, for it alone; batches of a lane are numbered without gaps.
+    /// Come out of a consumer's disk queue, for it alone; batches of a lane are numbered without gaps.
     Queued {
         /// The filter or output.
         consumer: ConsumerId,

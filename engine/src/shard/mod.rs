@@ -186,8 +186,8 @@ impl Shard {
         let consumers: Vec<Consumer> = (0..topology.consumers.len())
             .map(|index| make_consumer(&topology, ConsumerId(index as u16)))
             .collect();
-        let (parcels, queues) = parcels_and_queues(&topology, id);
-        let parcels = (0..parcels).map(|_| Parcel::empty()).collect();
+        let needs = Needs::of(&topology, id);
+        let parcels = (0..needs.parcels).map(|_| Parcel::empty()).collect();
         let count = topology.consumers.len();
         let bytes_max = topology.message_bytes_max;
         let pool = |kind, batches| {
@@ -204,8 +204,8 @@ impl Shard {
             id,
             pool: pool(PoolKind::Received, limits::batches(bytes_max)),
             injections: pool(PoolKind::Injected, limits::INJECTION_BATCHES),
-            queued: pool(PoolKind::Queued, queues * limits::QUEUE_READS),
-            handed: pool(PoolKind::Handed, queues * limits::handed_batches(bytes_max)),
+            queued: pool(PoolKind::Queued, needs.queued),
+            handed: pool(PoolKind::Handed, needs.handed),
             streams: RefCell::default(),
             ledgers: RefCell::new(vec![
                 InputCounters::default();
@@ -678,23 +678,34 @@ impl Shard {
     }
 }
 
-/// Parcels that a shard needs, and disk queues that have their consumers here.
-fn parcels_and_queues(topology: &Topology, id: ShardId) -> (usize, usize) {
-    let (mut parcels, mut queues) = (0, 0);
-    for unit in &topology.consumers {
-        let is_output = matches!(unit.role, Role::Output { .. });
-        let comes_out_here = unit.queue.is_some() && unit.home == id;
-        queues += usize::from(comes_out_here);
-        parcels += match unit.queue {
-            Some(_) => limits::QUEUE_CREDITS as usize,
-            None if is_output => limits::CONSUMER_CREDITS as usize,
-            None => 0,
-        };
-        if comes_out_here && is_output {
-            parcels += limits::CONSUMER_CREDITS as usize + limits::QUEUE_READS;
+/// What a shard needs for its consumers: parcels, and batches for what comes out of disk queues, read or not.
+#[derive(Default)]
+struct Needs {
+    parcels: usize,
+    queued: usize,
+    handed: usize,
+}
+
+impl Needs {
+    fn of(topology: &Topology, id: ShardId) -> Needs {
+        let mut needs = Needs::default();
+        for (index, unit) in topology.consumers.iter().enumerate() {
+            let is_output = matches!(unit.role, Role::Output { .. });
+            needs.parcels += match unit.queue {
+                Some(_) => limits::QUEUE_CREDITS as usize,
+                None if is_output => limits::CONSUMER_CREDITS as usize,
+                None => 0,
+            };
+            if unit.queue.is_some() && unit.home == id {
+                needs.queued += limits::QUEUE_READS;
+                needs.handed += topology.handed_batches(ConsumerId(index as u16));
+                if is_output {
+                    needs.parcels += limits::CONSUMER_CREDITS as usize + limits::QUEUE_READS;
+                }
+            }
         }
+        needs
     }
-    (parcels, queues)
 }
 
 fn make_consumer(topology: &Topology, id: ConsumerId) -> Consumer {

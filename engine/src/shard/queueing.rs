@@ -79,7 +79,7 @@ impl Lane {
     }
 }
 
-/// A batch that was read from a lane.
+/// A batch that came out of a lane.
 #[derive(Clone, Copy, Debug)]
 struct Drawn {
     settled: bool,
@@ -88,7 +88,7 @@ struct Drawn {
     end: Position,
 }
 
-/// What the home of a consumer has read from one lane of its queue.
+/// What came out of one lane of a queue at the home of its consumer.
 #[derive(Debug)]
 struct Drawing {
     /// The lane's number.
@@ -183,7 +183,7 @@ impl Drawing {
     }
 }
 
-/// What the home of a consumer has read from its queue.
+/// What came out of a queue at the home of its consumer.
 #[derive(Debug, Default)]
 pub(super) struct Draw {
     lanes: Vec<Drawing>,
@@ -230,13 +230,14 @@ impl Draw {
 
     /// Whether the reader of a lane has something to do.
     fn wants_reader(&self, lane: usize) -> bool {
-        let waits = self.handed.front().map(Handed::lane);
-        if waits == Some(lane) {
+        let drawing = &self.lanes[lane];
+        if drawing.has_left_reader() {
+            return true;
+        }
+        if self.handed.front().map(Handed::lane) == Some(lane) {
             return self.given < limits::CONSUMER_CREDITS as usize;
         }
-        let drawing = &self.lanes[lane];
-        let may_read = self.reads < limits::QUEUE_READS;
-        drawing.read < drawing.published && may_read || drawing.has_left_reader()
+        drawing.read < drawing.published && self.reads < limits::QUEUE_READS
     }
 
     fn note(&mut self, progress: Progress) {
@@ -489,15 +490,11 @@ impl Shard {
         }
     }
 
-    /// A batch to read a queue into, if there may be another.
-    fn take_read_batch(&self, consumer: ConsumerId) -> Option<Arc<Batch>> {
-        let draw = &mut self.draws.borrow_mut()[consumer.0 as usize];
-        if draw.reads >= limits::QUEUE_READS {
-            return None;
-        }
-        let batch = self.queued.borrow_mut().take()?;
-        draw.reads += 1;
-        Some(batch)
+    /// A batch to read a queue into.
+    fn take_read_batch(&self, consumer: ConsumerId) -> Arc<Batch> {
+        self.draws.borrow_mut()[consumer.0 as usize].reads += 1;
+        let batch = self.queued.borrow_mut().take();
+        batch.expect("a lane is read only while there is a batch")
     }
 
     /// Gives an unused batch back.
@@ -524,7 +521,8 @@ impl Shard {
         let draw = &mut draws[consumer.0 as usize];
         match pool {
             PoolKind::Handed => draw.given -= 1,
-            _ => draw.reads -= 1,
+            PoolKind::Queued => draw.reads -= 1,
+            PoolKind::Received | PoolKind::Injected => unreachable!("no queue has such batches"),
         }
         let progress = draw.lanes[lane as usize].settle(sequence, taken);
         draw.note(progress);

@@ -283,6 +283,15 @@ impl Topology {
         &self.consumers[id.0 as usize]
     }
 
+    /// Batches of a consumer's disk queue that may stand in memory without having been read. None with `memory_first`: there the disk is for what the
+    /// consumer has no room for.
+    pub fn handed_batches(&self, consumer: ConsumerId) -> usize {
+        match &self.consumer(consumer).queue {
+            Some(queue) if !queue.memory_first => limits::handed_batches(self.message_bytes_max),
+            _ => 0,
+        }
+    }
+
     /// Whether `shard` opens the input.
     pub fn opens(&self, input: InputId, shard: ShardId) -> bool {
         let unit = self.input(input);

@@ -248,21 +248,18 @@ fn what_a_filter_injects_is_dealt_with_before_it_is_given_more() {
 #[test]
 fn lanes_that_are_read_and_one_that_is_handed_over_leave_each_other_room() {
     for (interval, is_filter) in [(None, true), (Some(50), true), (None, false)] {
-        for _ in 0..8 {
+        let mut rounds = 0;
+        until_seen(|| {
             let folder = tempfile::tempdir().expect("a folder");
-            let (count, keep) = (Count::default(), Keep::default());
-            let plan = Plan::new(2).input(
-                ReplayInput {
-                    placement: Placement::EveryShard,
-                    ..replay(lines(20_000), 2000)
-                },
-                by_line(),
-                None,
-            );
+            let input = ReplayInput {
+                placement: Placement::EveryShard,
+                ..replay(lines(20_000), 2000)
+            };
+            let plan = Plan::new(2).input(input, by_line(), None);
             let plan = if is_filter {
-                plan.filter(count, "TRUE", 0)
+                plan.filter(Count::default(), "TRUE", 0)
             } else {
-                plan.output(keep, "TRUE", 0)
+                plan.output(Keep::default(), "TRUE", 0)
             };
             let daemon = plan
                 .queued(QueueUnit {
@@ -271,8 +268,11 @@ fn lanes_that_are_read_and_one_that_is_handed_over_leave_each_other_room() {
                 })
                 .start();
             let snapshots = wait_until_drained(&daemon);
-            assert_eq!(counters(&snapshots, 0).queued, 40_000);
             daemon.stop();
-        }
+            let seen = counters(&snapshots, 0);
+            assert_eq!(seen.queued, 40_000);
+            rounds += 1;
+            rounds >= 8 && seen.handed_over > 0 && seen.handed_over < seen.queued
+        });
     }
 }

@@ -14,7 +14,7 @@ use engine::control::report::Report;
 use engine::event::{DropCause, InputCounters, QueueCounters};
 use engine::io::disk::SystemDisk;
 use engine::limits;
-use engine::pack::ShardId;
+use engine::pack::{ConsumerId, ShardId};
 use engine::plugin::Placement;
 use engine::plugin::options::FullAction;
 use engine::queue::{Entry, Queue, Settings};
@@ -533,7 +533,7 @@ fn the_report_tells_of_a_queue_as_it_is() {
     assert!(said[0].contains("(refused)"), "{said:?}");
     let capacity = 2 * usize::from(limits::QUEUE_CREDITS)
         + limits::QUEUE_READS
-        + limits::handed_batches(daemon.topology.message_bytes_max);
+        + daemon.topology.handed_batches(ConsumerId(0));
     let text = report.text(&daemon.topology);
     let wanted = format!("consumer0:\n    InChanCapacity: {capacity}\n    InChanLength: 0\n");
     assert!(text.contains(&wanted), "{text}");

@@ -1,13 +1,13 @@
 //! From a lane to its consumer without reading the disk: what was just synced still stands in memory.
 //!
-//! Owns:    the way of a batch from the pool of what inputs receive to the one of what comes out of queues.
+//! Owns:    the way of messages from a batch of what inputs receive to a batch of what goes through queues without being read.
 //! Runs on: the consumer's home shard, for the lane of that shard.            Plane: data.
-//! Bounds:  `limits::handed_batches` batches; what exceeds them is read from the disk later.
+//! Bounds:  `Topology::handed_batches` batches; what exceeds them is read from the disk later.
 //! Never:   copies a message, hands over what is not synced, overtakes what is still to be read, or calls a consumer while a group is settled.
 //!
 //! The messages move from one batch to the other, with their index: for everybody else they are a batch that was read from the queue, and the one that
-//! they came in is free for the next read of an input. They wait in their lane until its reader (`shard::queueing::reading`), which they save the
-//! reading and must not differ from, gives them out.
+//! they came in is free for the next read of an input. Until the lane's reader gives them out they wait. What it would have read instead
+//! (`shard::queueing::reading`) must be the same.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -16,7 +16,6 @@ use super::super::Shard;
 use super::super::parcel::Parcel;
 use super::super::topology::Role;
 use super::writing::bytes_on_disk;
-use crate::limits;
 use crate::pack::{Batch, ConsumerId, PoolKind};
 use crate::queue::{Position, Synced};
 
@@ -83,9 +82,7 @@ impl Shard {
     /// has to be read.
     pub(super) fn begin_handing(&self, consumer: ConsumerId, synced: &Synced) -> Option<Handing> {
         let unit = self.topology.consumer(consumer);
-        // With `memory_first` the disk is for what the consumer has no room for.
-        let spills = unit.queue.as_ref().is_none_or(|queue| queue.memory_first);
-        if unit.home != self.id || spills || self.ending() || self.has_ended(consumer) {
+        if unit.home != self.id || self.ending() || self.has_ended(consumer) {
             return None;
         }
         let draws = self.draws.borrow();
@@ -99,8 +96,7 @@ impl Shard {
     /// A batch for messages that need not be read, if there may be another.
     fn take_handed_batch(&self, consumer: ConsumerId) -> Option<Arc<Batch>> {
         let draw = &self.draws.borrow()[consumer.0 as usize];
-        let most = limits::handed_batches(self.topology.message_bytes_max);
-        if draw.given + draw.handed.len() >= most {
+        if draw.given + draw.handed.len() >= self.topology.handed_batches(consumer) {
             return None;
         }
         self.handed.borrow_mut().take()

@@ -23,7 +23,6 @@ use super::Drawing;
 use crate::event::DropCause;
 use crate::io::clock::Monotonic;
 use crate::io::{Worker, remember};
-use crate::limits;
 use crate::pack::{Batch, ConsumerId, Origin, ShardId};
 use crate::queue::{Cursor, Item, OpenLane, Passed, Position, QueueError, Reader};
 
@@ -96,8 +95,8 @@ pub(crate) fn begin(
 ) -> (Vec<Reader>, Vec<Cursor>) {
     let mut draws = shard.draws.borrow_mut();
     let draw = &mut draws[consumer.0 as usize];
-    let in_memory = limits::handed_batches(shard.topology.message_bytes_max);
-    draw.handed.reserve_exact(in_memory);
+    draw.handed
+        .reserve_exact(shard.topology.handed_batches(consumer));
     let (mut readers, mut cursors) = (Vec::new(), Vec::new());
     for mut lane in lanes {
         lane.reader.set_patience(READ_ATTEMPTS);
@@ -135,12 +134,12 @@ pub(crate) async fn read_queue(
     while let Some(next) = next_lane(&shard, consumer, lane, &sources).await {
         lane = next;
         let source = &mut sources[lane];
-        if shard.give_out_handed(consumer, lane) {
-            let_others_run(&shard, consumer).await;
-        } else if shard.has_unread(consumer, lane) {
-            read_lane(&shard, consumer, &worker, lane, source).await;
-        } else {
+        if shard.has_left_reader(consumer, lane) {
             leave_segment(&shard, consumer, &worker, lane, source).await;
+        } else if shard.give_out_handed(consumer, lane) {
+            let_others_run(&shard, consumer).await;
+        } else {
+            read_lane(&shard, consumer, &worker, lane, source).await;
         }
     }
     shard.keep_handed(consumer);
@@ -155,7 +154,6 @@ async fn read_lane(
     source: &mut Option<Source>,
 ) {
     let batch = shard.take_read_batch(consumer);
-    let batch = batch.expect("a lane is read only while there is a batch");
     let taken = source.take().expect("one read at a time");
     let (from, published) = shard.stretch(consumer, lane);
     let job = worker.run(move || read(taken, batch, from, published));
@@ -200,7 +198,7 @@ async fn leave_segment(
     shard.reader_is_in(consumer, lane, to.segment);
 }
 
-/// Between two batches of a queue. Whoever gets what a filter has injected is to have a turn before the filter injects more.
+/// Between two batches that were handed over. Whoever gets what a filter has injected is to have a turn before the filter injects more.
 async fn let_others_run(shard: &Shard, consumer: ConsumerId) {
     match shard.topology.consumer(consumer).role {
         Role::Filter(_) => yield_now().await,
@@ -355,9 +353,8 @@ impl Shard {
         (drawing.read, drawing.published)
     }
 
-    fn has_unread(&self, consumer: ConsumerId, lane: usize) -> bool {
-        let (from, published) = self.stretch(consumer, lane);
-        from < published
+    fn has_left_reader(&self, consumer: ConsumerId, lane: usize) -> bool {
+        self.draws.borrow()[consumer.0 as usize].lanes[lane].has_left_reader()
     }
 
     /// The reader of a lane has come to a segment without having read anything there.
