@@ -36,6 +36,9 @@ pub const QUEUE_CREDITS: u16 = 64;
 /// Batches that the home of a consumer may have read from its disk queue and not settled. Each takes as much memory as the longest message needs.
 pub const QUEUE_READS: usize = 8;
 
+/// Batches out of its disk queue that a consumer may have: of what need not be read as many as one without a queue, beside those that were read.
+pub const QUEUE_DELIVERIES: usize = CONSUMER_CREDITS as usize + QUEUE_READS;
+
 /// How long nothing of a disk queue is delivered, once the daemon is stopping, until the rest is left for the next start.
 pub const QUEUES_STAND: std::time::Duration = std::time::Duration::from_secs(1);
 

@@ -7,12 +7,11 @@
 
 use std::fs;
 use std::io::Write;
-use std::time::Instant;
 
 use tests::daemon::connect;
-use tests::{Daemon, PATIENCE, Place, wire};
+use tests::{Daemon, Place, until, wire};
 
-/// Each encoder twice, once behind a disk queue; `Elsewhere` is the queue of an output that lives on the other core.
+/// Each encoder has three outputs: one without a queue, and two behind one, which live on different cores.
 const CONFIG: &str = r#"
 [hekad]
 shards = 2
@@ -86,14 +85,14 @@ fn lines() -> Vec<u8> {
         .collect()
 }
 
-/// Sends over one connection, and answers whether each queue has handed over some and read some.
-fn is_the_same(port: u16, bytes: &[u8], messages: u64) -> bool {
+/// Sends over one connection, and answers whether the queues have handed over some and read some.
+fn took_both_ways(port: u16, bytes: &[u8], messages: u64) -> bool {
     let place = Place::new();
     let daemon = Daemon::start(&place, &config());
     connect(place.at(port)).write_all(bytes).expect("it reads");
     daemon.wait_for_count("QueueMessagesTaken", 4 * messages);
     daemon.wait_for_count("QueueMessagesWaiting", 0);
-    let report = daemon.report();
+    let handed = daemon.total("QueueMessagesHandedOver");
     daemon.stop();
     for encoder in ["ProtobufEncoder", "RstEncoder"] {
         let file =
@@ -103,19 +102,13 @@ fn is_the_same(port: u16, bytes: &[u8], messages: u64) -> bool {
         assert!(file("Queued") == direct, "{encoder}");
         assert!(file("Other") == direct, "{encoder}");
     }
-    let handed: u64 = report
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("QueueMessagesHandedOver: "))
-        .map(|count| count.parse::<u64>().expect("a number"))
-        .sum();
     handed > 0 && handed < 4 * messages
 }
 
 fn until_both_ways_were_taken(port: u16, bytes: &[u8], messages: u64) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_the_same(port, bytes, messages) {
-        assert!(Instant::now() < deadline, "only one way was ever taken");
-    }
+    until("both ways", || {
+        took_both_ways(port, bytes, messages).then_some(())
+    });
 }
 
 #[test]

@@ -225,6 +225,11 @@ impl Daemon {
         })
     }
 
+    /// The sum over all lines `name: N` of its report.
+    pub fn total(&self, name: &str) -> u64 {
+        sum_of(&self.report(), name)
+    }
+
     /// Waits until the sum over all lines `name: N` of its report is `count`.
     pub fn wait_for_count(&self, name: &str, count: u64) {
         let mut last = String::new();

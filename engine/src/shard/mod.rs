@@ -700,7 +700,7 @@ impl Needs {
                 needs.queued += limits::QUEUE_READS;
                 needs.handed += topology.handed_batches(ConsumerId(index as u16));
                 if is_output {
-                    needs.parcels += limits::CONSUMER_CREDITS as usize + limits::QUEUE_READS;
+                    needs.parcels += limits::QUEUE_DELIVERIES;
                 }
             }
         }

@@ -264,7 +264,7 @@ impl ConsumerUnit {
     pub(crate) fn parcels_max(&self, shards: u16) -> usize {
         let from_shards = limits::CONSUMER_CREDITS as usize * usize::from(shards);
         match self.queue {
-            Some(_) => from_shards + limits::CONSUMER_CREDITS as usize + limits::QUEUE_READS,
+            Some(_) => from_shards + limits::QUEUE_DELIVERIES,
             None => from_shards,
         }
     }

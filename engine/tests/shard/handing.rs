@@ -10,23 +10,12 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use engine::event::QueueCounters;
 use engine::plugin::Placement;
-use engine::shard::run::Snapshot;
 use engine::shard::topology::QueueUnit;
 
 use crate::delivery::{by_line, lines, replay};
 use crate::harness::{Count, Keep, PATIENCE, Plan, ReplayInput};
-use crate::queueing::{copy_folder, queue, wait_until_drained};
-
-/// What became of the queue of a consumer.
-fn counters(snapshots: &[Snapshot], consumer: usize) -> QueueCounters {
-    let mut sum = QueueCounters::default();
-    for snapshot in snapshots {
-        sum.merge(&snapshot.disk_queues[consumer]);
-    }
-    sum
-}
+use crate::queueing::{copy_folder, counters, queue, wait_until_drained};
 
 /// Makes attempts until one answers that it has seen what it is about.
 fn until_seen(mut attempt: impl FnMut() -> bool) {

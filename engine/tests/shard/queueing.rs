@@ -48,12 +48,20 @@ fn on_every_shard(bytes: Vec<u8>) -> ReplayInput {
 
 /// What was put into the queue of the only consumer, and what became of it.
 fn counts(snapshots: &[Snapshot], inputs: usize) -> (QueueCounters, InputCounters) {
-    let (mut queue, mut drawn) = (QueueCounters::default(), InputCounters::default());
+    let mut drawn = InputCounters::default();
     for snapshot in snapshots {
-        queue.merge(&snapshot.disk_queues[0]);
         drawn.merge(&snapshot.ledgers[inputs + 1]);
     }
-    (queue, drawn)
+    (counters(snapshots, 0), drawn)
+}
+
+/// What was put into the queue of a consumer.
+pub(crate) fn counters(snapshots: &[Snapshot], consumer: usize) -> QueueCounters {
+    let mut sum = QueueCounters::default();
+    for snapshot in snapshots {
+        sum.merge(&snapshot.disk_queues[consumer]);
+    }
+    sum
 }
 
 pub(crate) fn wait_until_drained(daemon: &Daemon) -> Vec<Snapshot> {
